@@ -1,0 +1,91 @@
+# One word per chore; `make` lists them. Each first builds what it needs, from nothing but a Python with its venv
+# module: .venv for the Python to develop with, .venv-3.X for the others. A second call finds it built; a change of
+# pyproject.toml installs anew.
+#
+#   make test PYTHON=3.13                 builds .venv with this Python (a version or a command), not the default:
+#                                         `python3` if allcores runs on it, else the oldest that it runs on
+#   make test-default ARGS="-x -k pool"   tests on .venv's Python only, with arguments for pytest
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-default lint format bench clean FORCE
+.PRECIOUS: .venv-%/.installed  # or make would delete these stamps as intermediate files
+
+help:  ## list the chores
+	@sed -n 's/^\([^ :]*\):.*  ## /\1	/p' Makefile | sed 's/%/3.X/' | expand -t 14
+
+demo: .venv/.runtime  ## run the example, a census of the standard library
+	.venv/bin/python examples/census.py
+
+test: test-default  ## run the tests on every supported Python of this machine
+	@default=$$(.venv/bin/python -c 'import sys; print("3.%d" % sys.version_info.minor)'); \
+	for version in $$(tools/pythons.sh | cut -d ' ' -f 1 | grep -v -x "$$default"); do \
+		$(MAKE) --no-print-directory test-$$version || exit; \
+	done
+
+test-default: .venv/.development  ## ... on .venv's Python only
+	@echo "=== tests on $$(.venv/bin/python --version), in .venv"
+	@.venv/bin/python -m pytest $(ARGS)
+
+test-%: .venv-%/.installed  ## ... on this Python only
+	@echo "=== tests on $$(.venv-$*/bin/python --version), in .venv-$*"
+	@.venv-$*/bin/python -m pytest $(ARGS)
+
+lint: .venv/.development  ## check style, format and types
+	.venv/bin/python -m ruff check
+	.venv/bin/python -m ruff format --check
+	.venv/bin/python -m mypy
+
+format: .venv/.development  ## put the format right, and what else ruff can
+	.venv/bin/python -m ruff check --fix --exit-zero
+	.venv/bin/python -m ruff format
+
+bench: .venv/.bench  ## run the benchmarks, one after another
+	@set -e; for benchmark in benchmarks/*.py; do \
+		echo "=== $$benchmark"; \
+		.venv/bin/python $$benchmark; \
+	done
+
+clean:  ## remove what the other chores made
+	rm -rf .venv .venv-3.* build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Environments. The stamps say what is installed: .runtime is part of .development.
+
+# Errors only: pip's warnings are about the machine's own settings.
+install = -m pip install --quiet --quiet --disable-pip-version-check --editable
+
+.venv/.created:
+	@rm -rf .venv
+	@python=$$(tools/pythons.sh $(or $(PYTHON),default)) && \
+	echo "=== .venv: creating it with $$python" && "$$python" -m venv .venv
+	@echo "$(PYTHON)" > $@
+
+# Another PYTHON than the one .venv was built with: build it again.
+ifdef PYTHON
+ifneq ($(PYTHON),$(shell cat .venv/.created 2>/dev/null))
+.venv/.created: FORCE
+endif
+endif
+
+.venv/.runtime: .venv/.created pyproject.toml
+	@echo "=== .venv: installing allcores"
+	@.venv/bin/python $(install) .
+	@touch $@
+
+.venv/.development: .venv/.created pyproject.toml
+	@echo "=== .venv: installing allcores with what tests and lint need"
+	@.venv/bin/python $(install) '.[test,lint]'
+	@touch .venv/.runtime $@
+
+.venv/.bench: .venv/.created pyproject.toml
+	@echo "=== .venv: installing allcores with what benchmarks need"
+	@.venv/bin/python $(install) '.[bench]'
+	@touch .venv/.runtime $@
+
+.venv-%/.installed: pyproject.toml
+	@python=$$(tools/pythons.sh $*) && \
+	echo "=== .venv-$*: installing allcores with what tests need, for $$python" && \
+	rm -rf .venv-$* && "$$python" -m venv .venv-$*
+	@.venv-$*/bin/python $(install) '.[test]'
+	@touch $@

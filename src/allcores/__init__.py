@@ -1,0 +1,88 @@
+"""allcores: `[process_item(x) for x in dataset]` on all cores, in one line.
+
+    results = allcores.map(process_item, dataset)
+
+Everything is imported when it is first used, so that importing allcores costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from allcores._errors import (
+        AllcoresError,
+        InternalError,
+        ItemError,
+        UnpicklableError,
+        UnpicklableItem,
+        UnpicklableResult,
+        WorkerDied,
+        WorkersUnavailable,
+    )
+    from allcores._map import ResultIterator, imap, imap_unordered, map, plan, starmap
+    from allcores._options import Options
+    from allcores._outcomes import Failure, Results, WorkerIdentity, finished
+    from allcores._plan import Plan
+    from allcores._report import Report
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AllcoresError": "_errors",
+    "Failure": "_outcomes",
+    "InternalError": "_errors",
+    "ItemError": "_errors",
+    "Options": "_options",
+    "Plan": "_plan",
+    "Report": "_report",
+    "ResultIterator": "_map",
+    "Results": "_outcomes",
+    "UnpicklableError": "_errors",
+    "UnpicklableItem": "_errors",
+    "UnpicklableResult": "_errors",
+    "WorkerDied": "_errors",
+    "WorkerIdentity": "_outcomes",
+    "WorkersUnavailable": "_errors",
+    "finished": "_outcomes",
+    "imap": "_map",
+    "imap_unordered": "_map",
+    "map": "_map",
+    "plan": "_map",
+    "starmap": "_map",
+}
+
+__all__ = [
+    "AllcoresError",
+    "Failure",
+    "InternalError",
+    "ItemError",
+    "Options",
+    "Plan",
+    "Report",
+    "ResultIterator",
+    "Results",
+    "UnpicklableError",
+    "UnpicklableItem",
+    "UnpicklableResult",
+    "WorkerDied",
+    "WorkerIdentity",
+    "WorkersUnavailable",
+    "finished",
+    "imap",
+    "imap_unordered",
+    "map",
+    "plan",
+    "starmap",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

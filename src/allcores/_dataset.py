@@ -1,0 +1,122 @@
+"""The input of a run: columns that any worker can slice, or a stream that only the driver can pull.
+
+Only types whose slices mean the same as iterating over them are sliced; everything else is iterated, exactly once
+and in the caller's thread, as the plain loop would.
+"""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+__all__ = ["Columns", "Dataset", "Stream", "make_dataset"]
+
+SLICEABLE = (list, tuple, range, str, bytes, bytearray)
+# Sized, cheap to list, and in danger of changing while a stream over it is pulled.
+LISTABLE: tuple[type, ...] = (dict, set, frozenset, deque, type({}.keys()), type({}.values()), type({}.items()))
+
+
+class Columns:
+    """Items at hand: one sequence, or several side by side, as many items as the shortest has.
+
+    Args:
+        columns: the sequences; with several, an item is a tuple with one element of each.
+    """
+
+    def __init__(self, columns: tuple[Sequence[Any], ...]) -> None:
+        self._columns = columns
+        self.length: int | None = min(map(len, columns))
+
+    def items(self, start: int, stop: int) -> Sequence[Any]:
+        """Give items ``[start, stop)``; a slice keeps its type, so that a range or an array travels as one."""
+        slices = [column[start:stop] for column in self._columns]
+        return slices[0] if len(slices) == 1 else list(zip(*slices, strict=True))
+
+    def settle(self, start: int, stop: int) -> None:
+        """Hear that these items are not needed any more; columns belong to the caller, so nothing is let go."""
+
+
+class Stream:
+    """Items that come one after another from an iterator, held until they are settled.
+
+    Args:
+        iterator: pulled by the driver alone.
+    """
+
+    def __init__(self, iterator: Iterator[Any]) -> None:
+        self.length: int | None = None
+        self._iterator = iterator
+        self._pulled = 0
+        self._starts: list[int] = []  # of the chunks below, ascending
+        self._chunks: dict[int, list[Any]] = {}  # {start: items}
+        self._unsettled: dict[int, int] = {}  # {start: count}
+
+    def pull(self, stop: int) -> int:
+        """Pull until the items before `stop` are at hand; give how many there are, fewer than `stop` at the end."""
+        chunk: list[Any] = []
+        try:
+            chunk.extend(islice(self._iterator, stop - self._pulled))
+        finally:  # what came before an error of the iterator counts
+            if chunk:
+                self._starts.append(self._pulled)
+                self._chunks[self._pulled] = chunk
+                self._unsettled[self._pulled] = len(chunk)
+                self._pulled += len(chunk)
+        return self._pulled
+
+    @property
+    def pulled(self) -> int:
+        """How many items were pulled."""
+        return self._pulled
+
+    def items(self, start: int, stop: int) -> Sequence[Any]:
+        """Give items ``[start, stop)``, which must not all have been settled."""
+        parts = [self._chunks[at][max(start - at, 0) : stop - at] for at in self._overlapping(start, stop)]
+        return parts[0] if len(parts) == 1 else [item for part in parts for item in part]
+
+    def settle(self, start: int, stop: int) -> None:
+        """Let go of items that nobody will ask for again."""
+        for at in self._overlapping(start, stop):
+            size = len(self._chunks[at])
+            self._unsettled[at] -= min(stop, at + size) - max(start, at)
+            if not self._unsettled[at]:
+                del self._chunks[at], self._unsettled[at]
+                self._starts.remove(at)
+
+    def _overlapping(self, start: int, stop: int) -> list[int]:
+        first = bisect_right(self._starts, start) - 1
+        last = bisect_right(self._starts, stop - 1)
+        return self._starts[max(first, 0) : last]
+
+
+Dataset = Columns | Stream
+
+
+def make_dataset(iterables: tuple[Any, ...]) -> Dataset:
+    """Decide how the input will be read.
+
+    Args:
+        iterables: one or more; with several, an item is a tuple with one element of each, and the shortest ends.
+
+    Raises:
+        TypeError: one of them is not iterable.
+    """
+    for position, iterable in enumerate(iterables, 1):
+        if not isinstance(iterable, Iterable) and not hasattr(iterable, "__getitem__"):
+            which = "the input" if len(iterables) == 1 else f"input {position}"
+            raise TypeError(f"{which} is not iterable: {iterable!r} is a {type(iterable).__name__}")
+    columns = [list(iterable) if type(iterable) in LISTABLE else iterable for iterable in iterables]
+    if all(_is_sliceable(column) for column in columns):
+        return Columns(tuple(columns))
+    return Stream(iter(columns[0]) if len(columns) == 1 else zip(*columns, strict=False))
+
+
+def _is_sliceable(thing: Any) -> bool:
+    if type(thing) in SLICEABLE:
+        return True
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and type(thing) is numpy.ndarray and bool(thing.ndim)

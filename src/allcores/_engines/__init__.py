@@ -1,0 +1,63 @@
+"""What provides workers, one file per place, behind one small protocol.
+
+An engine carries out the scheduler's commands and tells what happened. It decides nothing: which items run where,
+what a death means for them and when the run is over is the scheduler's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from allcores._messages import Event, SendBatch
+from allcores._outcomes import Raised, WorkerIdentity
+
+__all__ = ["Arrival", "Engine"]
+
+
+@dataclass(slots=True)
+class Arrival:
+    """An event, with the objects that came along and that the scheduler does not see.
+
+    Attributes:
+        event: what happened.
+        start: the index of the first value.
+        values: one per item that the event reports; None for those that failed.
+        raised: what failed, by index.
+        cause: why a worker is gone, its setup failed, or its batch could not be read.
+    """
+
+    event: Event
+    start: int = 0
+    values: list[Any] = field(default_factory=list)
+    raised: dict[int, Raised] = field(default_factory=dict)
+    cause: BaseException | None = None
+
+
+class Engine(Protocol):
+    """Provides the workers of one run. The driver alone calls it, in one thread.
+
+    Every token that was sent comes back in exactly one last event: finished, refused, unreadable, or with the
+    `WorkerDown` of its worker; unless the worker was killed or released, of which nothing is heard any more.
+    """
+
+    def start(self, worker: int) -> None:
+        """Begin to start a worker; `WorkerUp`, then `WorkerReady` will tell, or `WorkerDown`."""
+
+    def send(self, batch: SendBatch) -> None:
+        """Hand a batch over; never blocks."""
+
+    def kill(self, worker: int) -> None:
+        """End a worker whatever it is doing, as far as the place allows."""
+
+    def release(self, worker: int) -> None:
+        """Let an idle worker go."""
+
+    def wait(self, timeout: float | None) -> list[Arrival]:
+        """Wait until something happens, at most `timeout` seconds (None: for ever); the one place that blocks."""
+
+    def identity(self, worker: int) -> WorkerIdentity:
+        """Say who the worker is, also after its end."""
+
+    def close(self) -> None:
+        """Let everything go; afterwards none of this run's workers runs any more, as far as the place allows."""

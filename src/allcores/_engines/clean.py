@@ -1,0 +1,195 @@
+"""Clean workers: processes that inherit nothing, kept warm between runs.
+
+They are started by the nursery, a process of its own (see `_nursery`). The set of warm workers is the one thing in
+allcores that outlives a run and that several threads share, so it has a lock.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import socket
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from typing import Literal
+
+from allcores._board import Board
+from allcores._channel import Channel, channel_pair
+from allcores._nursery import EXIT_STATUS, REQUEST, Order, interpreter_command
+from allcores._wire import Kind, Message
+
+__all__ = ["CleanProcess", "CleanStart", "warm_set"]
+
+CleanStart = Literal["forkserver", "spawn"]
+
+IDLE_SECONDS = 60.0  # a warm worker leaves after so long without a job
+SLOTS = 4096  # clean workers alive at a time, at most; a page of the board is real only once it is used
+FAREWELL_SECONDS = 2.0  # for the nursery to end at interpreter exit before it is killed
+
+_ORDERS = {"forkserver": Order.FORK, "spawn": Order.SPAWN}
+
+
+class CleanProcess:
+    """The driver's handle of one clean worker."""
+
+    def __init__(
+        self, nursery: NurseryProcess, number: int, *, board: Board, slot: int, channel: Channel, sentinel: int
+    ) -> None:
+        self.pid: int | None = None  # told by its hello
+        self.mark = board.mark(slot)
+        self.channel = channel
+        self.sentinel: int | None = sentinel
+        self._board = board
+        self._slot = slot
+        self.idle_since = 0.0
+        self._nursery = nursery
+        self._number = number
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it has ended, or may be about to: it has been idle for nearly as long as it waits."""
+        if time.monotonic() - self.idle_since > 0.9 * IDLE_SECONDS:
+            return True
+        return self.sentinel is None or bool(select.select([self.sentinel], [], [], 0)[0])
+
+    def kill(self) -> None:
+        """End the process now."""
+        self._nursery.request(Order.KILL, self._number)
+
+    def wait_status(self) -> int | None:
+        """Wait for the end of a process that has ended or will at once; None if the nursery went with it."""
+        assert self.sentinel is not None
+        data = os.read(self.sentinel, EXIT_STATUS.size)
+        return int(EXIT_STATUS.unpack(data)[0]) if data else None
+
+    def close(self) -> None:
+        """Close the driver's descriptors and free the slot of a process that has ended."""
+        self.channel.close()
+        if self.sentinel is not None:
+            os.close(self.sentinel)
+            self.sentinel = None
+            self._board.free_slot(self._slot)
+
+
+class NurseryProcess:
+    """The driver's handle of the nursery."""
+
+    def __init__(self) -> None:
+        self._control, theirs = channel_pair()
+        self._control.setblocking(True)
+        code = f"from allcores._nursery import main; main({theirs.fileno()}, {os.getpid()}, {SLOTS}, {IDLE_SECONDS})"
+        with theirs:
+            self._process = subprocess.Popen(
+                interpreter_command(code), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+            )
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def request(self, order: Order, number: int, slot: int = 0, descriptors: tuple[int, ...] = ()) -> None:
+        """Ask for something; a nursery that is gone does not hear it."""
+        with suppress(OSError):
+            socket.send_fds(self._control, [REQUEST.pack(order, number, slot)], descriptors)
+
+    def close(self) -> None:
+        """End it, and with it every worker."""
+        self._control.close()
+        try:
+            self._process.wait(FAREWELL_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def disown(self) -> None:
+        """Forget it without a word: it belongs to the process that this one was forked from."""
+        self._process.returncode = 0
+
+
+class WarmSet:
+    """The clean workers of this process: leased by runs, kept warm in between."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._nursery: NurseryProcess | None = None
+        self._board: Board | None = None
+        self._warm: dict[CleanStart, list[CleanProcess]] = {"forkserver": [], "spawn": []}
+        self._next_number = 0
+
+    def __repr__(self) -> str:
+        warm = ", ".join(f"{len(processes)} by {start}" for start, processes in self._warm.items())
+        return f"<WarmSet: {warm}>"
+
+    def lease(self, start: CleanStart) -> CleanProcess:
+        """Give a worker of one's own: a warm one if there is, or one that is only being started.
+
+        Raises:
+            OSError: the system does not allow another process, or another descriptor.
+        """
+        with self._lock:
+            warm = self._warm[start]
+            while warm:
+                process = warm.pop()
+                if not process.is_leaving:
+                    return process
+                self._end(process)
+            return self._start(start)
+
+    def give_back(self, process: CleanProcess, start: CleanStart) -> None:
+        """Take an idle worker back and keep it warm."""
+        process.channel.send(Message(Kind.FORGET))
+        process.idle_since = time.monotonic()
+        with self._lock:
+            if process.channel.has_unsent:
+                self._end(process)
+            else:
+                self._warm[start].append(process)
+
+    def close(self) -> None:
+        """End every warm worker and the nursery; a later `lease` begins anew."""
+        with self._lock:
+            for warm in self._warm.values():
+                while warm:
+                    warm.pop().close()
+            if self._nursery is not None:
+                self._nursery.close()
+                self._nursery = None
+
+    def _start(self, start: CleanStart) -> CleanProcess:
+        if self._nursery is None or not self._nursery.is_alive:
+            self._nursery = NurseryProcess()
+        if self._board is None:
+            self._board = Board(SLOTS, shareable=True)
+        slot = self._board.take_slot()
+        sentinel, status = os.pipe()
+        ours, theirs = channel_pair()
+        self._next_number += 1
+        assert self._board.descriptor is not None
+        with theirs:
+            descriptors = (theirs.fileno(), status, self._board.descriptor)
+            self._nursery.request(_ORDERS[start], self._next_number, slot, descriptors)
+        os.close(status)
+        return CleanProcess(
+            self._nursery, self._next_number, board=self._board, slot=slot, channel=Channel(ours), sentinel=sentinel
+        )
+
+    def _end(self, process: CleanProcess) -> None:
+        process.kill()
+        process.wait_status()
+        process.close()
+
+    def forget_after_fork(self) -> None:
+        """Start from nothing in a forked process: what there was belongs to its parent."""
+        if self._nursery is not None:
+            self._nursery.disown()
+        self.__init__()  # type: ignore[misc]  # the lock may be held by a thread that is not here
+
+
+warm_set = WarmSet()
+atexit.register(warm_set.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=warm_set.forget_after_fork)

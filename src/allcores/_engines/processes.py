@@ -1,0 +1,324 @@
+"""Workers that are processes of this machine, forked or started clean.
+
+A forked worker has the function and the dataset from birth, and only ranges travel to it. A clean one, or any worker
+of a stream, gets what it needs over its channel: the job once, then each batch's items.
+
+A worker's end shows on its sentinel, a descriptor that becomes readable, where the system has one, and else as the end
+of its channel. What it had reported until then still counts: the channel is read to its end first.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import selectors
+import signal
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from allcores._board import Board, read_mark
+from allcores._codec import (
+    decode,
+    decode_exception,
+    decode_outcomes,
+    definitions_in,
+    encode_by_value,
+    encode_items,
+    encode_with_definitions,
+    explain_unpicklable,
+)
+from allcores._dataset import Columns, Dataset
+from allcores._engines import Arrival
+from allcores._engines.clean import CleanProcess, CleanStart, warm_set
+from allcores._engines.forked import ForkedProcess
+from allcores._errors import UnpicklableItem, UnpicklableResult, WorkerDied
+from allcores._job import Job
+from allcores._messages import (
+    BatchAdvanced,
+    BatchFinished,
+    BatchUnreadable,
+    Moment,
+    SendBatch,
+    WorkerDown,
+    WorkerReady,
+    WorkerSetupFailed,
+    WorkerUp,
+)
+from allcores._outcomes import WorkerIdentity
+from allcores._plan import Plan
+from allcores._wire import Buffer, Kind, Message
+from allcores._worker import Surroundings
+
+__all__ = ["ProcessEngine"]
+
+Process = ForkedProcess | CleanProcess
+
+LIKELY_CAUSES = {
+    "SIGKILL": "the usual cause is lack of memory",
+    "SIGSEGV": "the usual cause is a bug in a compiled library",
+    "SIGBUS": "the usual cause is a bug in a compiled library",
+    "SIGABRT": "the usual cause is a check that failed in a compiled library",
+    "SIGILL": "the usual cause is a library compiled for another processor",
+}
+
+
+@dataclass(slots=True)
+class _Worker:
+    number: int
+    process: Process
+    is_writing: bool = False  # whether the selector waits for room in the channel
+    known: set[str] = field(default_factory=set)  # names of the caller's __main__ that it has learnt
+
+
+class ProcessEngine:
+    """Provides worker processes for one run.
+
+    Args:
+        plan: says how processes start.
+        job: what they run.
+        dataset: where items come from.
+        cores: how many cores each worker may use itself.
+
+    Raises:
+        UnpicklableError: the job cannot travel to clean workers; no process has been started.
+    """
+
+    def __init__(self, plan: Plan, job: Job, dataset: Dataset, cores: int) -> None:
+        self._job = job
+        self._dataset = dataset
+        self._cores = cores
+        self._workers: dict[int, _Worker] = {}
+        self._ending: list[_Worker] = []  # killed, and not yet seen to end
+        self._identities: dict[int, WorkerIdentity] = {}
+        self._host = socket.gethostname()
+        self._arrivals: list[Arrival] = []  # to be told by the next wait
+        self._clean_start: CleanStart | None = None
+        self._setup: list[Buffer] = []
+        self._taught: set[str] = set()
+        self._board: Board | None = None
+        self._plan = plan
+        if plan.start == "fork":
+            self._board = Board(2 * plan.workers)  # a killed worker holds its slot until it is seen to end
+        else:
+            self._clean_start = plan.start
+            self._setup, self._taught = _encode_setup(job, cores)
+        self._selector = selectors.DefaultSelector()
+
+    # ------------------------------------------------------------------------------------------------- commands
+
+    def start(self, worker: int) -> None:
+        """Fork a worker, or lease a clean one."""
+        self._see_killed_end()
+        try:
+            process = self._start_process()
+        except OSError as error:
+            self._arrivals.append(Arrival(WorkerDown(worker, Moment.STARTING), cause=error))
+            return
+        state = self._workers[worker] = _Worker(worker, process, known=set(self._taught))
+        self._identities[worker] = WorkerIdentity(worker, process.pid, self._host)
+        self._selector.register(process.channel, selectors.EVENT_READ, state)
+        if process.sentinel is not None:
+            self._selector.register(process.sentinel, selectors.EVENT_READ, state)
+        if isinstance(process, CleanProcess):
+            if process.pid is not None:  # it is warm: it said hello to an earlier run
+                self._arrivals.append(Arrival(WorkerUp(worker)))
+            self._post(state, Message(Kind.SETUP, frames=self._setup))
+
+    def send(self, batch: SendBatch) -> None:
+        """Send a range, with its items where the worker does not have them."""
+        state = self._workers.get(batch.worker)
+        if state is None:  # it has just ended, and the scheduler is about to hear of it
+            return
+        frames: list[Buffer] = []
+        if self._board is None or not isinstance(self._dataset, Columns):
+            frames = encode_items(self._dataset.items(batch.start, batch.stop))
+        if self._clean_start is not None:
+            self._teach(state, frames)
+        self._post(
+            state, Message(Kind.RUN, batch.token, batch.start, batch.stop, flag=batch.may_give_back, frames=frames)
+        )
+
+    def kill(self, worker: int) -> None:
+        """Kill the worker's process; `close` sees it end."""
+        state = self._workers.pop(worker, None)
+        if state is not None:
+            self._unregister(state)
+            state.process.kill()
+            self._ending.append(state)
+
+    def release(self, worker: int) -> None:
+        """Keep a clean worker warm, unless its initializer has made it one of this run's; end any other."""
+        if self._clean_start is None or self._job.initializer is not None:
+            self.kill(worker)
+            return
+        state = self._workers.pop(worker, None)
+        if state is None:
+            return
+        self._unregister(state)
+        assert isinstance(state.process, CleanProcess)
+        warm_set.give_back(state.process, self._clean_start)
+
+    def wait(self, timeout: float | None) -> list[Arrival]:
+        """Wait for messages, ends of processes, and room in channels."""
+        arrivals, self._arrivals = self._arrivals, []
+        for key, mask in self._selector.select(0 if arrivals else timeout):
+            state: _Worker = key.data
+            if state.number not in self._workers:  # it ended by an earlier key of this very wait
+                continue
+            if mask & selectors.EVENT_WRITE:
+                state.process.channel.flush()
+                self._watch(state)
+            if key.fileobj is not state.process.channel:
+                arrivals += self._read_to_the_end(state)
+            elif mask & selectors.EVENT_READ:
+                arrivals += self._read(state)
+        return arrivals
+
+    def identity(self, worker: int) -> WorkerIdentity:
+        """Say who the worker is."""
+        return self._identities.get(worker) or WorkerIdentity(worker, None, self._host)
+
+    def close(self) -> None:
+        """Kill what still runs, and see every killed process end."""
+        for worker in list(self._workers):
+            self.kill(worker)
+        self._see_killed_end()
+        self._selector.close()
+        if self._board is not None:
+            self._board.close()
+
+    # ------------------------------------------------------------------------------------------------- arrivals
+
+    def _read(self, state: _Worker) -> Iterator[Arrival]:
+        """Read what has come; at the end of the channel the worker is no use any more, even if it still runs."""
+        try:
+            is_open = state.process.channel.read()
+        except BlockingIOError:
+            return
+        for message in state.process.channel.messages():
+            yield self._understand(state, message)
+        if not is_open:
+            state.process.kill()
+            yield self._mourn(state)
+
+    def _read_to_the_end(self, state: _Worker) -> Iterator[Arrival]:
+        """The process has ended: take what it still said, then tell of its end."""
+        channel = state.process.channel
+        try:
+            while channel.read():
+                pass
+        except BlockingIOError:  # a process that it started holds the channel open
+            pass
+        for message in channel.messages():
+            yield self._understand(state, message)
+        yield self._mourn(state)
+
+    def _mourn(self, state: _Worker) -> Arrival:
+        status = state.process.wait_status()
+        moment, index = read_mark(state.process.mark)
+        self._unregister(state)
+        del self._workers[state.number]
+        state.process.close()
+        how, exit_name = _describe_end(status)
+        cause = WorkerDied(how, exit=exit_name, pid=self._identities[state.number].pid)
+        return Arrival(WorkerDown(state.number, moment, index), cause=cause)
+
+    def _understand(self, state: _Worker, message: Message) -> Arrival:
+        worker = state.number
+        match message.kind:
+            case Kind.HELLO:
+                state.process.pid = message.start
+                self._identities[worker] = WorkerIdentity(worker, message.start, self._host)
+                return Arrival(WorkerUp(worker))
+            case Kind.READY:
+                return Arrival(WorkerReady(worker))
+            case Kind.SETUP_FAILED:
+                raised = decode_exception(decode(message.frames))
+                return Arrival(WorkerSetupFailed(worker), cause=raised.exception)
+            case Kind.REPORT:
+                return _understand_report(worker, message)
+            case Kind.UNREADABLE:
+                error = decode_exception(decode(message.frames)).exception
+                text = f"it arrived at its worker and could not be unpickled there: {type(error).__name__}: {error}"
+                return Arrival(
+                    BatchUnreadable(worker, message.token, message.stop, is_last=True), cause=UnpicklableItem(text)
+                )
+            case _:
+                raise AssertionError(message.kind)
+
+    # -------------------------------------------------------------------------------------------------- workers
+
+    def _start_process(self) -> Process:
+        if self._clean_start is not None:
+            return warm_set.lease(self._clean_start)
+        assert self._board is not None
+        dataset = self._dataset if isinstance(self._dataset, Columns) else None
+        is_safe = self._plan.fork_hazard is None
+        return ForkedProcess(self._board, self._job, dataset, self._cores, is_safe=is_safe)
+
+    def _post(self, state: _Worker, message: Message) -> None:
+        state.process.channel.send(message)
+        self._watch(state)
+
+    def _watch(self, state: _Worker) -> None:
+        """Have the selector wait for room in the channel exactly while something is unsent."""
+        if state.process.channel.has_unsent is not state.is_writing:
+            state.is_writing = not state.is_writing
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if state.is_writing else 0)
+            self._selector.modify(state.process.channel, events, state)
+
+    def _teach(self, state: _Worker, frames: list[Buffer]) -> None:
+        definitions = definitions_in(frames, known=state.known)
+        if definitions:
+            state.known.update(definitions)
+            self._post(state, Message(Kind.TEACH, frames=encode_by_value(definitions)))
+
+    def _see_killed_end(self) -> None:
+        for state in self._ending:
+            state.process.wait_status()
+            state.process.close()
+        self._ending.clear()
+
+    def _unregister(self, state: _Worker) -> None:
+        self._selector.unregister(state.process.channel)
+        if state.process.sentinel is not None:
+            self._selector.unregister(state.process.sentinel)
+
+
+def _understand_report(worker: int, message: Message) -> Arrival:
+    try:
+        values, raised = decode_outcomes(message.frames)
+    except Exception as error:  # a result's unpickling may raise anything
+        text = f"its result arrived and could not be unpickled here: {type(error).__name__}: {error}"
+        lost = BatchUnreadable(worker, message.token, message.stop, is_last=message.flag)
+        return Arrival(lost, cause=UnpicklableResult(text))
+    happened = BatchFinished if message.flag else BatchAdvanced
+    event = happened(worker, message.token, message.stop, message.seconds, tuple(raised))
+    return Arrival(event, message.start, values, raised)
+
+
+def _encode_setup(job: Job, cores: int) -> tuple[list[Buffer], set[str]]:
+    """Pickle what a clean worker needs to know, and name the definitions of ``__main__`` that go along."""
+    try:
+        frames, names = encode_with_definitions(job)
+    except Exception as error:
+        arguments = ((f"initargs[{position}]", argument) for position, argument in enumerate(job.initargs))
+        for role, thing in (("the function", job.function), ("the initializer", job.initializer), *arguments):
+            explained = explain_unpicklable(role, thing, error)
+            if explained is not None:
+                raise explained from None
+        raise
+    return [pickle.dumps(Surroundings.here(cores)), *frames], names
+
+
+def _describe_end(status: int | None) -> tuple[str, str]:
+    """Put a process's exit status into words, and give its name alone."""
+    if status is None:
+        return "ended, and nobody knows how", "unknown"
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"ended itself with exit code {code}", f"exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    hint = f" ({LIKELY_CAUSES[name]})" if name in LIKELY_CAUSES else ""
+    return f"was killed by {name}{hint}", name

@@ -1,0 +1,90 @@
+"""One worker that is the caller's own thread: for debuggers, coverage and profilers, with the same meaning."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+from allcores._codec import raised_here
+from allcores._dataset import Dataset
+from allcores._engines import Arrival
+from allcores._job import Job, Part, run_batch
+from allcores._messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
+from allcores._outcomes import WorkerIdentity
+
+__all__ = ["SerialEngine", "arrival_of"]
+
+
+class SerialEngine:
+    """Runs batches inside `wait`.
+
+    KeyboardInterrupt is not an item's failure here: Ctrl-C reaches the item's own code, and must reach the caller.
+    """
+
+    def __init__(self, job: Job, dataset: Dataset) -> None:
+        self._job = job
+        self._dataset = dataset
+        self._arrivals: list[Arrival] = []
+        self._parts: list[Iterator[Arrival]] = []  # batches not yet run to their end, oldest first
+
+    def start(self, worker: int) -> None:
+        """Run the initializer."""
+        self._arrivals.append(Arrival(WorkerUp(worker)))
+        try:
+            self._job.prepare()
+        except Exception as error:  # the caller's initializer may raise anything
+            self._arrivals.append(Arrival(WorkerSetupFailed(worker), cause=error))
+        else:
+            self._arrivals.append(Arrival(WorkerReady(worker)))
+
+    def send(self, batch: SendBatch) -> None:
+        """Put the batch aside until `wait`."""
+        self._parts.append(self._run(batch))
+
+    def kill(self, worker: int) -> None:
+        """Forget what was put aside."""
+        self._parts.clear()
+
+    def release(self, worker: int) -> None:
+        """Nothing is held."""
+
+    def wait(self, timeout: float | None) -> list[Arrival]:
+        """Tell what has happened, or run the oldest batch until it has something to report."""
+        arrivals, self._arrivals = self._arrivals, []
+        while self._parts and not arrivals and timeout != 0:
+            arrival = next(self._parts[0], None)
+            if arrival is None:
+                del self._parts[0]
+            else:
+                arrivals.append(arrival)
+        return arrivals
+
+    def identity(self, worker: int) -> WorkerIdentity:
+        """Say who the worker is: this process."""
+        return WorkerIdentity(worker, os.getpid(), socket.gethostname())
+
+    def close(self) -> None:
+        """Forget what was put aside."""
+        self._parts.clear()
+
+    def _run(self, batch: SendBatch) -> Iterator[Arrival]:
+        items = self._dataset.items(batch.start, batch.stop)
+        parts = run_batch(
+            self._job,
+            items,
+            batch.start,
+            batch.stop,
+            [0],
+            may_give_back=batch.may_give_back,
+            passing=(KeyboardInterrupt,),
+        )
+        for part in parts:
+            yield arrival_of(batch, part)
+
+
+def arrival_of(batch: SendBatch, part: Part) -> Arrival:
+    """Tell of a part that was run in this process."""
+    happened = BatchFinished if part.is_last else BatchAdvanced
+    event = happened(batch.worker, batch.token, part.stop, part.seconds, tuple(part.raised))
+    return Arrival(event, part.start, part.values, {index: raised_here(e) for index, e in part.raised.items()})

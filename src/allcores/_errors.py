@@ -1,0 +1,80 @@
+"""What allcores raises; the type says who must act.
+
+| raised                 | who must act                                                             |
+| ---------------------- | ------------------------------------------------------------------------ |
+| `ValueError, TypeError`| the caller: an option or an argument makes no sense                        |
+| `UnpicklableError`     | the caller: the function captures something that cannot travel             |
+| `UnpicklableItem`      | the item: it cannot travel to a worker                                     |
+| `UnpicklableResult`    | the item: what the function returned for it cannot travel back             |
+| `ItemError`            | the item: its exception could not travel; this one carries its text        |
+| `WorkerDied`           | the item, or the machine: the worker died while it ran the item            |
+| `WorkersUnavailable`   | the machine's owner: no worker can be started                              |
+| `InternalError`        | the authors of allcores: please report it                                  |
+
+Each survives pickling: the message is the only positional argument, the rest lives in the instance's dict.
+"""
+
+from pickle import PicklingError
+
+__all__ = [
+    "AllcoresError",
+    "InternalError",
+    "ItemError",
+    "UnpicklableError",
+    "UnpicklableItem",
+    "UnpicklableResult",
+    "WorkerDied",
+    "WorkersUnavailable",
+]
+
+
+class AllcoresError(Exception):
+    """The base of every exception that is allcores' own."""
+
+
+class UnpicklableError(AllcoresError, PicklingError):
+    """The function, or what it captures, cannot be pickled; raised before any worker starts."""
+
+
+class UnpicklableItem(AllcoresError, PicklingError):
+    """An item cannot be pickled, or cannot be unpickled by the worker; that item fails."""
+
+
+class UnpicklableResult(AllcoresError, PicklingError):
+    """A result cannot be pickled by the worker, or cannot be unpickled here; that item fails."""
+
+
+class ItemError(AllcoresError):
+    """Stands for an item's exception that could not travel.
+
+    Attributes:
+        type_name: the qualified name of the original exception's type.
+        remote_traceback: the original traceback as text.
+    """
+
+    def __init__(self, message: str, *, type_name: str = "", remote_traceback: str = "") -> None:
+        super().__init__(message)
+        self.type_name = type_name
+        self.remote_traceback = remote_traceback
+
+
+class WorkerDied(AllcoresError):
+    """The worker died while it ran this item.
+
+    Attributes:
+        exit: how it ended: a signal's name (``"SIGKILL"``) or ``"exit code 3"``.
+        pid: its process id, or None if it was never known.
+    """
+
+    def __init__(self, message: str, *, exit: str = "", pid: int | None = None) -> None:  # noqa: A002 - it is what it is
+        super().__init__(message)
+        self.exit = exit
+        self.pid = pid
+
+
+class WorkersUnavailable(AllcoresError):
+    """No worker can be started, or none lives long enough to take an item."""
+
+
+class InternalError(AllcoresError):
+    """A step that must not happen happened: a bug in allcores."""

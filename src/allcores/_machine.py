@@ -1,0 +1,178 @@
+"""What this machine and this process allow: cores, and whether a fork is safe.
+
+Cores are the least of what the scheduler lets this process use, what its control groups grant it, what a batch
+system allotted, and what the user or an outer run of allcores said.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from math import ceil
+from pathlib import Path
+
+from allcores._plan import Facts
+
+__all__ = ["CORES_VARIABLE", "find_facts", "limit_cores_here", "usable_cores"]
+
+CORES_VARIABLE = "ALLCORES_WORKERS"
+SLURM_VARIABLES = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
+
+# Modules whose threads or locks do not survive a fork, by their own documentation; importing them is enough.
+FORK_BREAKERS = ("polars", "jax", "jaxlib", "tensorflow", "grpc", "ray", "cupy", "pycuda", "pyopencl")
+
+_here = threading.local()
+
+
+def find_facts() -> Facts:
+    """Gather what a plan needs to know."""
+    cores, bound = usable_cores()
+    is_posix = hasattr(os, "fork")
+    return Facts(
+        cores=cores,
+        cores_bound=bound,
+        can_fork=is_posix,
+        fork_hazard=fork_hazard() if is_posix else "there is no fork here",
+        can_start_clean=is_posix,
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------- cores
+
+
+def usable_cores() -> tuple[int, str]:
+    """Give the number of cores this process may use, and what bounds it."""
+    return min(_bounds(), key=lambda bound: bound[0])
+
+
+def limit_cores_here(cores: int) -> None:
+    """Bound the cores of runs that this thread starts from now on: its share of an outer run's."""
+    _here.cores = cores
+
+
+def _bounds() -> Iterator[tuple[int, str]]:
+    if hasattr(os, "sched_getaffinity"):
+        yield len(os.sched_getaffinity(0)), "this process's CPU affinity"
+    else:
+        yield os.cpu_count() or 1, "the machine's cores"
+    quota = _quota()
+    if quota is not None:
+        yield max(1, ceil(quota)), f"a control group's quota of {quota:g} cores"
+    for variable in (CORES_VARIABLE, *SLURM_VARIABLES):
+        text = os.environ.get(variable, "")
+        if text.isdecimal() and int(text) > 0:
+            yield int(text), f"{variable}={text}"
+    cores = getattr(_here, "cores", None)
+    if cores is not None:
+        yield cores, "the share of an outer run"
+
+
+@functools.cache
+def _quota() -> float | None:
+    return cgroup_quota(Path("/"))
+
+
+def cgroup_quota(root: Path) -> float | None:
+    """Give the cores that this process's control groups grant, the least of all levels; None for no limit.
+
+    Reads version 2 (``cpu.max``) and version 1 (``cpu.cfs_quota_us``). Inside a container the group's own path may not
+    be visible, so the mount's root counts as a level too.
+
+    Args:
+        root: the folder that stands for ``/``.
+    """
+    try:
+        groups = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return None
+    quotas: list[float] = []
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        mounts = ["sys/fs/cgroup"] if not controllers else ["sys/fs/cgroup/cpu,cpuacct", "sys/fs/cgroup/cpu"]
+        if not controllers or "cpu" in controllers.split(","):
+            for mount in mounts:
+                quotas += _quotas_upward(root / mount, path)
+    return min(quotas, default=None)
+
+
+def _quotas_upward(mount: Path, path: str) -> Iterator[float]:
+    group = mount / path.lstrip("/")
+    for level in (group, *group.parents):
+        if level == mount.parent:
+            return
+        quota = _read_quota(level)
+        if quota is not None:
+            yield quota
+
+
+def _read_quota(group: Path) -> float | None:
+    for read in (_read_quota_v2, _read_quota_v1):
+        try:
+            return read(group)
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def _read_quota_v2(group: Path) -> float | None:
+    quota, period = (group / "cpu.max").read_text().split()
+    return None if quota == "max" else int(quota) / int(period)
+
+
+def _read_quota_v1(group: Path) -> float | None:
+    quota = int((group / "cpu.cfs_quota_us").read_text())
+    period = int((group / "cpu.cfs_period_us").read_text())
+    return None if quota < 0 else quota / period
+
+
+# ----------------------------------------------------------------------------------------------------- fork safety
+
+
+def fork_hazard() -> str | None:
+    """Say why forking this process now is not provably safe; None where it is."""
+    if sys.platform != "linux":
+        return f"system libraries of {sys.platform} break in forked processes"
+    if threading.active_count() > 1:
+        return f"{threading.active_count()} Python threads are running"
+    loaded = [name for name in FORK_BREAKERS if name in sys.modules]
+    if loaded:
+        return f"{loaded[0]} is imported, which does not survive a fork"
+    if _has_open_gpu():
+        return "a GPU runtime is initialised"
+    return _native_thread_hazard()
+
+
+def _has_open_gpu() -> bool:
+    return any(target.startswith(("/dev/nvidia", "/dev/kfd", "/dev/dri/render")) for target in _links("/proc/self/fd"))
+
+
+def _links(folder: str) -> Iterator[str]:
+    for name in os.listdir(folder):
+        try:
+            yield os.readlink(f"{folder}/{name}")
+        except OSError:  # closed in the meantime: the listing's own descriptor, for one
+            continue
+
+
+def _native_thread_hazard() -> str | None:
+    native = len(os.listdir("/proc/self/task")) - threading.active_count()
+    if native <= 0:
+        return None
+    survivors = _threads_that_survive()
+    if native <= survivors:
+        return None
+    return f"{native - survivors} native threads are running of which nobody knows whether they survive a fork"
+
+
+def _threads_that_survive() -> int:
+    """Count the threads of OpenBLAS, which ends its pool before a fork and starts it again when needed."""
+    from threadpoolctl import threadpool_info  # only where there are native threads at all
+
+    return sum(
+        library["num_threads"] - 1
+        for library in threadpool_info()
+        if library["internal_api"] == "openblas" and library.get("threading_layer") == "pthreads"
+    )

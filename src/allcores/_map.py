@@ -1,0 +1,393 @@
+"""map, starmap, imap, imap_unordered: one line on all cores."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
+
+from allcores._dataset import Dataset, make_dataset
+from allcores._driver import Run
+from allcores._engines import Engine
+from allcores._job import Job
+from allcores._machine import find_facts
+from allcores._options import OptionKeywords, Options
+from allcores._outcomes import Failure, Results
+from allcores._plan import Plan, make_plan
+from allcores._progress import Progress
+from allcores._report import Report
+from allcores._sinks import ListSink, OrderedSink, UnorderedSink
+
+__all__ = ["ResultIterator", "imap", "imap_unordered", "map", "plan", "starmap"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+TURN_SECONDS = 0.000_5  # a consumer that finds results ready lets the driver look around this often
+
+
+@overload
+def map(
+    fn: Callable[[T], R],
+    iterable: Iterable[T],
+    /,
+    *,
+    errors: Literal["raise"] = "raise",
+    **options: Unpack[OptionKeywords],
+) -> Results[R]: ...
+@overload
+def map(
+    fn: Callable[[T], R], iterable: Iterable[T], /, *, errors: Literal["collect"], **options: Unpack[OptionKeywords]
+) -> Results[R | Failure]: ...
+@overload
+def map(
+    fn: Callable[..., R],
+    first: Iterable[Any],
+    second: Iterable[Any],
+    /,
+    *more: Iterable[Any],
+    errors: Literal["raise"] = "raise",
+    **options: Unpack[OptionKeywords],
+) -> Results[R]: ...
+@overload
+def map(
+    fn: Callable[..., R],
+    first: Iterable[Any],
+    second: Iterable[Any],
+    /,
+    *more: Iterable[Any],
+    errors: Literal["collect"],
+    **options: Unpack[OptionKeywords],
+) -> Results[R | Failure]: ...
+def map(fn: Callable[..., Any], /, *iterables: Iterable[Any], **options: Any) -> Results[Any]:
+    """Call `fn` on every item, on all cores; give the results in the items' order.
+
+    The same as ``[fn(x) for x in iterable]``, or, with several iterables, as ``list(map(fn, *iterables))``.
+
+    Args:
+        fn: a function of as many arguments as there are iterables. Lambdas, closures, bound methods and functions of
+            ``__main__`` or of a notebook will do.
+        iterables: the dataset; with several, items are taken side by side and the shortest ends.
+        errors: ``"raise"``: the first failure stops the run and raises the original exception, from which `finished`
+            gives what was finished; ``"collect"``: every item runs, and a failed position holds its `Failure`.
+        options: see `Options`.
+
+    Returns:
+        A list, which also bears `failures` and `report`.
+
+    Raises:
+        TypeError, ValueError: an argument or an option makes no sense.
+        UnpicklableError: `fn` captures something that cannot travel to a worker; no worker has been started.
+        WorkerDied: a worker died while it ran an item.
+        WorkersUnavailable: no worker can be started.
+        BaseException: whatever `fn`, the initializer or an iterable raises.
+
+    Example:
+        >>> import allcores
+        >>> allcores.map(pow, [2, 3, 4], [5, 2, 1], workers=2)
+        [32, 9, 4]
+    """
+    return _collect(fn, iterables, options, is_star=len(iterables) > 1)
+
+
+@overload
+def starmap(
+    fn: Callable[..., R],
+    iterable: Iterable[Iterable[Any]],
+    /,
+    *,
+    errors: Literal["raise"] = "raise",
+    **options: Unpack[OptionKeywords],
+) -> Results[R]: ...
+@overload
+def starmap(
+    fn: Callable[..., R],
+    iterable: Iterable[Iterable[Any]],
+    /,
+    *,
+    errors: Literal["collect"],
+    **options: Unpack[OptionKeywords],
+) -> Results[R | Failure]: ...
+def starmap(fn: Callable[..., Any], iterable: Iterable[Iterable[Any]], /, **options: Any) -> Results[Any]:
+    """Call ``fn(*item)`` on every item, on all cores; otherwise as `map`.
+
+    Example:
+        >>> import allcores
+        >>> allcores.starmap(pow, [(2, 5), (3, 2)], workers=2)
+        [32, 9]
+    """
+    return _collect(fn, (iterable,), options, is_star=True)
+
+
+@overload
+def imap(
+    fn: Callable[[T], R],
+    iterable: Iterable[T],
+    /,
+    *,
+    errors: Literal["raise"] = "raise",
+    **options: Unpack[OptionKeywords],
+) -> ResultIterator[R]: ...
+@overload
+def imap(
+    fn: Callable[[T], R], iterable: Iterable[T], /, *, errors: Literal["collect"], **options: Unpack[OptionKeywords]
+) -> ResultIterator[R | Failure]: ...
+@overload
+def imap(
+    fn: Callable[..., R],
+    first: Iterable[Any],
+    second: Iterable[Any],
+    /,
+    *more: Iterable[Any],
+    errors: Literal["raise"] = "raise",
+    **options: Unpack[OptionKeywords],
+) -> ResultIterator[R]: ...
+@overload
+def imap(
+    fn: Callable[..., R],
+    first: Iterable[Any],
+    second: Iterable[Any],
+    /,
+    *more: Iterable[Any],
+    errors: Literal["collect"],
+    **options: Unpack[OptionKeywords],
+) -> ResultIterator[R | Failure]: ...
+def imap(fn: Callable[..., Any], /, *iterables: Iterable[Any], **options: Any) -> ResultIterator[Any]:
+    """Call `fn` on every item, on all cores, and yield the results in order while later items are still running.
+
+    The input may be endless: it is read no further than the option `ahead` past what was taken. Nothing runs before the
+    first result is asked for. Leaving the loop early ends the run; so does ``close()``, or leaving a ``with`` block.
+
+    Args:
+        fn: as for `map`.
+        iterables: as for `map`.
+        errors: as for `map`; with ``"raise"``, the results before the failure in order that are finished come first.
+        options: see `Options`.
+
+    Returns:
+        An iterator, which also bears `failures` and `report`.
+
+    Example:
+        >>> import allcores, itertools
+        >>> with allcores.imap(lambda x: x * x, itertools.count(), workers=2) as squares:
+        ...     print(list(itertools.islice(squares, 5)))
+        [0, 1, 4, 9, 16]
+    """
+    return ResultIterator(_start(fn, iterables, options, is_star=len(iterables) > 1), OrderedSink())
+
+
+@overload
+def imap_unordered(
+    fn: Callable[[T], R],
+    iterable: Iterable[T],
+    /,
+    *,
+    errors: Literal["raise"] = "raise",
+    **options: Unpack[OptionKeywords],
+) -> ResultIterator[tuple[int, R]]: ...
+@overload
+def imap_unordered(
+    fn: Callable[[T], R], iterable: Iterable[T], /, *, errors: Literal["collect"], **options: Unpack[OptionKeywords]
+) -> ResultIterator[tuple[int, R | Failure]]: ...
+@overload
+def imap_unordered(
+    fn: Callable[..., R],
+    first: Iterable[Any],
+    second: Iterable[Any],
+    /,
+    *more: Iterable[Any],
+    errors: Literal["raise"] = "raise",
+    **options: Unpack[OptionKeywords],
+) -> ResultIterator[tuple[int, R]]: ...
+@overload
+def imap_unordered(
+    fn: Callable[..., R],
+    first: Iterable[Any],
+    second: Iterable[Any],
+    /,
+    *more: Iterable[Any],
+    errors: Literal["collect"],
+    **options: Unpack[OptionKeywords],
+) -> ResultIterator[tuple[int, R | Failure]]: ...
+def imap_unordered(fn: Callable[..., Any], /, *iterables: Iterable[Any], **options: Any) -> ResultIterator[Any]:
+    """Call `fn` on every item, on all cores, and yield ``(index, result)`` as the items finish; otherwise as `imap`.
+
+    Example:
+        >>> import allcores
+        >>> sorted(allcores.imap_unordered(str.upper, "abc", workers=2))
+        [(0, 'A'), (1, 'B'), (2, 'C')]
+    """
+    return ResultIterator(_start(fn, iterables, options, is_star=len(iterables) > 1), UnorderedSink())
+
+
+def plan(**options: Any) -> Plan:
+    """Say how a run with these options would be done here and now, and why.
+
+    Args:
+        options: see `Options`.
+
+    Example:
+        >>> import allcores
+        >>> allcores.plan(workers=3).workers
+        3
+    """
+    return make_plan(Options.from_keywords(options), find_facts())
+
+
+class ResultIterator(Generic[R]):
+    """The results of a lazy run, one after another.
+
+    Attributes:
+        failures: the `Failure` of every item that failed so far; empty unless ``errors="collect"``.
+        report: what the run has cost so far; None before the first result was asked for.
+    """
+
+    def __init__(self, start: _Start, sink: OrderedSink | UnorderedSink) -> None:
+        self._start = start
+        self._sink = sink
+        self._ready: deque[Any] = sink.ready
+        self._run: Run | None = None
+        self._progress: Progress | None = None
+        self._taken = 0
+        self._turn_at = 0.0
+        self._is_closed = False
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The failures so far."""
+        return [] if self._run is None else self._run.failures
+
+    @property
+    def report(self) -> Report | None:
+        """What the run has cost so far."""
+        return None if self._run is None else self._run.report
+
+    def __iter__(self) -> Iterator[R]:
+        return self
+
+    def __next__(self) -> R:
+        now = time.perf_counter()
+        if not self._ready or now >= self._turn_at:
+            error = self._advance()
+            if error is not None:
+                raise error
+            self._turn_at = now + TURN_SECONDS
+        if not self._ready:
+            raise StopIteration
+        self._taken += 1
+        value: R = self._ready.popleft()
+        return value
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_is_closed", True):
+            self.close()
+
+    def close(self) -> None:
+        """End the run: workers are let go, results that were not taken are lost."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._ready.clear()
+            self._end()
+
+    def _end(self) -> None:
+        if self._run is not None:
+            self._run.close()
+        if self._progress is not None:
+            self._progress.close()
+
+    def _advance(self) -> BaseException | None:
+        """Let the driver work until a result is ready or the run is over; give the error that the run ends with."""
+        if self._is_closed:
+            return None
+        try:
+            if self._run is None:
+                self._progress = self._start.progress()
+                self._run = self._start.run(self._sink, is_lazy=True, on_progress=self._progress)
+            run = self._run
+            if not run.is_finished:
+                run.took(self._taken)
+                run.turn(may_block=not self._ready)
+            while not self._ready and not run.is_finished:
+                run.turn()
+        except BaseException as error:
+            if self._run is not None:
+                self._run.attach_finished(error)
+            self.close()
+            raise
+        if not run.is_finished:
+            return None
+        self._end()
+        if self._ready:
+            return None
+        self._is_closed = True
+        if run.error is not None:
+            run.attach_finished(run.error)
+        return run.error
+
+
+class _Start:
+    """Everything a run needs, checked while the caller is still there to hear of it."""
+
+    def __init__(self, plan: Plan, options: Options, job: Job, dataset: Dataset, cores: int) -> None:
+        self._plan = plan
+        self._options = options
+        self._job = job
+        self._dataset = dataset
+        self._cores = cores  # each worker may use
+
+    def progress(self) -> Progress:
+        return Progress(wanted=self._options.progress, total=self._dataset.length)
+
+    def run(self, sink: ListSink | OrderedSink | UnorderedSink, *, is_lazy: bool, on_progress: Progress) -> Run:
+        return Run(self._plan, self._dataset, self._make_engine, sink, is_lazy=is_lazy, on_progress=on_progress)
+
+    def _make_engine(self) -> Engine:
+        if self._plan.on == "serial":
+            from allcores._engines.serial import SerialEngine
+
+            return SerialEngine(self._job, self._dataset)
+        if self._plan.on == "threads":
+            from allcores._engines.threads import ThreadEngine
+
+            return ThreadEngine(self._job, self._dataset, self._cores)
+        from allcores._engines.processes import ProcessEngine
+
+        return ProcessEngine(self._plan, self._job, self._dataset, self._cores)
+
+
+def _start(
+    fn: Callable[..., Any], iterables: tuple[Iterable[Any], ...], keywords: dict[str, Any], *, is_star: bool
+) -> _Start:
+    options = Options.from_keywords(keywords)
+    if not callable(fn):
+        raise TypeError(f"{fn!r} is not callable; the first argument is the function, the dataset follows")
+    if not iterables:
+        raise TypeError("the dataset is missing: give at least one iterable after the function")
+    dataset = make_dataset(iterables)
+    facts = find_facts()
+    job = Job(fn, is_star, options.errors == "raise", options.initializer, options.initargs)
+    plan = make_plan(options, facts)
+    return _Start(plan, options, job, dataset, max(1, facts.cores // plan.workers))
+
+
+def _collect(
+    fn: Callable[..., Any], iterables: tuple[Iterable[Any], ...], keywords: dict[str, Any], *, is_star: bool
+) -> Results[Any]:
+    start = _start(fn, iterables, keywords, is_star=is_star)
+    sink = ListSink()
+    progress = start.progress()
+    run = start.run(sink, is_lazy=False, on_progress=progress)
+    try:
+        run.run_to_end()
+    finally:
+        progress.close()
+    if run.error is not None:
+        raise run.error
+    return Results(sink.values, sorted(run.failures, key=lambda failure: failure.index), run.report)

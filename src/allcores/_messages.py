@@ -1,0 +1,249 @@
+"""The scheduler's only input and output: events say what happened, commands say what to do next.
+
+Every event and command is made of ids and ranges; no user's object passes through the scheduler. A range
+``[start, stop)`` is two indices; a `token` names one sending of one batch and is never used twice in a run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+__all__ = [
+    "AbortReason",
+    "AbortRun",
+    "BatchAdvanced",
+    "BatchFinished",
+    "BatchRefused",
+    "BatchUnreadable",
+    "Command",
+    "DeadlinePassed",
+    "EngineLost",
+    "Event",
+    "FailItem",
+    "InputEnded",
+    "InputPulled",
+    "KillWorker",
+    "Moment",
+    "PullInput",
+    "ReleaseWorker",
+    "ResultsTaken",
+    "RunStarted",
+    "RunStopped",
+    "SendBatch",
+    "StartWorker",
+    "WorkerDown",
+    "WorkerReady",
+    "WorkerSetupFailed",
+    "WorkerUp",
+]
+
+
+class Moment(Enum):
+    """What a worker was doing when it died."""
+
+    STARTING = "starting"  # the process has not said hello
+    PREPARING = "preparing"  # receiving the function, running the initializer
+    IDLE = "idle"  # between two batches
+    RUNNING = "running"  # inside one item
+    MOVING = "moving"  # unpickling items or pickling results
+    UNKNOWN = "unknown"  # the engine cannot tell
+
+
+class AbortReason(Enum):
+    """Why a run cannot go on."""
+
+    SETUP_FAILED = "the initializer failed"
+    NO_WORKERS = "no worker can be started"
+    ENGINE_LOST = "the engine is lost"
+
+
+# ---------------------------------------------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The driver is ready to carry out commands."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStopped:
+    """Somebody wants no more results: Ctrl-C, a closed iterator."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """`Scheduler.next_deadline` has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputPulled:
+    """Items up to `stop` (exclusive) are at hand."""
+
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputEnded:
+    """The input has `length` items, no more."""
+
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResultsTaken:
+    """The consumer has taken `count` results in all."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerUp:
+    """The worker's process runs our code."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerReady:
+    """The worker has the function and has run the initializer."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSetupFailed:
+    """The function did not arrive, or the initializer raised."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerDown:
+    """The worker is gone, and whatever it held with it. `index` is the item it was in, if `moment` is RUNNING."""
+
+    worker: int
+    moment: Moment
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAdvanced:
+    """The batch's items before `stop` are finished; the worker goes on with the rest."""
+
+    worker: int
+    token: int
+    stop: int
+    seconds: float  # spent inside the items that this event reports
+    failed: tuple[int, ...] = ()  # indices among them that failed
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFinished:
+    """The worker is done with the batch: items before `stop` are finished, the rest is given back unrun."""
+
+    worker: int
+    token: int
+    stop: int
+    seconds: float
+    failed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRefused:
+    """The batch never ran; nobody is to blame."""
+
+    worker: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class BatchUnreadable:
+    """Items of the batch before `stop` are lost, because they or their results could not be unpickled."""
+
+    worker: int
+    token: int
+    stop: int
+    is_last: bool  # whether the worker is done with the batch
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLost:
+    """All workers are gone and no new one can come."""
+
+
+Event = (
+    RunStarted
+    | RunStopped
+    | DeadlinePassed
+    | InputPulled
+    | InputEnded
+    | ResultsTaken
+    | WorkerUp
+    | WorkerReady
+    | WorkerSetupFailed
+    | WorkerDown
+    | BatchAdvanced
+    | BatchFinished
+    | BatchRefused
+    | BatchUnreadable
+    | EngineLost
+)
+
+# -------------------------------------------------------------------------------------------------- commands
+
+
+@dataclass(frozen=True, slots=True)
+class StartWorker:
+    """Start a worker under this number; numbers are never used twice in a run."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendBatch:
+    """Hand items ``[start, stop)`` to the worker."""
+
+    worker: int
+    token: int
+    start: int
+    stop: int
+    may_give_back: bool  # whether the worker may return the rest when the batch runs long
+
+
+@dataclass(frozen=True, slots=True)
+class KillWorker:
+    """End the worker now; nothing more is wanted from it."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseWorker:
+    """The worker is idle and no longer needed by this run."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class PullInput:
+    """Take items from the input until those before `stop` are at hand."""
+
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailItem:
+    """The item fails of what the event told: a death, or objects that cannot be read."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class AbortRun:
+    """The run ends with an error."""
+
+    reason: AbortReason
+
+
+Command = StartWorker | SendBatch | KillWorker | ReleaseWorker | PullInput | FailItem | AbortRun

@@ -1,0 +1,183 @@
+"""The nursery: a small process of one thread that starts clean workers, watches them, and ends with the driver.
+
+It forks them from itself, which is clean because nothing of the user's is loaded in it, or starts fresh
+interpreters. It is the workers' parent: it alone learns how they ended, and tells the driver over a pipe of each
+worker's own. Its end is theirs.
+
+Requests come over a socket, each with a fixed length; to start a worker, three descriptors come along: its end of the
+channel, the pipe for its exit status, and the mark board.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from contextlib import suppress
+from enum import IntEnum
+from types import FrameType
+from typing import Any
+
+from allcores._lifeline import die_with_parent
+from allcores._worker import enter_worker_process, serve_clean
+
+__all__ = ["EXIT_STATUS", "REQUEST", "Order", "interpreter_command", "main"]
+
+REQUEST = struct.Struct("=BxxxII")  # order, worker's number, board slot
+EXIT_STATUS = struct.Struct("=i")  # as waitpid gives it
+
+
+class Order(IntEnum):
+    """What the driver asks for."""
+
+    FORK = 1
+    SPAWN = 2
+    KILL = 3
+
+
+def interpreter_command(code: str) -> list[str]:
+    """Give the command line of a fresh interpreter that finds the same modules and runs `code`."""
+    from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]  # as multiprocessing does
+
+    return [sys.executable, *_args_from_interpreter_flags(), "-c", f"import sys; sys.path[:] = {sys.path!r}; {code}"]
+
+
+class Nursery:
+    """The process's one object.
+
+    Args:
+        control: the nursery's end of the socket that requests come over.
+        driver: the driver's process id, watched where the system can, because some other process may have inherited
+            the driver's end of the socket.
+        slots: how many marks the board has.
+        idle_seconds: how long workers, and then the nursery, wait for work before they leave.
+    """
+
+    def __init__(self, control: socket.socket, driver: int, slots: int, idle_seconds: float) -> None:
+        self._driver = [os.pidfd_open(driver)] if hasattr(os, "pidfd_open") else []
+        self._pid = os.getpid()
+        self._control = control
+        self._slots = slots
+        self._idle_seconds = idle_seconds
+        self._pids: dict[int, int] = {}  # {worker's number: pid}
+        self._statuses: dict[int, tuple[int, int]] = {}  # {pid: (worker's number, pipe)}
+        self._wake, wake_up = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(wake_up, False)
+        signal.signal(signal.SIGCHLD, _wake_up)
+        signal.set_wakeup_fd(wake_up, warn_on_full_buffer=False)
+
+    def run(self) -> None:
+        """Serve until the driver is gone, or nobody has needed anything for long."""
+        idle_until = time.monotonic() + self._idle_seconds
+        while True:
+            patience = None if self._statuses else max(0.0, idle_until - time.monotonic())
+            watched: list[Any] = [self._control, self._wake, *self._driver]
+            ready, _, _ = select.select(watched, [], [], patience)
+            if not ready or not {*self._driver}.isdisjoint(ready):
+                return
+            if self._wake in ready:
+                self._collect()
+                idle_until = time.monotonic() + self._idle_seconds
+            if self._control in ready and not self._serve_request():
+                return
+
+    def kill_all(self) -> None:
+        """End every worker, for systems whose kernel does not do it by itself."""
+        for pid in self._statuses:
+            os.kill(pid, signal.SIGKILL)
+
+    def _serve_request(self) -> bool:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, REQUEST.size, 3)
+        except OSError:
+            return False
+        if len(data) < REQUEST.size:
+            return False
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        order, number, slot = REQUEST.unpack(data)
+        if order == Order.KILL:
+            if number in self._pids:
+                os.kill(self._pids[number], signal.SIGKILL)
+        else:
+            self._start(Order(order), number, slot, descriptors)
+        return True
+
+    def _start(self, order: Order, number: int, slot: int, descriptors: list[int]) -> None:
+        channel, status, board = descriptors
+        try:
+            pid = os.fork()
+        except OSError:  # the driver sees the pipe end without a status
+            os.close(status)
+        else:
+            if pid == 0:
+                os.close(status)
+                self._become_worker(order, channel, board, slot)
+            self._pids[number] = pid
+            self._statuses[pid] = (number, status)
+        os.close(channel)
+        os.close(board)
+
+    def _become_worker(self, order: Order, channel: int, board: int, slot: int) -> None:
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            die_with_parent(self._pid)
+            arguments = (channel, board, self._slots, slot, self._idle_seconds)
+            if order == Order.SPAWN:
+                os.set_inheritable(channel, True)
+                os.set_inheritable(board, True)
+                code = f"from allcores._nursery import be_spawned; be_spawned{arguments}"
+                os.execv(sys.executable, interpreter_command(code))
+            self._forget()
+            enter_worker_process()
+            serve_clean(*arguments)
+        except BaseException:  # whatever it was, this process must not go on as a second nursery
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+        os._exit(0)
+
+    def _forget(self) -> None:
+        self._control.close()
+        os.close(self._wake)
+        for _, status in self._statuses.values():
+            os.close(status)
+
+    def _collect(self) -> None:
+        """Tell the driver of every worker that has ended."""
+        with suppress(BlockingIOError):
+            os.read(self._wake, 4096)
+        while self._statuses:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            number, pipe = self._statuses.pop(pid)
+            del self._pids[number]
+            with suppress(OSError):  # the driver does not listen any more
+                os.write(pipe, EXIT_STATUS.pack(status))
+            os.close(pipe)
+
+
+def _wake_up(signum: int, frame: FrameType | None) -> None:
+    """Do nothing: a signal with a handler is also written to the wake-up pipe."""
+
+
+def be_spawned(channel: int, board: int, slots: int, slot: int, idle_seconds: float) -> None:
+    """The whole life of a worker in a fresh interpreter."""
+    enter_worker_process()
+    serve_clean(channel, board, slots, slot, idle_seconds)
+    os._exit(0)
+
+
+def main(control: int, driver: int, slots: int, idle_seconds: float) -> None:
+    """The whole life of a nursery."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nursery = Nursery(socket.socket(fileno=control), driver, slots, idle_seconds)
+    nursery.run()
+    nursery.kill_all()
+    os._exit(0)

@@ -1,0 +1,63 @@
+"""How many items go into the next batch: measured, grown step by step, shrunk toward the end.
+
+The shrinking is guided self-scheduling (Polychronopoulos and Kuck, "Guided Self-Scheduling: A Practical Scheduling
+Scheme for Parallel Supercomputers", IEEE Transactions on Computers C-36(12), 1987): a batch takes a fixed share of
+what remains, so the last batches are small and no worker waits long for another. It is capped by a measured
+duration, because the first batches of plain guided scheduling would be far too large for items of uneven cost.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Pace"]
+
+TARGET_SECONDS = 0.010  # per batch: a hundred times the cost of handing one over
+QUEUED_SECONDS = 0.025  # a second batch waits behind one only if that one is expected to be shorter than this
+GROWTH = 4  # a batch is at most so many times larger than the largest that has come back
+TAIL_SHARE = 2  # a batch is at most the share of one in so many turns of all workers over what remains
+MEMORY = 0.75  # weight that older measurements keep when a new one comes
+
+
+class Pace:
+    """The measured speed of a run's items, and the batch size that follows from it."""
+
+    __slots__ = ("_fixed", "_items", "_largest", "_seconds", "_workers")
+
+    def __init__(self, *, workers: int, fixed: int | None) -> None:
+        self._workers = workers
+        self._fixed = fixed
+        self._seconds = 0.0  # spent in the items below, both fading with age
+        self._items = 0.0
+        self._largest = 0  # items, of any batch that came back
+
+    def __repr__(self) -> str:
+        return f"<Pace: {self.item_seconds:.3g} s per item, next batch {self.batch_size(None)}>"
+
+    @property
+    def item_seconds(self) -> float:
+        """The fading mean of seconds per item; 0 before anything was measured."""
+        return self._seconds / self._items if self._items else 0.0
+
+    def observe(self, items: int, seconds: float) -> None:
+        """Take in that `items` items took `seconds` seconds."""
+        self._items = self._items * MEMORY + items
+        self._seconds = self._seconds * MEMORY + seconds
+        self._largest = max(self._largest, items)
+
+    def batch_size(self, remaining: int | None) -> int:
+        """Say how many items the next batch takes, given how many are not yet sent (None: nobody knows)."""
+        if self._fixed is not None:
+            return self._fixed
+        if not self._items:
+            return 1
+        size = self._largest * GROWTH
+        if size * self._seconds > TARGET_SECONDS * self._items:
+            size = int(TARGET_SECONDS * self._items / self._seconds)
+        if remaining is not None and size * self._workers * TAIL_SHARE > remaining:
+            size = remaining // (self._workers * TAIL_SHARE)
+        return max(size, 1)
+
+    def queue_depth(self, size: int) -> int:
+        """Say how many batches of `size` items a worker may hold: a second one hides the round trip of a short one."""
+        if not self._items:
+            return 1
+        return 2 if size * self._seconds < QUEUED_SECONDS * self._items else 1

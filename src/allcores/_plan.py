@@ -1,0 +1,110 @@
+"""The frozen answer to "how will this run be done", and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from allcores._options import Engine, Errors, Options
+
+__all__ = ["Facts", "Plan", "make_plan"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a plan must know of the machine and of this process.
+
+    Attributes:
+        cores: how many cores this process may use.
+        cores_bound: what bounds that number.
+        can_fork: whether the platform can start a process by fork at all.
+        fork_hazard: why forking this process now is not provably safe; None where it is.
+        can_start_clean: whether the platform can start clean workers.
+    """
+
+    cores: int
+    cores_bound: str
+    can_fork: bool
+    fork_hazard: str | None
+    can_start_clean: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a run will be done.
+
+    Attributes:
+        on: the engine.
+        workers: how many workers at most; a run starts no more than it has batches for.
+        workers_reason: where that number comes from.
+        start: how processes start; None for engines that start none.
+        start_reason: why that way.
+        fork_hazard: why a fork is not provably safe here; None where it is.
+        batch: items per batch, or None where it is measured and adapted.
+        ahead: how far a lazy run reads ahead, in items, or None for a few batches per worker.
+        errors: what a failure does.
+    """
+
+    on: Engine
+    workers: int
+    workers_reason: str
+    start: Literal["fork", "forkserver", "spawn"] | None
+    start_reason: str
+    fork_hazard: str | None
+    batch: int | None
+    ahead: int | None
+    errors: Errors
+
+    def __str__(self) -> str:
+        lines = [f"{self.workers} on {self.on}: {self.workers_reason}"]
+        if self.start is not None:
+            lines.append(f"start {self.start}: {self.start_reason}")
+        lines.append(f"batch {self.batch or 'adaptive'}, ahead {self.ahead or 'a few batches per worker'}")
+        return "\n".join(lines)
+
+
+def make_plan(options: Options, facts: Facts) -> Plan:
+    """Decide how a run will be done.
+
+    Args:
+        options: what the caller asked for.
+        facts: what the machine and this process allow.
+
+    Raises:
+        ValueError: the options ask for a way of starting workers that this platform lacks.
+    """
+    workers, workers_reason = _decide_workers(options, facts)
+    start, start_reason = _decide_start(options, facts) if options.on == "processes" else (None, "")
+    return Plan(
+        on=options.on,
+        workers=workers,
+        workers_reason=workers_reason,
+        start=start,
+        start_reason=start_reason,
+        fork_hazard=facts.fork_hazard,
+        batch=options.batch,
+        ahead=options.ahead,
+        errors=options.errors,
+    )
+
+
+def _decide_workers(options: Options, facts: Facts) -> tuple[int, str]:
+    if options.on == "serial":
+        return 1, "serial runs in the caller's own thread"
+    if options.workers is not None:
+        return options.workers, f"workers={options.workers} was asked for"
+    return facts.cores, f"usable cores, bounded by {facts.cores_bound}"
+
+
+def _decide_start(options: Options, facts: Facts) -> tuple[Literal["fork", "forkserver", "spawn"], str]:
+    if options.start == "fork":
+        if not facts.can_fork:
+            raise ValueError("start='fork' is not possible on this platform; allowed: 'auto', 'forkserver', 'spawn'")
+        return "fork", "asked for" + (f", although {facts.fork_hazard}" if facts.fork_hazard else "")
+    if not facts.can_start_clean:
+        raise ValueError("on='processes' does not run on this platform yet; allowed: on='threads', on='serial'")
+    if options.start != "auto":
+        return options.start, "asked for"
+    if facts.can_fork and facts.fork_hazard is None:
+        return "fork", "safe here, and workers inherit the function and the dataset"
+    return "forkserver", f"a fork would not be safe: {facts.fork_hazard}"

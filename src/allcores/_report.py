@@ -1,0 +1,43 @@
+"""What a run cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from allcores._plan import Plan
+
+__all__ = ["Report"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a run cost.
+
+    Attributes:
+        wall_seconds: from the call to the last result.
+        workers: how many workers took part at the same time, at most.
+        items: how many items finished or failed.
+        failed: how many of them failed.
+        item_seconds: time spent inside items, summed over all workers.
+        plan: how the run was done, and why so.
+    """
+
+    wall_seconds: float
+    workers: int
+    items: int
+    failed: int
+    item_seconds: float
+    plan: Plan
+
+    @property
+    def efficiency(self) -> float:
+        """The share of the workers' time that went into items: 1.0 is perfect, 0.0 means nothing ran."""
+        available = self.wall_seconds * self.workers
+        return self.item_seconds / available if available > 0 else 0.0
+
+    def __str__(self) -> str:
+        failed = f", {self.failed} failed" if self.failed else ""
+        return (
+            f"{self.items} items{failed} in {self.wall_seconds:.3g} s on {self.workers} workers: "
+            f"{self.item_seconds:.3g} s inside items, efficiency {self.efficiency:.0%}"
+        )

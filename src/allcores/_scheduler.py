@@ -1,0 +1,503 @@
+"""Who runs which items next: events in, commands out, nothing else.
+
+The scheduler is a state machine over ids and ranges. It never sees a user's object, never looks at a clock (`now`
+is an argument) and never touches the system, so that any history can be replayed, tested and simulated.
+
+The life of an item, as the scheduler sees it::
+
+    unknown -> available -> sent -> settled       (finished or failed: exactly once)
+                   ^          |
+                   +----------+                   returned: its worker died, refused it, or gave it back
+
+Fresh items are the range from `_cursor` to what is available; returned ones wait in a heap and go first, lowest
+index first, because an ordered consumer waits for them. A returned range may be *suspect*: one of its items
+ended a worker or could not be read, and nobody knows which, so each runs alone until the culprit shows itself.
+
+Nothing here grows with the number of items: the cost is per batch, and the memory per worker.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from heapq import heappop, heappush
+from math import inf
+from typing import Any, ClassVar, NoReturn
+
+from allcores._errors import InternalError
+from allcores._messages import (
+    AbortReason,
+    AbortRun,
+    BatchAdvanced,
+    BatchFinished,
+    BatchRefused,
+    BatchUnreadable,
+    Command,
+    DeadlinePassed,
+    EngineLost,
+    Event,
+    FailItem,
+    InputEnded,
+    InputPulled,
+    KillWorker,
+    Moment,
+    PullInput,
+    ReleaseWorker,
+    ResultsTaken,
+    RunStarted,
+    RunStopped,
+    SendBatch,
+    StartWorker,
+    WorkerDown,
+    WorkerReady,
+    WorkerSetupFailed,
+    WorkerUp,
+)
+from allcores._pace import Pace
+
+__all__ = ["Scheduler"]
+
+START_SECONDS = 60.0  # until a new process must have said hello; a forked one may be deadlocked from birth
+FAILED_STARTS = 3  # in a row, and nobody ready: the machine does not let us work
+SETBACKS = 10  # in a row without one finished item, blaming no item: something ends every worker
+AHEAD_BATCHES = 4  # per worker: how far a lazy run reads ahead by default
+HISTORY = 50  # events kept to explain an illegal one
+
+
+class _Phase(Enum):
+    NEW = "new"
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+@dataclass(slots=True)
+class _Batch:
+    token: int
+    start: int  # the first item not yet reported
+    stop: int
+
+
+@dataclass(slots=True)
+class _Worker:
+    is_ready: bool = False
+    is_hungry: bool = False  # whether it stands in the queue of those that may take a batch
+    batches: deque[_Batch] = field(default_factory=deque)  # sent and not yet done, oldest first
+
+
+class Scheduler:
+    """Decides which worker runs which items, and when a run is over.
+
+    Args:
+        workers: how many workers there may be at a time.
+        length: how many items the input has, all at hand; None for an input to be pulled, of unknown length.
+        batch: items per batch; None to measure and adapt.
+        ahead: how many items may be sent past those taken; None for a few batches per worker.
+        is_lazy: whether somebody takes the results one by one; otherwise a settled item counts as taken.
+        stops_at_failure: whether the first failure ends the run.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        length: int | None,
+        batch: int | None = None,
+        ahead: int | None = None,
+        is_lazy: bool = False,
+        stops_at_failure: bool = True,
+    ) -> None:
+        self._limit = workers
+        self._length = length
+        self._ahead = ahead
+        self._is_bounded = is_lazy or length is None
+        self._is_lazy = is_lazy
+        self._adapts = batch is None
+        self._stops_at_failure = stops_at_failure
+        self._pace = Pace(workers=workers, fixed=batch)
+
+        self._phase = _Phase.NEW
+        self._available = length or 0  # items at hand, sent or not
+        self._requested = 0  # items asked for by PullInput
+        self._cursor = 0  # the first item never sent
+        self._returned: list[tuple[int, int, bool]] = []  # heap of (start, stop, is_suspect)
+        self._returned_items = 0
+        self._settled = 0
+        self._taken = 0
+
+        self._workers: dict[int, _Worker] = {}
+        self._starting: dict[int, float] = {}  # {worker: deadline}, earliest first
+        self._preparing = 0  # workers that are up and not ready
+        self._hungry: deque[int] = deque()
+        self._wants_worker_at: float | None = None
+        self._next_worker = 0
+        self._next_token = 0
+        self._peak_workers = 0
+        self._failed_starts = 0
+        self._setbacks = 0
+        self._history: deque[Event] = deque(maxlen=HISTORY)
+
+    def __repr__(self) -> str:
+        total = "?" if self._length is None else self._length
+        sent = self._cursor - self._returned_items - self._settled
+        return (
+            f"<Scheduler {self._phase.value}: {self._settled} of {total} items settled, {sent} sent, "
+            f"{self._returned_items} returned, {len(self._workers)} of {self._limit} workers>"
+        )
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run is over; every later event is ignored."""
+        return self._phase is _Phase.FINISHED
+
+    @property
+    def settled(self) -> int:
+        """How many items finished or failed."""
+        return self._settled
+
+    @property
+    def peak_workers(self) -> int:
+        """How many workers there were at a time, at most."""
+        return self._peak_workers
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When `DeadlinePassed` is due; None where nothing but an event can matter."""
+        start = next(iter(self._starting.values()), inf)
+        deadline = start if self._wants_worker_at is None else min(start, self._wants_worker_at)
+        return None if deadline == inf else deadline
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Take in one event and say what to do next.
+
+        Args:
+            event: what happened.
+            now: seconds on a clock that never goes back.
+
+        Returns:
+            Commands, to be carried out in this order.
+
+        Raises:
+            InternalError: the event cannot happen in this state.
+        """
+        if self._phase is _Phase.FINISHED:
+            return []
+        self._history.append(event)
+        commands: list[Command] = []
+        self._HANDLERS[type(event)](self, event, now, commands)
+        # Comparing first keeps the common path short: most events neither end the run nor leave workers hungry.
+        if self._phase is _Phase.RUNNING:
+            if self._settled == self._length:
+                self._finish(commands)
+            else:
+                self._send_batches(commands)
+                self._pull_input(commands)
+                self._recruit(now, commands)
+        return commands
+
+    # ------------------------------------------------------------------------------------------- what happened
+
+    def _on_started(self, event: RunStarted, now: float, commands: list[Command]) -> None:
+        if self._phase is not _Phase.NEW:
+            self._reject(event, "the run has started before")
+        self._phase = _Phase.RUNNING
+
+    def _on_stopped(self, event: RunStopped, now: float, commands: list[Command]) -> None:
+        self._finish(commands)
+
+    def _on_deadline(self, event: DeadlinePassed, now: float, commands: list[Command]) -> None:
+        for worker in [worker for worker, deadline in self._starting.items() if deadline <= now]:
+            commands.append(KillWorker(worker))
+            self._drop(worker, Moment.STARTING, None, commands)
+
+    def _on_pulled(self, event: InputPulled, now: float, commands: list[Command]) -> None:
+        if event.stop < self._available:
+            self._reject(event, f"{self._available} items were at hand before")
+        self._available = event.stop
+
+    def _on_ended(self, event: InputEnded, now: float, commands: list[Command]) -> None:
+        if self._length is not None or event.length < self._available:
+            self._reject(event, f"length {self._length}, {self._available} items at hand")
+        self._length = self._available = event.length
+
+    def _on_taken(self, event: ResultsTaken, now: float, commands: list[Command]) -> None:
+        self._taken = event.count
+
+    def _on_up(self, event: WorkerUp, now: float, commands: list[Command]) -> None:
+        if self._starting.pop(event.worker, None) is not None:
+            self._preparing += 1
+
+    def _on_ready(self, event: WorkerReady, now: float, commands: list[Command]) -> None:
+        worker = self._workers.get(event.worker)
+        if worker is None:
+            return
+        if worker.is_ready or event.worker in self._starting:
+            self._reject(event, "it is not preparing")
+        self._preparing -= 1
+        self._failed_starts = 0
+        worker.is_ready = True
+        self._queue_for_work(event.worker, worker)
+
+    def _on_setup_failed(self, event: WorkerSetupFailed, now: float, commands: list[Command]) -> None:
+        if event.worker in self._workers:
+            self._abort(AbortReason.SETUP_FAILED, commands)
+
+    def _on_down(self, event: WorkerDown, now: float, commands: list[Command]) -> None:
+        self._drop(event.worker, event.moment, event.index, commands)
+
+    def _on_batch_advanced(self, event: BatchAdvanced, now: float, commands: list[Command]) -> None:
+        worker = self._workers.get(event.worker)
+        if worker is not None:
+            self._settle_part(self._find_batch(worker, event), event, commands)
+
+    def _on_batch_finished(self, event: BatchFinished, now: float, commands: list[Command]) -> None:
+        worker = self._workers.get(event.worker)
+        if worker is None:
+            return
+        batch = self._find_batch(worker, event)
+        worker.batches.remove(batch)
+        self._settle_part(batch, event, commands)
+        self._return(batch.start, batch.stop)
+        self._queue_for_work(event.worker, worker)
+
+    def _on_batch_refused(self, event: BatchRefused, now: float, commands: list[Command]) -> None:
+        worker = self._workers.get(event.worker)
+        if worker is None:
+            return
+        batch = self._find_batch(worker, event)
+        worker.batches.remove(batch)
+        self._return(batch.start, batch.stop)
+        self._queue_for_work(event.worker, worker)
+        self._count_setback(commands)
+
+    def _on_batch_unreadable(self, event: BatchUnreadable, now: float, commands: list[Command]) -> None:
+        worker = self._workers.get(event.worker)
+        if worker is None:
+            return
+        batch = self._find_batch(worker, event)
+        start, batch.start = batch.start, event.stop
+        self._suspect(start, event.stop, commands)
+        if event.is_last:
+            worker.batches.remove(batch)
+            self._return(batch.start, batch.stop)
+            self._queue_for_work(event.worker, worker)
+
+    def _on_engine_lost(self, event: EngineLost, now: float, commands: list[Command]) -> None:
+        self._abort(AbortReason.ENGINE_LOST, commands)
+
+    _HANDLERS: ClassVar[dict[type, Callable[[Scheduler, Any, float, list[Command]], None]]] = {
+        RunStarted: _on_started,
+        RunStopped: _on_stopped,
+        DeadlinePassed: _on_deadline,
+        InputPulled: _on_pulled,
+        InputEnded: _on_ended,
+        ResultsTaken: _on_taken,
+        WorkerUp: _on_up,
+        WorkerReady: _on_ready,
+        WorkerSetupFailed: _on_setup_failed,
+        WorkerDown: _on_down,
+        BatchAdvanced: _on_batch_advanced,
+        BatchFinished: _on_batch_finished,
+        BatchRefused: _on_batch_refused,
+        BatchUnreadable: _on_batch_unreadable,
+        EngineLost: _on_engine_lost,
+    }
+
+    # ---------------------------------------------------------------------------------------- what items become
+
+    def _find_batch(self, worker: _Worker, event: Any) -> _Batch:
+        for batch in worker.batches:
+            if batch.token == event.token and batch.start <= getattr(event, "stop", batch.start) <= batch.stop:
+                return batch
+        return self._reject(event, f"the worker holds {list(worker.batches)}")
+
+    def _settle_part(self, batch: _Batch, event: BatchAdvanced | BatchFinished, commands: list[Command]) -> None:
+        count = event.stop - batch.start
+        if count:
+            self._pace.observe(count, event.seconds)
+            self._setbacks = 0
+            batch.start = event.stop
+            self._settled += count
+        if event.failed and self._stops_at_failure:
+            self._finish(commands)
+
+    def _fail(self, index: int, commands: list[Command]) -> None:
+        commands.append(FailItem(index))
+        self._setbacks = 0
+        self._settled += 1
+        if self._stops_at_failure:
+            self._finish(commands)
+
+    def _return(self, start: int, stop: int, *, is_suspect: bool = False) -> None:
+        if start < stop:
+            heappush(self._returned, (start, stop, is_suspect))
+            self._returned_items += stop - start
+
+    def _suspect(self, start: int, stop: int, commands: list[Command]) -> None:
+        if stop - start == 1:
+            self._fail(start, commands)
+        else:
+            self._return(start, stop, is_suspect=True)
+
+    # -------------------------------------------------------------------------------------------- what workers do
+
+    def _queue_for_work(self, number: int, worker: _Worker) -> None:
+        if not worker.is_hungry and worker.is_ready:
+            worker.is_hungry = True
+            self._hungry.append(number)
+
+    def _drop(self, number: int, moment: Moment, index: int | None, commands: list[Command]) -> None:
+        worker = self._workers.pop(number, None)
+        if worker is None:
+            return
+        if worker.is_hungry:
+            self._hungry.remove(number)
+        if not worker.is_ready:
+            if self._starting.pop(number, None) is None:
+                self._preparing -= 1
+            self._failed_starts += 1
+            if self._failed_starts >= FAILED_STARTS and not self._has_ready_worker():
+                self._abort(AbortReason.NO_WORKERS, commands)
+            return
+        if not self._blame(worker, moment, index, commands):
+            self._count_setback(commands)
+        for batch in worker.batches:
+            self._return(batch.start, batch.stop)
+
+    def _blame(self, worker: _Worker, moment: Moment, index: int | None, commands: list[Command]) -> bool:
+        """Take the culprit, or the suspects, of a death out of what the worker held; say whether there are any."""
+        if moment is Moment.RUNNING and index is not None:
+            for batch in worker.batches:
+                if batch.start <= index < batch.stop:
+                    self._return(batch.start, index)
+                    batch.start = index + 1
+                    self._fail(index, commands)
+                    return True
+        if moment in (Moment.MOVING, Moment.UNKNOWN) and worker.batches:
+            batch = worker.batches.popleft()
+            self._suspect(batch.start, batch.stop, commands)
+            return True
+        return False
+
+    def _has_ready_worker(self) -> bool:
+        return len(self._workers) > len(self._starting) + self._preparing
+
+    def _count_setback(self, commands: list[Command]) -> None:
+        self._setbacks += 1
+        if self._setbacks >= SETBACKS:
+            self._abort(AbortReason.NO_WORKERS, commands)
+
+    # ---------------------------------------------------------------------------------------------- what comes next
+
+    def _send_batches(self, commands: list[Command]) -> None:
+        hungry = self._hungry
+        while hungry:
+            size = self._next_size()
+            number = hungry[0]
+            worker = self._workers[number]
+            if len(worker.batches) >= self._pace.queue_depth(size):
+                worker.is_hungry = False
+                hungry.popleft()
+                continue
+            taken = self._take_range(size)
+            if taken is None:
+                return
+            start, stop = taken
+            token = self._next_token
+            self._next_token = token + 1
+            worker.batches.append(_Batch(token, start, stop))
+            commands.append(SendBatch(number, token, start, stop, self._adapts))
+            hungry.rotate(-1)  # all get a first batch before anyone gets a second
+
+    def _next_size(self) -> int:
+        remaining = None if self._length is None else self._length - self._cursor + self._returned_items
+        size = self._pace.batch_size(remaining)
+        if self._ahead is not None and self._is_bounded and self._adapts:
+            size = max(1, min(size, self._ahead // (2 * self._limit)))
+        return size
+
+    def _take_range(self, size: int) -> tuple[int, int] | None:
+        if self._returned:
+            start, stop, is_suspect = heappop(self._returned)
+            end = min(stop, start + 1 if is_suspect else start + size)
+            self._returned_items -= stop - start
+            self._return(end, stop, is_suspect=is_suspect)
+            return start, end
+        start = self._cursor
+        end = min(start + size, self._sendable_stop(size))
+        if end <= start:
+            return None
+        self._cursor = end
+        return start, end
+
+    def _sendable_stop(self, size: int) -> int:
+        return min(self._available, self._ahead_stop(size))
+
+    def _ahead_stop(self, size: int) -> int:
+        if not self._is_bounded:
+            return self._available
+        taken = self._taken if self._is_lazy else self._settled
+        return taken + (AHEAD_BATCHES * self._limit * size if self._ahead is None else self._ahead)
+
+    def _pull_input(self, commands: list[Command]) -> None:
+        """Ask for one batch's items while there are workers, present or to come, with nothing to run."""
+        if self._length is not None or self._requested > self._available:
+            return
+        size = self._next_size()
+        takers = self._coming_workers() + (len(self._workers) < self._limit)
+        if self._available - self._cursor < takers * size:
+            stop = min(self._available + size, self._ahead_stop(size))
+            if stop > self._available:
+                self._requested = stop
+                commands.append(PullInput(stop))
+
+    def _coming_workers(self) -> int:
+        """Count the workers that can take a batch now, or will when they are ready."""
+        return len(self._hungry) + len(self._starting) + self._preparing
+
+    def _recruit(self, now: float, commands: list[Command]) -> None:
+        """Start one worker if there is work for it, and ask to be called again at once while there is more.
+
+        One at a time, so that the first ones get their first batches while later ones are still being started.
+        """
+        self._wants_worker_at = None
+        if not self._needs_worker():
+            return
+        commands.append(StartWorker(self._next_worker))
+        self._workers[self._next_worker] = _Worker()
+        self._starting[self._next_worker] = now + START_SECONDS
+        self._next_worker += 1
+        self._peak_workers = max(self._peak_workers, len(self._workers))
+        if self._needs_worker():
+            self._wants_worker_at = now
+
+    def _needs_worker(self) -> bool:
+        if len(self._workers) >= self._limit or (self._failed_starts >= FAILED_STARTS and self._has_ready_worker()):
+            return False
+        size = self._next_size()
+        unsent = self._returned_items + max(0, self._sendable_stop(size) - self._cursor)
+        return unsent > self._coming_workers() * size
+
+    # ------------------------------------------------------------------------------------------------- how it ends
+
+    def _finish(self, commands: list[Command]) -> None:
+        if self._phase is _Phase.FINISHED:
+            return
+        self._phase = _Phase.FINISHED
+        for number, worker in self._workers.items():
+            is_idle = worker.is_ready and not worker.batches
+            commands.append(ReleaseWorker(number) if is_idle else KillWorker(number))
+        self._workers.clear()
+        self._starting.clear()
+        self._hungry.clear()
+        self._wants_worker_at = None
+
+    def _abort(self, reason: AbortReason, commands: list[Command]) -> None:
+        if self._phase is not _Phase.FINISHED:
+            commands.append(AbortRun(reason))
+            self._finish(commands)
+
+    def _reject(self, event: Event, why: str) -> NoReturn:
+        history = "\n".join(f"  {past}" for past in self._history)
+        raise InternalError(f"{event} cannot happen: {why}; {self!r}; the latest events, oldest first:\n{history}")

@@ -1,0 +1,75 @@
+"""Where finished values go: into a list, or to a consumer that takes them one by one."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Protocol
+
+__all__ = ["ListSink", "OrderedSink", "Sink", "UnorderedSink"]
+
+_MISSING = object()
+
+
+class Sink(Protocol):
+    """Takes the values of consecutive items; ranges come in any order, each item at most once."""
+
+    def put(self, start: int, values: list[Any]) -> None:
+        """Take the values of the items from `start` on."""
+
+    def finished(self) -> dict[int, Any]:
+        """Give ``{index: value}`` of what is here, in order of index."""
+
+
+class ListSink:
+    """Puts every value at its item's position."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+
+    def put(self, start: int, values: list[Any]) -> None:
+        """Take the values of the items from `start` on."""
+        missing = start - len(self.values)
+        if missing > 0:
+            self.values.extend([_MISSING] * missing)
+        self.values[start : start + len(values)] = values
+
+    def finished(self) -> dict[int, Any]:
+        """Give what is here."""
+        return {index: value for index, value in enumerate(self.values) if value is not _MISSING}
+
+
+class OrderedSink:
+    """Holds values back until all before them are there."""
+
+    def __init__(self) -> None:
+        self.ready: deque[Any] = deque()
+        self._next = 0  # the index that `ready` ends before
+        self._early: dict[int, list[Any]] = {}  # {start: values}
+
+    def put(self, start: int, values: list[Any]) -> None:
+        """Take the values of the items from `start` on."""
+        self._early[start] = values
+        while values := self._early.pop(self._next, []):
+            self.ready.extend(values)
+            self._next += len(values)
+
+    def finished(self) -> dict[int, Any]:
+        """Give what is here and was not taken."""
+        ready = dict(enumerate(self.ready, self._next - len(self.ready)))
+        early = {start + at: value for start in sorted(self._early) for at, value in enumerate(self._early[start])}
+        return ready | early
+
+
+class UnorderedSink:
+    """Hands values on as they come, with their indices."""
+
+    def __init__(self) -> None:
+        self.ready: deque[tuple[int, Any]] = deque()
+
+    def put(self, start: int, values: list[Any]) -> None:
+        """Take the values of the items from `start` on."""
+        self.ready.extend(enumerate(values, start))
+
+    def finished(self) -> dict[int, Any]:
+        """Give what is here and was not taken."""
+        return dict(sorted(self.ready))

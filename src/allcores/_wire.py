@@ -1,0 +1,57 @@
+"""What a frame's header says: the vocabulary of the channel between the driver and one worker process.
+
+A message is a header, the lengths of its frames, and the frames::
+
+    kind  flags  frame count  token  start  stop  seconds   | length, length, ... | frame, frame, ...
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TypeAlias
+
+__all__ = ["FRAME_LENGTH", "HEADER", "Buffer", "Kind", "Message"]
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
+HEADER = struct.Struct("=BBxxIqqqd")
+FRAME_LENGTH = struct.Struct("=Q")
+
+
+class Kind(IntEnum):
+    """What a message means."""
+
+    # to the worker
+    SETUP = 1  # frames: surroundings, job; the worker answers READY or SETUP_FAILED
+    TEACH = 2  # frames: definitions of the caller's __main__
+    RUN = 3  # items [start, stop) under `token`; frames: the items, or none where the worker has the dataset
+    FORGET = 4  # the run is over: drop the job, wait for the next
+    LEAVE = 5  # end the process
+    # from the worker
+    HELLO = 10  # `start` is the process id
+    READY = 11
+    SETUP_FAILED = 12  # frames: an exception
+    REPORT = 13  # items [start, stop) of `token` are done; frames: their values and exceptions
+    UNREADABLE = 14  # the items of `token` cannot be unpickled; frames: an exception
+
+
+@dataclass(slots=True)
+class Message:
+    """One message; which fields matter hangs on its kind."""
+
+    kind: Kind
+    token: int = 0
+    start: int = 0
+    stop: int = 0
+    seconds: float = 0.0
+    flag: bool = False  # RUN: the rest may be given back; REPORT: the batch is done
+    frames: list[Buffer] = field(default_factory=list)
+
+    def head(self) -> bytes:
+        """Give all that goes before the frames."""
+        lengths = (memoryview(frame).nbytes for frame in self.frames)
+        return HEADER.pack(
+            self.kind, self.flag, len(self.frames), self.token, self.start, self.stop, self.seconds
+        ) + b"".join(map(FRAME_LENGTH.pack, lengths))

@@ -1,0 +1,198 @@
+"""The main loop of a worker process: receive, run, report.
+
+The loop is the same for a forked worker, which is born with its job and its dataset, and for a clean one, which
+receives a job over its channel, serves it, forgets it, and waits for the next until it has been idle for long.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from allcores._board import IDLE, MOVING, PREPARING, Board, Mark
+from allcores._channel import Channel
+from allcores._codec import PartialItems, decode, encode, encode_exception, encode_outcomes, learn
+from allcores._dataset import Columns
+from allcores._job import Job, run_batch
+from allcores._machine import CORES_VARIABLE
+from allcores._wire import Kind, Message
+
+__all__ = ["Surroundings", "WorkerLoop", "enter_worker_process", "serve_clean", "serve_forked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What of the caller's process its function may rely on, apart from the objects it captures."""
+
+    path: list[str]
+    arguments: list[str]
+    folder: str | None
+    environment: dict[str, str]
+
+    @classmethod
+    def here(cls, cores: int) -> Surroundings:
+        """Describe this process, for workers that may use `cores` cores each."""
+        try:
+            folder = os.getcwd()
+        except OSError:  # it was removed
+            folder = None
+        return cls(list(sys.path), list(sys.argv), folder, {**os.environ, CORES_VARIABLE: str(cores)})
+
+    def adopt(self) -> None:
+        """Make this process like the described one."""
+        sys.path[:] = self.path
+        sys.argv[:] = self.arguments
+        if self.folder is not None and self.folder != os.getcwd():
+            os.chdir(self.folder)
+        if dict(os.environ) != self.environment:
+            os.environ.clear()
+            os.environ.update(self.environment)
+
+
+class WorkerLoop:
+    """Serves one channel until it ends.
+
+    Args:
+        channel: the worker's end; it blocks.
+        mark: where this worker says what it is in the middle of.
+        idle_seconds: how long to wait for a job before leaving; None: for ever.
+    """
+
+    def __init__(self, channel: Channel, mark: Mark, *, idle_seconds: float | None = None) -> None:
+        self._channel = channel
+        self._mark = mark
+        self._idle_seconds = idle_seconds
+        self._job: Job | None = None
+        self._dataset: Columns | None = None
+
+    def serve(self, job: Job | None = None, dataset: Columns | None = None) -> None:
+        """Say hello and do what the driver asks for, until it asks to leave or is gone."""
+        self._channel.send(Message(Kind.HELLO, start=os.getpid()))
+        if job is not None:
+            self._prepare(job, dataset)
+        self._channel.set_patience(None if self._job else self._idle_seconds)
+        while True:
+            message = self._channel.receive()
+            if message is None or message.kind is Kind.LEAVE:
+                return
+            self._do(message)
+
+    def _do(self, message: Message) -> None:
+        if message.kind is Kind.RUN:
+            self._run(message)
+        elif message.kind is Kind.TEACH:
+            learn(decode(message.frames))
+        elif message.kind is Kind.SETUP:
+            self._channel.set_patience(None)
+            self._set_up(message)
+        elif message.kind is Kind.FORGET:
+            self._job = self._dataset = None
+            self._mark[0] = IDLE
+            self._channel.set_patience(self._idle_seconds)
+
+    def _set_up(self, message: Message) -> None:
+        self._mark[0] = PREPARING
+        try:
+            pickle.loads(message.frames[0]).adopt()  # from our own driver
+            job, definitions = decode(message.frames[1:])
+            learn(definitions)
+        except BaseException as error:  # unpickling the caller's objects may raise anything
+            self._answer(Kind.SETUP_FAILED, error)
+        else:
+            self._prepare(job, None)
+
+    def _prepare(self, job: Job, dataset: Columns | None) -> None:
+        self._mark[0] = PREPARING
+        try:
+            job.prepare()
+        except BaseException as error:  # the caller's initializer may raise anything
+            self._answer(Kind.SETUP_FAILED, error)
+            return
+        self._job, self._dataset = job, dataset
+        self._mark[0] = IDLE
+        self._channel.send(Message(Kind.READY))
+
+    def _run(self, message: Message) -> None:
+        assert self._job is not None
+        self._mark[0] = MOVING
+        try:
+            items = self._items_of(message)
+        except BaseException as error:  # unpickling the caller's objects may raise anything
+            self._answer(Kind.UNREADABLE, error, message.token, message.stop)
+            return
+        parts = run_batch(self._job, items, message.start, message.stop, self._mark, may_give_back=message.flag)
+        for part in parts:
+            self._mark[0] = MOVING
+            frames = encode_outcomes(part.start, part.values, part.raised)
+            flush_output()
+            if part.is_last:
+                self._mark[0] = IDLE
+            report = Message(Kind.REPORT, message.token, part.start, part.stop, part.seconds, part.is_last, frames)
+            self._channel.send(report)
+
+    def _items_of(self, message: Message) -> Any:
+        if message.frames:
+            items: PartialItems | Any = decode(message.frames)
+            return items
+        assert self._dataset is not None
+        return self._dataset.items(message.start, message.stop)
+
+    def _answer(self, kind: Kind, error: BaseException, token: int = 0, stop: int = 0) -> None:
+        flush_output()
+        self._mark[0] = IDLE
+        self._channel.send(Message(kind, token, stop=stop, frames=encode(encode_exception(error))))
+
+
+# ------------------------------------------------------------------------------------------------ processes
+
+
+def enter_worker_process() -> None:
+    """Cut what a worker must not share with the process it comes from: signals and standard input."""
+    # A handler that does nothing, rather than ignoring: programs that the user's function starts must still be
+    # interruptible, and only a handler is reset in them.
+    signal.signal(signal.SIGINT, _leave_it_to_the_driver)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it lives as long as the process
+
+
+def _leave_it_to_the_driver(signum: int, frame: FrameType | None) -> None:
+    """Do nothing: on Ctrl-C the driver decides."""
+
+
+def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Columns | None, cores: int) -> None:
+    """Be a forked worker; returns when the process must end."""
+    gc.freeze()  # what was inherited is not ours to collect, and touching it would copy its pages
+    os.environ[CORES_VARIABLE] = str(cores)
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()  # or all forked workers would draw the same numbers
+    connection.setblocking(True)
+    WorkerLoop(Channel(connection), mark).serve(job, dataset)
+    flush_output()
+
+
+def serve_clean(connection: int, board: int, slots: int, slot: int, idle_seconds: float) -> None:
+    """Be a clean worker on inherited descriptors; returns when the process must end."""
+    channel = Channel(socket.socket(fileno=connection))
+    mark = Board(slots, descriptor=board).mark(slot)
+    WorkerLoop(channel, mark, idle_seconds=idle_seconds).serve()
+    flush_output()
+
+
+def flush_output() -> None:
+    """Bring out what was printed: the process ends without the interpreter's own clean-up."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):  # none, closed, or its reader is gone
+            continue

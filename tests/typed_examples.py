@@ -1,0 +1,49 @@
+"""What a type checker must infer; mypy reads this file, nobody runs it."""
+
+from collections.abc import Iterator
+from typing import assert_type
+
+import allcores
+
+
+def length(text: str) -> int:
+    return len(text)
+
+
+def power(base: int, exponent: int) -> float:
+    return float(base**exponent)
+
+
+def texts() -> Iterator[str]:
+    yield "a"
+
+
+assert_type(allcores.map(length, ["a", "b"]), allcores.Results[int])
+assert_type(allcores.map(length, texts(), workers=2, batch=10), allcores.Results[int])
+assert_type(allcores.map(length, ["a"], errors="raise"), allcores.Results[int])
+assert_type(allcores.map(length, ["a"], errors="collect"), allcores.Results[int | allcores.Failure])
+assert_type(allcores.map(power, [1, 2], [3, 4]), allcores.Results[float])
+assert_type(allcores.map(power, [1, 2], [3, 4], errors="collect"), allcores.Results[float | allcores.Failure])
+assert_type(allcores.map(lambda x: x * 2, [1, 2]), allcores.Results[int])
+assert_type(allcores.starmap(power, [(1, 2)]), allcores.Results[float])
+assert_type(allcores.starmap(power, [(1, 2)], errors="collect"), allcores.Results[float | allcores.Failure])
+
+assert_type(next(allcores.imap(length, texts())), int)
+assert_type(next(allcores.imap(length, texts(), errors="collect")), int | allcores.Failure)
+assert_type(next(allcores.imap_unordered(length, texts())), tuple[int, int])
+assert_type(next(allcores.imap_unordered(length, texts(), errors="collect")), tuple[int, int | allcores.Failure])
+with allcores.imap(length, texts(), ahead=5) as lengths:
+    for one in lengths:
+        assert_type(one, int)
+
+results = allcores.map(length, ["a"])
+assert_type(results[0], int)
+assert_type(results.failures, list[allcores.Failure])
+assert_type(results.report, allcores.Report)
+assert_type(results.report.plan, allcores.Plan)
+
+# What a type checker must refuse; mypy says so if it does not, as these comments would be unused then.
+allcores.map(length, [1, 2])  # type: ignore[arg-type]
+allcores.map(length, ["a"], wrokers=2)  # type: ignore[call-overload]
+allcores.map(length, ["a"], on="cloud")  # type: ignore[call-overload]
+allcores.map(length, ["a"], errors="maybe")  # type: ignore[call-overload]
