@@ -9,19 +9,24 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+from typing import TypeAlias
 
 from allcores._messages import Moment
 
-__all__ = ["Board", "Mark", "read_mark"]
+__all__ = ["IDLE", "INDEX", "MOVING", "PREPARING", "SPAN", "STARTING", "Board", "Mark", "read_mark"]
 
 SLOT_BYTES = 64  # a cache line
 WORDS_PER_SLOT = SLOT_BYTES // 8
 
-# What stands in a slot: an item's index, or minus one of these.
-_MOMENTS = {-1: Moment.STARTING, -2: Moment.PREPARING, -3: Moment.IDLE, -4: Moment.MOVING}
-STARTING, PREPARING, IDLE, MOVING = -1, -2, -3, -4
+# A mark's words: an item's index, or one of the negative numbers below; and how many items from there on may be
+# running, because marking each would cost more than they do. To make the span smaller, write the index first: a worker
+# that dies between the two must not leave a mark that says too little.
+INDEX, SPAN = 0, 1
 
-Mark = memoryview  # of one signed 64-bit word
+STARTING, PREPARING, IDLE, MOVING = -1, -2, -3, -4
+_MOMENTS = {STARTING: Moment.STARTING, PREPARING: Moment.PREPARING, IDLE: Moment.IDLE, MOVING: Moment.MOVING}
+
+Mark: TypeAlias = "memoryview[int]"
 
 
 class Board:
@@ -47,7 +52,7 @@ class Board:
         if not self._free:
             raise OSError("too many workers: every slot of the mark board is in use")
         slot = self._free.pop()
-        self.mark(slot)[0] = STARTING
+        self.mark(slot)[INDEX] = STARTING
         return slot
 
     def free_slot(self, slot: int) -> None:
@@ -55,8 +60,8 @@ class Board:
         self._free.append(slot)
 
     def mark(self, slot: int) -> Mark:
-        """Give the slot's word; the worker writes it, the driver reads it."""
-        return self._words[slot * WORDS_PER_SLOT : slot * WORDS_PER_SLOT + 1]
+        """Give the slot's mark; the worker writes it, the driver reads it."""
+        return self._words[slot * WORDS_PER_SLOT : slot * WORDS_PER_SLOT + 2]
 
     def close(self) -> None:
         """Close the descriptor; the page itself goes with its last mark."""
@@ -65,10 +70,10 @@ class Board:
             self.descriptor = None
 
 
-def read_mark(mark: Mark) -> tuple[Moment, int | None]:
-    """Say what the worker was doing, and the item's index if it was running one."""
-    word = mark[0]
-    return (Moment.RUNNING, word) if word >= 0 else (_MOMENTS[word], None)
+def read_mark(mark: Mark) -> tuple[Moment, int, int]:
+    """Say what the worker was doing, and, if it was running items, which: ``[start, stop)``."""
+    index, span = mark
+    return (Moment.RUNNING, index, index + span) if index >= 0 else (_MOMENTS[index], 0, 0)
 
 
 def _anonymous_file(size: int) -> int:

@@ -181,13 +181,15 @@ class Run:
     def _carry_out(self, command: Command, arrival: Arrival) -> None:
         match command:
             case SendBatch():
-                self._need_engine().send(command)
+                self._engine_in_use.send(command)
             case StartWorker(worker):
-                self._need_engine().start(worker)
-            case KillWorker(worker):
-                self._need_engine().kill(worker)
-            case ReleaseWorker(worker):
-                self._need_engine().release(worker)
+                if self._engine is None:
+                    self._engine = self._make_engine()
+                self._engine.start(worker)
+            case KillWorker(worker) if self._engine is not None:
+                self._engine.kill(worker)
+            case ReleaseWorker(worker) if self._engine is not None:
+                self._engine.release(worker)
             case PullInput(stop):
                 self._pull(stop)
             case FailItem(index):
@@ -195,9 +197,9 @@ class Run:
             case AbortRun(reason):
                 self._abort(reason, arrival)
 
-    def _need_engine(self) -> Engine:
-        if self._engine is None:
-            self._engine = self._make_engine()
+    @property
+    def _engine_in_use(self) -> Engine:
+        assert self._engine is not None  # made when the first worker was started
         return self._engine
 
     def _pull(self, stop: int) -> None:
@@ -237,14 +239,14 @@ class Run:
     def _describe_death(self, index: int, death: WorkerDied, event: Event) -> WorkerDied:
         assert isinstance(event, WorkerDown)
         doing = "while it ran" if event.moment is Moment.RUNNING else "while it received, or sent the result of,"
-        who = self._need_engine().identity(event.worker)
+        who = self._engine_in_use.identity(event.worker)
         text = f"{who} {death} {doing} item {index} ({short_repr(self._item(index))})"
         return WorkerDied(text, exit=death.exit, pid=death.pid)
 
     def _record(self, index: int, raised: Raised, worker: int) -> Failure:
         """Make a failure of it, and in raise mode the run's end."""
         item = self._item(index)
-        identity = self._need_engine().identity(worker)
+        identity = self._engine_in_use.identity(worker)
         with suppress(Exception):  # an exception that takes no attributes takes no notes
             raised.exception.add_note(f"allcores: item {index} ({short_repr(item)}) failed on {identity}")
         failure = Failure(index, item, raised.exception, raised.traceback, identity)

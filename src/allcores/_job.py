@@ -8,13 +8,14 @@ from itertools import islice
 from time import perf_counter
 from typing import Any
 
+from allcores._board import INDEX, SPAN
 from allcores._codec import PartialItems
 from allcores._errors import UnpicklableItem
 
 __all__ = ["Job", "Part", "run_batch"]
 
 REPORT_SECONDS = 0.050  # after so long, a worker reports what it has, or gives the rest of the batch back
-STRIDE = 16  # items between two looks at the clock, once they have proved short
+STRIDE = 64  # items between two looks at the clock, once they have proved short
 SHORT_SECONDS = 0.000_1  # a stride that took less may grow
 
 
@@ -71,7 +72,7 @@ def run_batch(
         items: as many as the range has.
         start: the first item's index.
         stop: the index after the last item's.
-        mark: its element 0 is set to each item's index before the item runs.
+        mark: says which item runs, or which items, where each is so short that marking it would cost more.
         may_give_back: whether to end early when the batch runs long; otherwise it is reported in parts.
         passing: exceptions that are not an item's own: they end the batch and propagate.
 
@@ -90,19 +91,22 @@ def run_batch(
         append = values.append
         begun = now = perf_counter()
         while not is_over and now - begun < REPORT_SECONDS:
-            # The hot loop: what stands here is paid for every item.
-            for item in islice(iterator, stride):
-                mark[0] = index
-                try:
-                    append(call(item))
-                except passing:
-                    raise
-                except BaseException as error:  # sys.exit() in an item is that item's failure, too
-                    append(None)
-                    raised[index] = error
-                index += 1
-                if raised and job.stops_at_failure:
-                    break
+            mark[INDEX], mark[SPAN] = index, 1 if stride < STRIDE else STRIDE
+            try:
+                # The hot loops: what stands here is paid for every item.
+                if stride < STRIDE:
+                    for item in islice(iterator, stride):
+                        mark[INDEX] = part_start + len(values)
+                        append(call(item))
+                else:
+                    for item in islice(iterator, stride):
+                        append(call(item))
+            except passing:
+                raise
+            except BaseException as error:  # sys.exit() in an item is that item's failure, too
+                raised[part_start + len(values)] = error
+                append(None)
+            index = part_start + len(values)
             before, now = now, perf_counter()
             stride = min(2 * stride, STRIDE) if now - before < SHORT_SECONDS else 1
             is_over = index >= stop or (bool(raised) and job.stops_at_failure)

@@ -1,4 +1,8 @@
-"""No orphans: a worker must not outlive the process it works for, whatever ends that process."""
+"""No orphans and no strays: how the lives of processes hang together.
+
+A worker must not outlive the process it works for, whatever ends that process; and Ctrl-C, which the terminal sends
+to every process of the group, is the driver's to handle.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["die_with_parent"]
+__all__ = ["die_with_parent", "hold_interrupts"]
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -26,3 +32,17 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+
+
+@contextmanager
+def hold_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back while a process is being started.
+
+    The parent must not be interrupted before it knows of its child. The child inherits the block, and lifts it when it
+    has its own handler; a child that was interrupted before would print a traceback that explains nothing.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -45,7 +45,7 @@ class Moment(Enum):
     STARTING = "starting"  # the process has not said hello
     PREPARING = "preparing"  # receiving the function, running the initializer
     IDLE = "idle"  # between two batches
-    RUNNING = "running"  # inside one item
+    RUNNING = "running"  # inside an item
     MOVING = "moving"  # unpickling items or pickling results
     UNKNOWN = "unknown"  # the engine cannot tell
 
@@ -120,11 +120,12 @@ class WorkerSetupFailed:
 
 @dataclass(frozen=True, slots=True)
 class WorkerDown:
-    """The worker is gone, and whatever it held with it. `index` is the item it was in, if `moment` is RUNNING."""
+    """The worker is gone, and whatever it held with it. If it was RUNNING items, one in ``[start, stop)`` did it."""
 
     worker: int
     moment: Moment
-    index: int | None = None
+    start: int = 0
+    stop: int = 0
 
 
 @dataclass(frozen=True, slots=True)

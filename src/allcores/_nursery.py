@@ -177,6 +177,7 @@ def be_spawned(channel: int, board: int, slots: int, slot: int, idle_seconds: fl
 def main(control: int, driver: int, slots: int, idle_seconds: float) -> None:
     """The whole life of a nursery."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     nursery = Nursery(socket.socket(fileno=control), driver, slots, idle_seconds)
     nursery.run()
     nursery.kill_all()

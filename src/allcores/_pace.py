@@ -14,6 +14,7 @@ TARGET_SECONDS = 0.010  # per batch: a hundred times the cost of handing one ove
 QUEUED_SECONDS = 0.025  # a second batch waits behind one only if that one is expected to be shorter than this
 GROWTH = 4  # a batch is at most so many times larger than the largest that has come back
 TAIL_SHARE = 2  # a batch is at most the share of one in so many turns of all workers over what remains
+FLOOR_SECONDS = 0.000_5  # a smaller batch costs more to hand over than it evens out at the end
 MEMORY = 0.75  # weight that older measurements keep when a new one comes
 
 
@@ -53,8 +54,11 @@ class Pace:
         if size * self._seconds > TARGET_SECONDS * self._items:
             size = int(TARGET_SECONDS * self._items / self._seconds)
         if remaining is not None and size * self._workers * TAIL_SHARE > remaining:
-            size = remaining // (self._workers * TAIL_SHARE)
+            size = min(size, max(remaining // (self._workers * TAIL_SHARE), self._floor()))
         return max(size, 1)
+
+    def _floor(self) -> int:
+        return int(FLOOR_SECONDS * self._items / self._seconds) if self._seconds else self._largest
 
     def queue_depth(self, size: int) -> int:
         """Say how many batches of `size` items a worker may hold: a second one hides the round trip of a short one."""

@@ -11,7 +11,8 @@ The life of an item, as the scheduler sees it::
 
 Fresh items are the range from `_cursor` to what is available; returned ones wait in a heap and go first, lowest
 index first, because an ordered consumer waits for them. A returned range may be *suspect*: one of its items
-ended a worker or could not be read, and nobody knows which, so each runs alone until the culprit shows itself.
+ended a worker or could not be read, and nobody knows which, so it runs in smaller and smaller pieces until the
+culprit is alone.
 
 Nothing here grows with the number of items: the cost is per batch, and the memory per worker.
 """
@@ -63,6 +64,7 @@ START_SECONDS = 60.0  # until a new process must have said hello; a forked one m
 FAILED_STARTS = 3  # in a row, and nobody ready: the machine does not let us work
 SETBACKS = 10  # in a row without one finished item, blaming no item: something ends every worker
 AHEAD_BATCHES = 4  # per worker: how far a lazy run reads ahead by default
+SUSPECT_PIECES = 8  # a suspect range runs in about so many pieces
 HISTORY = 50  # events kept to explain an illegal one
 
 
@@ -207,13 +209,14 @@ class Scheduler:
         self._finish(commands)
 
     def _on_deadline(self, event: DeadlinePassed, now: float, commands: list[Command]) -> None:
-        for worker in [worker for worker, deadline in self._starting.items() if deadline <= now]:
+        while next(iter(self._starting.values()), inf) <= now:
+            worker = next(iter(self._starting))
             commands.append(KillWorker(worker))
-            self._drop(worker, Moment.STARTING, None, commands)
+            self._drop(WorkerDown(worker, Moment.STARTING), commands)
 
     def _on_pulled(self, event: InputPulled, now: float, commands: list[Command]) -> None:
-        if event.stop < self._available:
-            self._reject(event, f"{self._available} items were at hand before")
+        if self._length is not None or event.stop < self._available:
+            self._reject(event, f"length {self._length}, {self._available} items at hand")
         self._available = event.stop
 
     def _on_ended(self, event: InputEnded, now: float, commands: list[Command]) -> None:
@@ -244,7 +247,7 @@ class Scheduler:
             self._abort(AbortReason.SETUP_FAILED, commands)
 
     def _on_down(self, event: WorkerDown, now: float, commands: list[Command]) -> None:
-        self._drop(event.worker, event.moment, event.index, commands)
+        self._drop(event, commands)
 
     def _on_batch_advanced(self, event: BatchAdvanced, now: float, commands: list[Command]) -> None:
         worker = self._workers.get(event.worker)
@@ -277,11 +280,11 @@ class Scheduler:
             return
         batch = self._find_batch(worker, event)
         start, batch.start = batch.start, event.stop
-        self._suspect(start, event.stop, commands)
         if event.is_last:
             worker.batches.remove(batch)
             self._return(batch.start, batch.stop)
             self._queue_for_work(event.worker, worker)
+        self._suspect(start, event.stop, commands)
 
     def _on_engine_lost(self, event: EngineLost, now: float, commands: list[Command]) -> None:
         self._abort(AbortReason.ENGINE_LOST, commands)
@@ -347,37 +350,38 @@ class Scheduler:
             worker.is_hungry = True
             self._hungry.append(number)
 
-    def _drop(self, number: int, moment: Moment, index: int | None, commands: list[Command]) -> None:
-        worker = self._workers.pop(number, None)
+    def _drop(self, event: WorkerDown, commands: list[Command]) -> None:
+        worker = self._workers.pop(event.worker, None)
         if worker is None:
             return
         if worker.is_hungry:
-            self._hungry.remove(number)
+            self._hungry.remove(event.worker)
         if not worker.is_ready:
-            if self._starting.pop(number, None) is None:
+            if self._starting.pop(event.worker, None) is None:
                 self._preparing -= 1
             self._failed_starts += 1
             if self._failed_starts >= FAILED_STARTS and not self._has_ready_worker():
                 self._abort(AbortReason.NO_WORKERS, commands)
             return
-        if not self._blame(worker, moment, index, commands):
+        if not self._blame(worker, event, commands):
             self._count_setback(commands)
         for batch in worker.batches:
             self._return(batch.start, batch.stop)
 
-    def _blame(self, worker: _Worker, moment: Moment, index: int | None, commands: list[Command]) -> bool:
-        """Take the culprit, or the suspects, of a death out of what the worker held; say whether there are any."""
-        if moment is Moment.RUNNING and index is not None:
-            for batch in worker.batches:
-                if batch.start <= index < batch.stop:
-                    self._return(batch.start, index)
-                    batch.start = index + 1
-                    self._fail(index, commands)
-                    return True
-        if moment in (Moment.MOVING, Moment.UNKNOWN) and worker.batches:
-            batch = worker.batches.popleft()
-            self._suspect(batch.start, batch.stop, commands)
-            return True
+    def _blame(self, worker: _Worker, event: WorkerDown, commands: list[Command]) -> bool:
+        """Take the suspects of a death out of what the worker held; say whether there are any."""
+        for batch in worker.batches:
+            if event.moment is Moment.RUNNING:
+                start, stop = max(event.start, batch.start), min(event.stop, batch.stop)
+            elif event.moment in (Moment.MOVING, Moment.UNKNOWN):
+                start, stop = batch.start, batch.stop
+            else:
+                return False
+            if start < stop:
+                self._return(batch.start, start)
+                batch.start = stop
+                self._suspect(start, stop, commands)
+                return True
         return False
 
     def _has_ready_worker(self) -> bool:
@@ -420,7 +424,7 @@ class Scheduler:
     def _take_range(self, size: int) -> tuple[int, int] | None:
         if self._returned:
             start, stop, is_suspect = heappop(self._returned)
-            end = min(stop, start + 1 if is_suspect else start + size)
+            end = start + max(1, (stop - start) // SUSPECT_PIECES) if is_suspect else min(stop, start + size)
             self._returned_items -= stop - start
             self._return(end, stop, is_suspect=is_suspect)
             return start, end

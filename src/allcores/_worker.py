@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from allcores._board import IDLE, MOVING, PREPARING, Board, Mark
+from allcores._board import IDLE, INDEX, MOVING, PREPARING, Board, Mark
 from allcores._channel import Channel
 from allcores._codec import PartialItems, decode, encode, encode_exception, encode_outcomes, learn
 from allcores._dataset import Columns
@@ -94,11 +94,11 @@ class WorkerLoop:
             self._set_up(message)
         elif message.kind is Kind.FORGET:
             self._job = self._dataset = None
-            self._mark[0] = IDLE
+            self._mark[INDEX] = IDLE
             self._channel.set_patience(self._idle_seconds)
 
     def _set_up(self, message: Message) -> None:
-        self._mark[0] = PREPARING
+        self._mark[INDEX] = PREPARING
         try:
             pickle.loads(message.frames[0]).adopt()  # from our own driver
             job, definitions = decode(message.frames[1:])
@@ -109,19 +109,19 @@ class WorkerLoop:
             self._prepare(job, None)
 
     def _prepare(self, job: Job, dataset: Columns | None) -> None:
-        self._mark[0] = PREPARING
+        self._mark[INDEX] = PREPARING
         try:
             job.prepare()
         except BaseException as error:  # the caller's initializer may raise anything
             self._answer(Kind.SETUP_FAILED, error)
             return
         self._job, self._dataset = job, dataset
-        self._mark[0] = IDLE
+        self._mark[INDEX] = IDLE
         self._channel.send(Message(Kind.READY))
 
     def _run(self, message: Message) -> None:
         assert self._job is not None
-        self._mark[0] = MOVING
+        self._mark[INDEX] = MOVING
         try:
             items = self._items_of(message)
         except BaseException as error:  # unpickling the caller's objects may raise anything
@@ -129,11 +129,11 @@ class WorkerLoop:
             return
         parts = run_batch(self._job, items, message.start, message.stop, self._mark, may_give_back=message.flag)
         for part in parts:
-            self._mark[0] = MOVING
+            self._mark[INDEX] = MOVING
             frames = encode_outcomes(part.start, part.values, part.raised)
             flush_output()
             if part.is_last:
-                self._mark[0] = IDLE
+                self._mark[INDEX] = IDLE
             report = Message(Kind.REPORT, message.token, part.start, part.stop, part.seconds, part.is_last, frames)
             self._channel.send(report)
 
@@ -146,7 +146,7 @@ class WorkerLoop:
 
     def _answer(self, kind: Kind, error: BaseException, token: int = 0, stop: int = 0) -> None:
         flush_output()
-        self._mark[0] = IDLE
+        self._mark[INDEX] = IDLE
         self._channel.send(Message(kind, token, stop=stop, frames=encode(encode_exception(error))))
 
 
@@ -158,6 +158,7 @@ def enter_worker_process() -> None:
     # A handler that does nothing, rather than ignoring: programs that the user's function starts must still be
     # interruptible, and only a handler is reset in them.
     signal.signal(signal.SIGINT, _leave_it_to_the_driver)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

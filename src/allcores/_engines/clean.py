@@ -18,6 +18,7 @@ from typing import Literal
 
 from allcores._board import Board
 from allcores._channel import Channel, channel_pair
+from allcores._lifeline import hold_interrupts
 from allcores._nursery import EXIT_STATUS, REQUEST, Order, interpreter_command
 from allcores._wire import Kind, Message
 
@@ -81,7 +82,7 @@ class NurseryProcess:
         self._control, theirs = channel_pair()
         self._control.setblocking(True)
         code = f"from allcores._nursery import main; main({theirs.fileno()}, {os.getpid()}, {SLOTS}, {IDLE_SECONDS})"
-        with theirs:
+        with theirs, hold_interrupts():
             self._process = subprocess.Popen(
                 interpreter_command(code), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
             )

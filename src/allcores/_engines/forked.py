@@ -14,7 +14,7 @@ from allcores._board import Board
 from allcores._channel import Channel, channel_pair
 from allcores._dataset import Columns
 from allcores._job import Job
-from allcores._lifeline import die_with_parent
+from allcores._lifeline import die_with_parent, hold_interrupts
 from allcores._worker import enter_worker_process, flush_output, serve_forked
 
 __all__ = ["ForkedProcess"]
@@ -38,14 +38,13 @@ class ForkedProcess:
         ours, theirs = channel_pair()
         driver = os.getpid()
         flush_output()  # or the worker would print the driver's unwritten output again
-        with theirs, _no_interrupts(), _no_fork_warnings(is_safe=is_safe):
+        with theirs, hold_interrupts(), _no_fork_warnings(is_safe=is_safe):
             self.pid = os.fork()
             if self.pid == 0:
                 try:
                     if threading.current_thread() is threading.main_thread():
                         die_with_parent(driver)
                     enter_worker_process()
-                    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
                     serve_forked(theirs, self.mark, job, dataset, cores)
                 except BaseException:  # whatever it was, this process must not run the caller's code
                     sys.excepthook(*sys.exc_info())
@@ -72,16 +71,6 @@ class ForkedProcess:
             os.close(self.sentinel)
             self.sentinel = None
         self._board.free_slot(self._slot)
-
-
-@contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back: a child must not raise KeyboardInterrupt before it is set up, nor get lost in the parent."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -216,13 +216,13 @@ class ProcessEngine:
 
     def _mourn(self, state: _Worker) -> Arrival:
         status = state.process.wait_status()
-        moment, index = read_mark(state.process.mark)
+        moment, start, stop = read_mark(state.process.mark)
         self._unregister(state)
         del self._workers[state.number]
         state.process.close()
         how, exit_name = _describe_end(status)
         cause = WorkerDied(how, exit=exit_name, pid=self._identities[state.number].pid)
-        return Arrival(WorkerDown(state.number, moment, index), cause=cause)
+        return Arrival(WorkerDown(state.number, moment, start, stop), cause=cause)
 
     def _understand(self, state: _Worker, message: Message) -> Arrival:
         worker = state.number

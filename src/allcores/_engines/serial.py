@@ -75,7 +75,7 @@ class SerialEngine:
             items,
             batch.start,
             batch.stop,
-            [0],
+            [0, 1],
             may_give_back=batch.may_give_back,
             passing=(KeyboardInterrupt,),
         )

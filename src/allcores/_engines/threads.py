@@ -90,7 +90,7 @@ class ThreadEngine:
         self._outbox.put(Arrival(WorkerReady(worker)))
         while (work := inbox.get()) is not None:
             batch, items = work
-            for part in run_batch(self._job, items, batch.start, batch.stop, [0], may_give_back=batch.may_give_back):
+            for part in run_batch(self._job, items, batch.start, batch.stop, [0, 1], may_give_back=batch.may_give_back):
                 self._outbox.put(arrival_of(batch, part))
                 if self._is_closed.is_set():
                     return
