@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -55,10 +56,20 @@ class Progress:
         if self._bar is None:
             if time.monotonic() < self._show_from:
                 return
-            from tqdm.auto import tqdm  # heavy: only when a bar is shown
-
-            self._bar = tqdm(total=self._total, desc=self._description, unit="item")
+            self._bar = _bar_type()(total=self._total, desc=self._description, unit="item")
         self._bar.update(settled - self._bar.n)
+
+
+def _bar_type() -> Any:
+    from tqdm.auto import tqdm  # heavy: only when a bar is shown
+
+    class Bar(tqdm):  # type: ignore[type-arg]  # generic for the type checker only
+        """A bar that starts no thread and makes no semaphore: this process may yet have to fork."""
+
+        monitor_interval = 0
+
+    Bar.set_lock(threading.RLock())
+    return Bar
 
 
 def _ignore(_: object) -> None:

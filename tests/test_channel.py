@@ -1,0 +1,142 @@
+"""The channel: whole messages in order, whatever the pieces they come in; and a driver that never blocks on it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import allcores
+from allcores._channel import Channel, channel_pair
+from allcores._wire import Kind, Message
+
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Channel, Channel]]:
+    """A driver's end, which does not block, and a worker's end, which does."""
+    ours, theirs = channel_pair()
+    with ours, theirs:
+        yield Channel(ours), Channel(theirs)
+
+
+def as_tuple(message: Message | None) -> tuple[object, ...]:
+    assert message is not None
+    return (*(getattr(message, name) for name in Message.__slots__[:-1]), [bytes(frame) for frame in message.frames])
+
+
+def test_a_message_arrives_whole(ends):
+    ours, theirs = ends
+    message = Message(Kind.REPORT, 2**40, 5, 2**50, 0.25, flag=True, frames=[b"abc", b"", bytearray(b"defg")])
+    ours.send(message)
+    assert as_tuple(theirs.receive()) == as_tuple(message)
+
+
+def test_the_end_of_the_peer_is_the_end_of_the_stream(ends):
+    ours, theirs = ends
+    theirs.send(Message(Kind.HELLO, start=7))
+    theirs.close()
+    assert ours.read()
+    assert [message.start for message in ours.messages()] == [7]
+    assert not ours.read()
+    ours.send(Message(Kind.LEAVE))  # to nobody, and no error
+    assert not ours.has_unsent
+
+
+def test_a_message_cut_off_by_its_senders_death_never_shows(ends):
+    ours, theirs = ends
+    head = Message(Kind.REPORT, frames=[bytes(1000)]).head()
+    theirs._socket.sendall(head + bytes(999))
+    theirs.close()
+    assert ours.read()
+    assert list(ours.messages()) == []
+    assert not ours.read()
+
+
+def test_sending_never_blocks_and_goes_on_when_there_is_room(ends):
+    ours, theirs = ends
+    big = os.urandom(5 * MEGABYTE)
+    ours.send(Message(Kind.RUN, frames=[big]))
+    ours.send(Message(Kind.LEAVE))
+    assert ours.has_unsent
+    received: list[Message] = []
+    while len(received) < 2:
+        ours.flush()
+        theirs.read()
+        received += theirs.messages()
+    assert [message.kind for message in received] == [Kind.RUN, Kind.LEAVE]
+    assert received[0].frames[0] == big
+    assert not ours.has_unsent
+
+
+def test_reading_when_nothing_has_come_says_so(ends):
+    with pytest.raises(BlockingIOError):
+        ends[0].read()
+
+
+@given(
+    messages=st.lists(
+        st.builds(
+            Message,
+            kind=st.sampled_from(Kind),
+            token=st.integers(0, 2**60),
+            start=st.integers(0, 2**60),
+            frames=st.lists(st.binary(max_size=300) | st.integers(0, 600_000).map(bytes), max_size=4),
+        ),
+        max_size=6,
+    ),
+    cuts=st.lists(st.integers(1, 400_000), min_size=1, max_size=20),
+)
+def test_the_pieces_in_which_bytes_arrive_do_not_matter(messages, cuts):
+    stream = b"".join(message.head() + b"".join(map(bytes, message.frames)) for message in messages)
+    feeder, end = socket.socketpair()
+    with feeder, end:
+        channel, received, at, turn = Channel(end), [], 0, 0
+        end.setblocking(False)
+        feeder.setblocking(False)
+        while at < len(stream) or len(received) < len(messages):
+            if at < len(stream):
+                piece = stream[at : at + cuts[turn % len(cuts)]]
+                turn += 1
+                with suppress(BlockingIOError):
+                    at += feeder.send(piece)
+            with suppress(BlockingIOError):
+                channel.read()
+            received += channel.messages()
+    assert [as_tuple(message) for message in received] == [as_tuple(message) for message in messages]
+
+
+def test_large_items_and_large_results_at_once_do_not_lock_up(start):
+    """Every worker writes a large result while the driver writes it a large item: somebody must not wait."""
+    items = (bytes([x]) * (8 * MEGABYTE) for x in range(12))
+    results = allcores.map(lambda item: item[::-1] + b"!", items, workers=2, start=start, batch=1)
+    assert [(len(result), result[0], result[-1:]) for result in results] == [
+        (8 * MEGABYTE + 1, x, b"!") for x in range(12)
+    ]
+
+
+def test_a_worker_that_does_not_read_does_not_hold_up_the_others(start, tmp_path):
+    """Worker 0 sits in its item while large items wait in its channel; all others must be run meanwhile."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    def run(item: tuple[int, bytes]) -> int:
+        if item[0] == 0:
+            fifo.read_bytes()
+        return item[0]
+
+    items = ((x, bytes(4 * MEGABYTE)) for x in range(10))
+    seen = []
+    for index, value in allcores.imap_unordered(run, items, workers=2, start=start, batch=1, ahead=20):
+        assert index == value
+        seen.append(index)
+        if len(seen) == 8:  # all but item 0 and the one that may be queued behind it
+            fifo.write_bytes(b"go")
+    assert sorted(seen) == list(range(10))
+    assert 0 in seen[8:]

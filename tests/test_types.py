@@ -1,0 +1,28 @@
+"""What a type checker infers is part of the interface."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mypy import api
+
+HERE = Path(__file__).parent
+
+
+def test_the_typed_examples_hold(tmp_path):
+    out, err, code = api.run(
+        [
+            "--config-file",
+            str(HERE.parent / "pyproject.toml"),
+            "--cache-dir",
+            str(tmp_path),
+            str(HERE / "typed_examples.py"),
+        ]
+    )
+    assert (code, err) == (0, ""), out
+
+
+def test_the_package_says_that_it_is_typed():
+    import allcores
+
+    assert (Path(allcores.__file__).parent / "py.typed").exists()
