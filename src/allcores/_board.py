@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 from typing import TypeAlias
 
 from allcores._messages import Moment
@@ -81,6 +80,8 @@ def _anonymous_file(size: int) -> int:
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("allcores-marks")
     else:
+        import tempfile
+
         descriptor, path = tempfile.mkstemp(prefix="allcores-marks-")
         os.unlink(path)
     os.ftruncate(descriptor, size)

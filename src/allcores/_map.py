@@ -359,7 +359,14 @@ class _Start:
             return ThreadEngine(self._job, self._dataset, self._cores)
         from allcores._engines.processes import ProcessEngine
 
-        return ProcessEngine(self._plan, self._job, self._dataset, self._cores)
+        if self._plan.start == "fork":
+            from allcores._engines.forked import ForkedSource
+
+            return ProcessEngine(ForkedSource(self._plan, self._job, self._dataset, self._cores), self._dataset)
+        from allcores._engines.clean import CleanSource
+
+        assert self._plan.start is not None
+        return ProcessEngine(CleanSource(self._plan.start, self._job, self._cores), self._dataset)
 
 
 def _start(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import pickle
 import select
 import socket
 import subprocess
@@ -18,11 +19,14 @@ from typing import Literal
 
 from allcores._board import Board
 from allcores._channel import Channel, channel_pair
+from allcores._codec import encode_with_definitions, explain_unpicklable
+from allcores._job import Job
 from allcores._lifeline import hold_interrupts
 from allcores._nursery import EXIT_STATUS, REQUEST, Order, interpreter_command
-from allcores._wire import Kind, Message
+from allcores._wire import Buffer, Kind, Message
+from allcores._worker import Surroundings
 
-__all__ = ["CleanProcess", "CleanStart", "warm_set"]
+__all__ = ["CleanProcess", "CleanSource", "warm_set"]
 
 CleanStart = Literal["forkserver", "spawn"]
 
@@ -188,6 +192,54 @@ class WarmSet:
         if self._nursery is not None:
             self._nursery.disown()
         self.__init__()  # type: ignore[misc]  # the lock may be held by a thread that is not here
+
+
+class CleanSource:
+    """Leases clean workers for one run.
+
+    Args:
+        start: how new ones start.
+        job: sent to each.
+        cores: how many cores each worker may use itself.
+
+    Raises:
+        UnpicklableError: the job cannot travel; no process has been started.
+    """
+
+    inherits = False
+
+    def __init__(self, start: CleanStart, job: Job, cores: int) -> None:
+        self.setup, self.taught = _encode_setup(job, cores)
+        self._start: CleanStart = start
+        self._leaves_traces = job.initializer is not None
+
+    def start(self) -> CleanProcess:
+        """Lease a worker."""
+        return warm_set.lease(self._start)
+
+    def keep(self, process: CleanProcess) -> bool:
+        """Keep it warm, unless an initializer has made it one of this run's."""
+        if self._leaves_traces:
+            return False
+        warm_set.give_back(process, self._start)
+        return True
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def _encode_setup(job: Job, cores: int) -> tuple[list[Buffer], set[str]]:
+    """Pickle what a clean worker needs to know, and name the definitions of ``__main__`` that go along."""
+    try:
+        frames, names = encode_with_definitions(job)
+    except Exception as error:
+        arguments = ((f"initargs[{position}]", argument) for position, argument in enumerate(job.initargs))
+        for role, thing in (("the function", job.function), ("the initializer", job.initializer), *arguments):
+            explained = explain_unpicklable(role, thing, error)
+            if explained is not None:
+                raise explained from None
+        raise
+    return [pickle.dumps(Surroundings.here(cores)), *frames], names
 
 
 warm_set = WarmSet()

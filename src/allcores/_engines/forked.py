@@ -4,20 +4,60 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
-from allcores._board import Board
+from allcores._board import Board, Mark
 from allcores._channel import Channel, channel_pair
-from allcores._dataset import Columns
+from allcores._dataset import Columns, Dataset
 from allcores._job import Job
 from allcores._lifeline import die_with_parent, hold_interrupts
+from allcores._plan import Plan
+from allcores._wire import Buffer
 from allcores._worker import enter_worker_process, flush_output, serve_forked
 
-__all__ = ["ForkedProcess"]
+__all__ = ["ForkedProcess", "ForkedSource"]
+
+
+class ForkedSource:
+    """Forks the workers of one run.
+
+    Args:
+        plan: says how many there may be, and whether forking is safe; where it is, Python's warning that it may not be
+            is not for the user.
+        job: inherited by the workers; nothing is pickled.
+        dataset: inherited too, unless it is a stream.
+        cores: how many cores each worker may use itself.
+    """
+
+    inherits = True
+
+    def __init__(self, plan: Plan, job: Job, dataset: Dataset, cores: int) -> None:
+        self.setup: list[Buffer] = []
+        self.taught: set[str] = set()
+        self._is_safe = plan.fork_hazard is None
+        self._job = job
+        self._columns = dataset if isinstance(dataset, Columns) else None
+        self._cores = cores
+        self._board = Board(2 * plan.workers)  # a killed worker holds its slot until it is seen to end
+
+    def start(self) -> ForkedProcess:
+        """Fork a worker."""
+        with _no_fork_warnings(is_safe=self._is_safe):
+            return ForkedProcess(self._board, self._job, self._columns, self._cores)
+
+    def keep(self, process: ForkedProcess) -> bool:
+        """Keep none: it has inherited what belongs to this run alone."""
+        return False
+
+    def close(self) -> None:
+        """Let go of the mark board."""
+        self._board.close()
 
 
 class ForkedProcess:
@@ -28,39 +68,36 @@ class ForkedProcess:
         job: inherited too; nothing is pickled.
         dataset: the columns, where the input has some; None for a stream.
         cores: how many cores the worker may use.
-        is_safe: whether the plan found the fork safe; then Python's warning that it may not be is not for the user.
     """
 
-    def __init__(self, board: Board, job: Job, dataset: Columns | None, cores: int, *, is_safe: bool) -> None:
+    def __init__(self, board: Board, job: Job, dataset: Columns | None, cores: int) -> None:
         self._board = board
         self._slot = board.take_slot()
         self.mark = board.mark(self._slot)
         ours, theirs = channel_pair()
         driver = os.getpid()
         flush_output()  # or the worker would print the driver's unwritten output again
-        with theirs, hold_interrupts(), _no_fork_warnings(is_safe=is_safe):
-            self.pid = os.fork()
-            if self.pid == 0:
-                try:
-                    if threading.current_thread() is threading.main_thread():
-                        die_with_parent(driver)
-                    enter_worker_process()
-                    serve_forked(theirs, self.mark, job, dataset, cores)
-                except BaseException:  # whatever it was, this process must not run the caller's code
-                    sys.excepthook(*sys.exc_info())
-                    os._exit(1)
-                os._exit(0)
+        with theirs, hold_interrupts():
+            try:
+                self._pid = os.fork()
+            except OSError:
+                ours.close()
+                board.free_slot(self._slot)
+                raise
+            if self._pid == 0:
+                _be_forked(driver, theirs, self.mark, job, dataset, cores=cores)
+        self.pid: int | None = self._pid
         self.channel = Channel(ours)
-        self.sentinel: int | None = os.pidfd_open(self.pid) if hasattr(os, "pidfd_open") else None
+        self.sentinel: int | None = os.pidfd_open(self._pid) if hasattr(os, "pidfd_open") else None
 
     def kill(self) -> None:
         """End the process now."""
-        os.kill(self.pid, signal.SIGKILL)  # never a stranger: the pid is ours until it is waited for
+        os.kill(self._pid, signal.SIGKILL)  # never a stranger: the pid is ours until it is waited for
 
     def wait_status(self) -> int | None:
         """Wait for the end of a process that has ended or will at once; None if somebody else has waited for it."""
         try:
-            return os.waitpid(self.pid, 0)[1]
+            return os.waitpid(self._pid, 0)[1]
         except ChildProcessError:
             return None
 
@@ -71,6 +108,21 @@ class ForkedProcess:
             os.close(self.sentinel)
             self.sentinel = None
         self._board.free_slot(self._slot)
+
+
+def _be_forked(
+    driver: int, connection: socket.socket, mark: Mark, job: Job, dataset: Columns | None, *, cores: int
+) -> NoReturn:
+    """The whole life of a forked worker; whatever happens, it must not return into the caller's code."""
+    try:
+        if threading.current_thread() is threading.main_thread():
+            die_with_parent(driver)
+        enter_worker_process()
+        serve_forked(connection, mark, job, dataset, cores)
+    except BaseException:  # a bug of ours: show it before the driver reports a death
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+    os._exit(0)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Workers that are processes of this machine, forked or started clean.
+"""Workers that are processes of this machine, wherever they come from.
 
 A forked worker has the function and the dataset from birth, and only ranges travel to it. A clean one, or any worker
 of a stream, gets what it needs over its channel: the job once, then each batch's items.
@@ -10,30 +10,19 @@ of its channel. What it had reported until then still counts: the channel is rea
 from __future__ import annotations
 
 import os
-import pickle
 import selectors
 import signal
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from allcores._board import Board, read_mark
-from allcores._codec import (
-    decode,
-    decode_exception,
-    decode_outcomes,
-    definitions_in,
-    encode_by_value,
-    encode_items,
-    encode_with_definitions,
-    explain_unpicklable,
-)
+from allcores._board import Mark, read_mark
+from allcores._channel import Channel
+from allcores._codec import decode, decode_exception, decode_outcomes, definitions_in, encode_by_value, encode_items
 from allcores._dataset import Columns, Dataset
 from allcores._engines import Arrival
-from allcores._engines.clean import CleanProcess, CleanStart, warm_set
-from allcores._engines.forked import ForkedProcess
 from allcores._errors import UnpicklableItem, UnpicklableResult, WorkerDied
-from allcores._job import Job
 from allcores._messages import (
     BatchAdvanced,
     BatchFinished,
@@ -46,13 +35,45 @@ from allcores._messages import (
     WorkerUp,
 )
 from allcores._outcomes import WorkerIdentity
-from allcores._plan import Plan
 from allcores._wire import Buffer, Kind, Message
-from allcores._worker import Surroundings
 
 __all__ = ["ProcessEngine"]
 
-Process = ForkedProcess | CleanProcess
+
+class Process(Protocol):
+    """The driver's handle of one worker process."""
+
+    pid: int | None
+    mark: Mark
+    channel: Channel
+    sentinel: int | None  # a descriptor that becomes readable when the process ends; None where there is none
+
+    def kill(self) -> None:
+        """End the process now."""
+
+    def wait_status(self) -> int | None:
+        """Wait for the end of a process that has ended or will at once; None if nobody knows how it ended."""
+
+    def close(self) -> None:
+        """Free what the driver holds for a process that has ended."""
+
+
+class ProcessSource(Protocol):
+    """Starts the processes of one run: `ForkedSource`, `CleanSource`."""
+
+    inherits: bool  # whether its processes are born with the job, the dataset's columns and the caller's __main__
+    setup: list[Buffer]  # what one must be sent first otherwise
+    taught: set[str]  # the names of the caller's __main__ that come with it
+
+    def start(self) -> Process:
+        """Begin to start a process. Raises OSError where the system does not allow it."""
+
+    def keep(self, process: Any) -> bool:
+        """Take back an idle process; False if it is of no more use and must end."""
+
+    def close(self) -> None:
+        """Free what the source holds; its processes have ended or were kept."""
+
 
 LIKELY_CAUSES = {
     "SIGKILL": "the usual cause is lack of memory",
@@ -67,77 +88,60 @@ LIKELY_CAUSES = {
 class _Worker:
     number: int
     process: Process
+    known: set[str]  # names of the caller's __main__ that it has learnt
     is_writing: bool = False  # whether the selector waits for room in the channel
-    known: set[str] = field(default_factory=set)  # names of the caller's __main__ that it has learnt
 
 
 class ProcessEngine:
     """Provides worker processes for one run.
 
     Args:
-        plan: says how processes start.
-        job: what they run.
+        source: starts them.
         dataset: where items come from.
-        cores: how many cores each worker may use itself.
-
-    Raises:
-        UnpicklableError: the job cannot travel to clean workers; no process has been started.
     """
 
-    def __init__(self, plan: Plan, job: Job, dataset: Dataset, cores: int) -> None:
-        self._job = job
+    def __init__(self, source: ProcessSource, dataset: Dataset) -> None:
+        self._source = source
         self._dataset = dataset
-        self._cores = cores
+        self._has_items = source.inherits and isinstance(dataset, Columns)
         self._workers: dict[int, _Worker] = {}
         self._ending: list[_Worker] = []  # killed, and not yet seen to end
         self._identities: dict[int, WorkerIdentity] = {}
         self._host = socket.gethostname()
         self._arrivals: list[Arrival] = []  # to be told by the next wait
-        self._clean_start: CleanStart | None = None
-        self._setup: list[Buffer] = []
-        self._taught: set[str] = set()
-        self._board: Board | None = None
-        self._plan = plan
-        if plan.start == "fork":
-            self._board = Board(2 * plan.workers)  # a killed worker holds its slot until it is seen to end
-        else:
-            self._clean_start = plan.start
-            self._setup, self._taught = _encode_setup(job, cores)
         self._selector = selectors.DefaultSelector()
 
     # ------------------------------------------------------------------------------------------------- commands
 
     def start(self, worker: int) -> None:
-        """Fork a worker, or lease a clean one."""
+        """Start a process, and send it what it was not born with."""
         self._see_killed_end()
         try:
-            process = self._start_process()
+            process = self._source.start()
         except OSError as error:
             self._arrivals.append(Arrival(WorkerDown(worker, Moment.STARTING), cause=error))
             return
-        state = self._workers[worker] = _Worker(worker, process, known=set(self._taught))
+        state = self._workers[worker] = _Worker(worker, process, set(self._source.taught))
         self._identities[worker] = WorkerIdentity(worker, process.pid, self._host)
         self._selector.register(process.channel, selectors.EVENT_READ, state)
         if process.sentinel is not None:
             self._selector.register(process.sentinel, selectors.EVENT_READ, state)
-        if isinstance(process, CleanProcess):
+        if not self._source.inherits:
             if process.pid is not None:  # it is warm: it said hello to an earlier run
                 self._arrivals.append(Arrival(WorkerUp(worker)))
-            self._post(state, Message(Kind.SETUP, frames=self._setup))
+            self._post(state, Message(Kind.SETUP, frames=self._source.setup))
 
     def send(self, batch: SendBatch) -> None:
         """Send a range, with its items where the worker does not have them."""
         state = self._workers.get(batch.worker)
         if state is None:  # it has just ended, and the scheduler is about to hear of it
             return
-        frames: list[Buffer] = []
-        if self._board is None or not isinstance(self._dataset, Columns):
-            frames = encode_items(self._dataset.items(batch.start, batch.stop))
-        if self._clean_start is not None:
-            self._teach(state, frames)
-        self._post(
-            state, Message(Kind.RUN, batch.token, batch.start, batch.stop, flag=batch.may_give_back, frames=frames)
-        )
+        message = Message(Kind.RUN, batch.token, batch.start, batch.stop, flag=batch.may_give_back)
+        if not self._has_items:
+            message.frames = encode_items(self._dataset.items(batch.start, batch.stop))
+        if not self._source.inherits:
+            self._teach(state, message.frames)
+        self._post(state, message)
 
     def kill(self, worker: int) -> None:
         """Kill the worker's process; `close` sees it end."""
@@ -148,16 +152,15 @@ class ProcessEngine:
             self._ending.append(state)
 
     def release(self, worker: int) -> None:
-        """Keep a clean worker warm, unless its initializer has made it one of this run's; end any other."""
-        if self._clean_start is None or self._job.initializer is not None:
-            self.kill(worker)
-            return
-        state = self._workers.pop(worker, None)
+        """Give the worker's process back to where it came from, or end it."""
+        state = self._workers.get(worker)
         if state is None:
             return
-        self._unregister(state)
-        assert isinstance(state.process, CleanProcess)
-        warm_set.give_back(state.process, self._clean_start)
+        if self._source.keep(state.process):
+            del self._workers[worker]
+            self._unregister(state)
+        else:
+            self.kill(worker)
 
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait for messages, ends of processes, and room in channels."""
@@ -185,8 +188,7 @@ class ProcessEngine:
             self.kill(worker)
         self._see_killed_end()
         self._selector.close()
-        if self._board is not None:
-            self._board.close()
+        self._source.close()
 
     # ------------------------------------------------------------------------------------------------- arrivals
 
@@ -249,14 +251,6 @@ class ProcessEngine:
 
     # -------------------------------------------------------------------------------------------------- workers
 
-    def _start_process(self) -> Process:
-        if self._clean_start is not None:
-            return warm_set.lease(self._clean_start)
-        assert self._board is not None
-        dataset = self._dataset if isinstance(self._dataset, Columns) else None
-        is_safe = self._plan.fork_hazard is None
-        return ForkedProcess(self._board, self._job, dataset, self._cores, is_safe=is_safe)
-
     def _post(self, state: _Worker, message: Message) -> None:
         state.process.channel.send(message)
         self._watch(state)
@@ -296,20 +290,6 @@ def _understand_report(worker: int, message: Message) -> Arrival:
     happened = BatchFinished if message.flag else BatchAdvanced
     event = happened(worker, message.token, message.stop, message.seconds, tuple(raised))
     return Arrival(event, message.start, values, raised)
-
-
-def _encode_setup(job: Job, cores: int) -> tuple[list[Buffer], set[str]]:
-    """Pickle what a clean worker needs to know, and name the definitions of ``__main__`` that go along."""
-    try:
-        frames, names = encode_with_definitions(job)
-    except Exception as error:
-        arguments = ((f"initargs[{position}]", argument) for position, argument in enumerate(job.initargs))
-        for role, thing in (("the function", job.function), ("the initializer", job.initializer), *arguments):
-            explained = explain_unpicklable(role, thing, error)
-            if explained is not None:
-                raise explained from None
-        raise
-    return [pickle.dumps(Surroundings.here(cores)), *frames], names
 
 
 def _describe_end(status: int | None) -> tuple[str, str]:
