@@ -1,0 +1,44 @@
+"""What the documentation shows is true."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import allcores
+
+ROOT = Path(__file__).parent.parent
+MODULES = ["_map", "_outcomes", "testing"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_in_docstrings_run(name):
+    module = importlib.import_module(f"allcores.{name}")
+    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+    assert result.attempted
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize("name", allcores.__all__)
+def test_everything_public_has_a_docstring(name):
+    assert getattr(allcores, name).__doc__
+
+
+def test_the_readme_shows_the_example_as_it_is():
+    shown = re.search(r"<!-- census -->\n```python\n(.*?)```\n<!-- /census -->", readme(), re.DOTALL)
+    assert shown is not None
+    assert shown[1] == (ROOT / "examples" / "census.py").read_text()
+
+
+def test_the_readme_describes_every_option():
+    described = re.findall(r"^\| `(\w+)` \|", readme(), re.MULTILINE)
+    assert described == [field.name for field in fields(allcores.Options)]
+
+
+def readme() -> str:
+    return (ROOT / "README.md").read_text()
