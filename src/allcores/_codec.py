@@ -5,8 +5,8 @@ another copy. Objects go through plain pickle, which is fast, and through cloudp
 function and what it captures always go through cloudpickle.
 
 The caller's ``__main__`` is not importable in a clean worker, yet instances of its classes must pickle by reference,
-fast, and come back as instances of the caller's own classes. So definitions of ``__main__`` are *taught*: pickled
-by value once per worker, and put into the worker's own ``__main__`` under their names.
+fast, and come back as instances of the caller's own classes. So definitions are *taught*: pickled by value once per
+worker, and known to both sides by name from then on (see `_classes`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import functools
 import io
 import pickle
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from types import CodeType, FunctionType, MethodType
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from allcores._classes import MAIN, is_definition, name_by_driver, name_to_teach, own_class
 from allcores._errors import ItemError, UnpicklableError, UnpicklableResult
 from allcores._outcomes import Raised
 from allcores._tracebacks import FrameData, format_traceback, rebuild_traceback, take_apart, without_our_frames
@@ -30,67 +32,53 @@ __all__ = [
     "decode",
     "decode_exception",
     "decode_outcomes",
-    "definitions_in",
     "encode",
-    "encode_by_value",
+    "encode_definitions",
     "encode_exception",
     "encode_items",
     "encode_outcomes",
     "encode_with_definitions",
     "explain_unpicklable",
-    "learn",
     "raised_here",
 ]
 
 PROTOCOL = 5
 OUT_OF_BAND = 1 << 16  # bytes: below that, a frame of its own costs more than the copy
-MAIN = "__main__"
-
 _CachedFunction = type(functools.cache(lambda: None))
 
 # --------------------------------------------------------------------------------------------------- any object
 
 
-def encode(thing: object) -> list[Buffer]:
-    """Pickle `thing` by reference where possible, by value where not. Raises whatever pickling it raises."""
+def encode(thing: object, role: Role | None = None) -> list[Buffer]:
+    """Pickle `thing` by reference where possible, by value where not. Raises whatever pickling it raises.
+
+    Args:
+        thing: what travels.
+        role: which way it goes, for what goes by value; by default from the driver to a worker.
+    """
     buffers: list[Buffer] = []
     try:
         data = pickle.dumps(thing, PROTOCOL, buffer_callback=functools.partial(_keep_in_band, buffers))
     except RecursionError:
         raise  # by value it would be deeper still
     except Exception:  # whatever it was, by value it may work
-        return encode_by_value(thing)
+        return encode_by_value(thing, role)
     return [data, *buffers]
 
 
-def encode_by_value(thing: object) -> list[Buffer]:
+def encode_by_value(thing: object, role: Role | None = None) -> list[Buffer]:
     """Pickle `thing` with the functions and classes that the other side cannot import."""
-    return _dump_by_value(thing, {})
-
-
-def encode_with_definitions(thing: object) -> tuple[list[Buffer], set[str]]:
-    """Pickle ``(thing, definitions)``: by value, with the definitions of ``__main__`` that it uses.
-
-    Returns:
-        The frames, and the definitions' names.
-    """
-    # The pickler fills the dict while it works on `thing`, and comes to the dict itself last.
-    definitions: dict[str, Any] = {}
-    return _dump_by_value((thing, definitions), definitions), set(definitions)
-
-
-def _dump_by_value(thing: object, definitions: dict[str, Any]) -> list[Buffer]:
     buffers: list[Buffer] = []
     with io.BytesIO() as file:
         pickler = _by_value_pickler()(file, PROTOCOL, buffer_callback=functools.partial(_keep_in_band, buffers))
-        pickler.definitions = definitions
+        pickler.role = role or Teacher()
         pickler.dump(thing)
         return [file.getvalue(), *buffers]
 
 
 def decode(frames: list[Buffer]) -> Any:
     """Unpickle what `encode` gave."""
-    return pickle.loads(frames[0], buffers=frames[1:])  # from our own worker or driver
+    return pickle.loads(frames[0], buffers=frames[1:])
 
 
 def _keep_in_band(buffers: list[Buffer], buffer: pickle.PickleBuffer) -> bool:
@@ -104,62 +92,105 @@ def _keep_in_band(buffers: list[Buffer], buffer: pickle.PickleBuffer) -> bool:
     return False
 
 
+class Role(Protocol):
+    """What a process is to the one it pickles for; decides what becomes of classes that go by value."""
+
+    def shorten(self, thing: type) -> tuple[Any, ...] | None:
+        """Give a shorter reduction of the class, or None: by value."""
+
+    def note(self, thing: Any) -> None:
+        """Hear of a class or function that goes by value."""
+
+
+class Teacher:
+    """The driver, pickling for a worker: collects the definitions that the worker shall know by name."""
+
+    def __init__(self) -> None:
+        self.definitions: dict[str, Any] = {}
+
+    def shorten(self, thing: type) -> None:
+        """Shorten nothing: what the worker does not have must go by value."""
+
+    def note(self, thing: Any) -> None:
+        """Collect it."""
+        name = name_to_teach(thing)
+        if name is not None:
+            self.definitions[name] = thing
+
+
+class Pupil:
+    """A worker, pickling for its driver: calls the driver's own classes by name."""
+
+    def shorten(self, thing: type) -> tuple[Any, ...] | None:
+        """Name a class that the driver has."""
+        name = name_by_driver(thing)
+        return None if name is None else (own_class, (name,))
+
+    def note(self, thing: Any) -> None:
+        """Nothing is collected."""
+
+
 @functools.cache
 def _by_value_pickler() -> Any:
     import cloudpickle  # heavy: only when something must travel by value
 
     class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is untyped
-        """cloudpickle, and cached functions by value too; collects the definitions of ``__main__`` that it meets."""
+        """cloudpickle, and what it leaves out; what becomes of definitions is the role's to say."""
 
-        definitions: dict[str, Any]
+        role: Role
 
         def reducer_override(self, thing: Any) -> Any:
-            if isinstance(thing, type | FunctionType) and _is_definition(thing):
-                self.definitions[thing.__qualname__] = thing
-            if isinstance(thing, _CachedFunction) and thing.__module__ == MAIN:
+            if isinstance(thing, _CachedFunction) and not _is_importable(thing):
                 # Its own __reduce__ names it, and nobody could find it under that name.
-                return _cached_again, (thing.__wrapped__, thing.cache_parameters())
-            return super().reducer_override(thing)
+                return functools.lru_cache(**thing.cache_parameters()), (thing.__wrapped__,)
+            if isinstance(thing, functools.cached_property):  # before Python 3.12 it holds a lock
+                return _cached_property_again, (thing.func, thing.attrname)
+            if isinstance(thing, WeakKeyDictionary | WeakValueDictionary):  # in functools.singledispatch, for one
+                return type(thing), (dict(thing),)
+            reduction = super().reducer_override(thing)
+            if isinstance(thing, type | FunctionType) and isinstance(reduction, tuple):
+                self.role.note(thing)
+                if isinstance(thing, type) and thing.__module__ != "builtins":
+                    return self.role.shorten(thing) or _with_slots(thing, reduction)
+            return reduction
 
     return ByValuePickler
 
 
-def _cached_again(function: Callable[..., Any], parameters: dict[str, Any]) -> Any:
-    return functools.lru_cache(**parameters)(function)
+def _cached_property_again(function: Any, name: str | None) -> functools.cached_property[Any]:
+    again = functools.cached_property(function)
+    again.attrname = name
+    return again
 
 
-# --------------------------------------------------------------------------------- definitions of the caller's main
+def _is_importable(thing: Any) -> bool:
+    module = sys.modules.get(thing.__module__)
+    return thing.__module__ != MAIN and getattr(module, thing.__qualname__, None) is thing
 
 
-def definitions_in(frames: list[Buffer], known: Collection[str]) -> dict[str, Any]:
-    """Find what a pickle may name of the caller's ``__main__``: ``{name: class or function}``.
+def _with_slots(thing: type, reduction: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Have a class made with its slots: cloudpickle only sets the attribute afterwards, when it is too late."""
+    slots = vars(thing).get("__slots__")
+    if slots:
+        _, arguments, *_ = reduction
+        class_attributes = next((part for part in arguments if isinstance(part, dict)), None)
+        if class_attributes is not None:
+            class_attributes["__slots__"] = slots
+    return reduction
 
-    It may find a few too many, because it looks for names in bytes; that costs a definition's trip, once.
 
-    Args:
-        frames: a pickle, as `encode` gives it.
-        known: names that the worker has learnt before.
+# ----------------------------------------------------------------------------------------------------------- the job
+
+
+def encode_with_definitions(thing: object) -> tuple[list[Buffer], set[str]]:
+    """Pickle ``(thing, definitions)``: by value, with the definitions that the worker shall know by name.
+
+    Returns:
+        The frames, and the definitions' names.
     """
-    data = bytes(frames[0])
-    if MAIN.encode() not in data:
-        return {}
-    return {
-        name: thing
-        for name, thing in vars(sys.modules[MAIN]).items()
-        if name not in known and name.encode() in data and _is_definition(thing)
-    }
-
-
-def _is_definition(thing: Any) -> bool:
-    """Whether pickle would find `thing` in ``__main__`` under its own name."""
-    if getattr(thing, "__module__", None) != MAIN:
-        return False
-    return vars(sys.modules[MAIN]).get(getattr(thing, "__qualname__", "")) is thing
-
-
-def learn(definitions: dict[str, Any]) -> None:
-    """Put definitions into this worker's ``__main__``, where pickle looks for them."""
-    vars(sys.modules[MAIN]).update(definitions)
+    # The pickler fills the dict while it works on `thing`, and comes to the dict itself last.
+    teacher = Teacher()
+    return encode_by_value((thing, teacher.definitions), teacher), set(teacher.definitions)
 
 
 # ---------------------------------------------------------------------------------------------------------- items
@@ -173,14 +204,48 @@ class PartialItems:
     errors: dict[int, str]
 
 
-def encode_items(items: Sequence[Any]) -> list[Buffer]:
-    """Pickle a batch; an item that cannot travel goes as the reason why."""
+def encode_definitions(definitions: dict[str, Any]) -> list[Buffer]:
+    """Pickle definitions by value, less those that cannot be: items that need them will not be read, and say so."""
     try:
-        return encode(items)
+        return encode_by_value(definitions)
+    except Exception:  # a class's own attributes may be anything
+        return encode_by_value({name: thing for name, thing in definitions.items() if _is_picklable(thing)})
+
+
+def encode_items(items: Sequence[Any], known: Collection[str]) -> tuple[list[Buffer], dict[str, Any]]:
+    """Pickle a batch; an item that cannot travel goes as the reason why.
+
+    Args:
+        items: the batch.
+        known: names that the worker has learnt before.
+
+    Returns:
+        The frames, and the definitions that the worker must learn first.
+    """
+    teacher = Teacher()
+    try:
+        frames = encode(items, teacher)
     except Exception:  # an item's pickling may raise anything
         whole, errors = _sort_out(items)
         text = {at: f"{_describe(items[at])} cannot be pickled: {error}" for at, error in errors.items()}
-        return encode(PartialItems(whole, text))
+        frames = encode(PartialItems(whole, text), teacher)
+    definitions = {name: thing for name, thing in teacher.definitions.items() if name not in known}
+    return frames, definitions | _definitions_named_in(frames, known)
+
+
+def _definitions_named_in(frames: list[Buffer], known: Collection[str]) -> dict[str, Any]:
+    """Find what a pickle may name of the caller's ``__main__``.
+
+    It may find a few too many, because it looks for names in bytes; that costs a definition's trip, once.
+    """
+    data = bytes(frames[0])
+    if MAIN.encode() not in data:
+        return {}
+    return {
+        name: thing
+        for name, thing in vars(sys.modules[MAIN]).items()
+        if name not in known and name.encode() in data and is_definition(thing)
+    }
 
 
 def _sort_out(things: Sequence[Any]) -> tuple[list[Any], dict[int, str]]:
@@ -212,13 +277,13 @@ def encode_outcomes(start: int, values: list[Any], raised: dict[int, BaseExcepti
     """
     errors = {index: encode_exception(error) for index, error in raised.items()}
     try:
-        return encode((values, errors))
+        return encode((values, errors), Pupil())
     except Exception:  # a result's pickling may raise anything
         whole, reasons = _sort_out(values)
         for at, reason in reasons.items():
             text = f"the result, {_describe(values[at])}, cannot be pickled: {reason}"
             errors[start + at] = encode_exception(UnpicklableResult(text))
-        return encode((whole, errors))
+        return encode((whole, errors), Pupil())
 
 
 def decode_outcomes(frames: list[Buffer]) -> tuple[list[Any], dict[int, Raised]]:
@@ -253,7 +318,7 @@ def _take_apart(error: BaseException, seen: set[int]) -> _ExceptionData:
     seen.add(id(error))
     error.__traceback__ = without_our_frames(error.__traceback__)
     try:
-        pickled = [bytes(frame) for frame in encode(error)]
+        pickled = [bytes(frame) for frame in encode(error, Pupil())]
     except Exception:  # an exception's pickling may raise anything
         pickled = None
 

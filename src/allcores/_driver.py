@@ -251,16 +251,16 @@ class Run:
             raised.exception.add_note(f"allcores: item {index} ({short_repr(item)}) failed on {identity}")
         failure = Failure(index, item, raised.exception, raised.traceback, identity)
         self.failures.append(failure)
-        if self._plan.errors == "raise" and self.error is None:
-            self.error = raised.exception
+        if self._plan.errors == "raise":
+            self.error = raised.exception  # before an error of the input, which came after this item
         return failure
 
     def _item(self, index: int) -> Any:
         return self._dataset.items(index, index + 1)[0]
 
     def _abort(self, reason: AbortReason, arrival: Arrival) -> None:
-        cause = arrival.cause
-        if reason is AbortReason.SETUP_FAILED and cause is not None:
-            self.error = cause
-        else:
-            self.error = WorkersUnavailable(f"{reason.value}: the last one {cause}")
+        if reason is AbortReason.SETUP_FAILED and arrival.cause is not None:
+            self.error = arrival.cause
+            return
+        last = "it did not come up in time" if arrival.cause is None else f"{arrival.cause}"
+        self.error = WorkersUnavailable(f"{reason.value}; of the last one: {last}")

@@ -7,13 +7,16 @@ to every process of the group, is the driver's to handle.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import select
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["die_with_parent", "hold_interrupts"]
+__all__ = ["die_with_parent", "die_with_peer", "hold_interrupts"]
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -21,8 +24,9 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent's thread that started it ends; Linux only.
 
-    The kernel does it even while C code holds the interpreter's lock. Elsewhere, and where that thread may end before
-    its process does, workers notice the end of their channel instead, as soon as they are between two items.
+    The kernel does it even while C code holds the interpreter's lock. Elsewhere, workers notice the end of their
+    channel instead, as soon as they are between two items. Where that thread may end before its process does, see
+    `die_with_peer`.
 
     Args:
         parent: the parent's process id, to notice a parent that died before this call.
@@ -31,6 +35,24 @@ def die_with_parent(parent: int) -> None:
         return
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
+        os._exit(1)
+
+
+def die_with_peer(lifeline: socket.socket) -> None:
+    """Have the kernel kill this process when the other end of a socket is closed; Linux only.
+
+    It is closed when the process that holds it ends, whichever of its threads are still there. The kernel acts even
+    while C code holds the interpreter's lock.
+
+    Args:
+        lifeline: a stream socket over which nothing is ever sent, and which no other process waits on like this.
+    """
+    if sys.platform != "linux":
+        return
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
+    if select.select([lifeline], [], [], 0)[0]:
         os._exit(1)
 
 

@@ -28,6 +28,7 @@ from allcores._worker import enter_worker_process, serve_clean
 __all__ = ["EXIT_STATUS", "REQUEST", "Order", "interpreter_command", "main"]
 
 REQUEST = struct.Struct("=BxxxII")  # order, worker's number, board slot
+DESCRIPTORS = 3  # that come with a request to start a worker: channel, pipe for the exit status, mark board
 EXIT_STATUS = struct.Struct("=i")  # as waitpid gives it
 
 
@@ -43,7 +44,8 @@ def interpreter_command(code: str) -> list[str]:
     """Give the command line of a fresh interpreter that finds the same modules and runs `code`."""
     from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]  # as multiprocessing does
 
-    return [sys.executable, *_args_from_interpreter_flags(), "-c", f"import sys; sys.path[:] = {sys.path!r}; {code}"]
+    path = [str(entry) for entry in sys.path]
+    return [sys.executable, *_args_from_interpreter_flags(), "-c", f"import sys; sys.path[:] = {path!r}; {code}"]
 
 
 class Nursery:
@@ -93,7 +95,7 @@ class Nursery:
 
     def _serve_request(self) -> bool:
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._control, REQUEST.size, 3)
+            data, descriptors, _, _ = socket.recv_fds(self._control, REQUEST.size, DESCRIPTORS)
         except OSError:
             return False
         if len(data) < REQUEST.size:
@@ -104,8 +106,11 @@ class Nursery:
         if order == Order.KILL:
             if number in self._pids:
                 os.kill(self._pids[number], signal.SIGKILL)
-        else:
+        elif len(descriptors) == DESCRIPTORS:
             self._start(Order(order), number, slot, descriptors)
+        else:  # there is no room for more; the driver sees the pipe end without a status
+            for descriptor in descriptors:
+                os.close(descriptor)
         return True
 
     def _start(self, order: Order, number: int, slot: int, descriptors: list[int]) -> None:

@@ -6,7 +6,6 @@ receives a job over its channel, serves it, forgets it, and waits for the next u
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
 import signal
@@ -18,7 +17,8 @@ from typing import Any
 
 from allcores._board import IDLE, INDEX, MOVING, PREPARING, Board, Mark
 from allcores._channel import Channel
-from allcores._codec import PartialItems, decode, encode, encode_exception, encode_outcomes, learn
+from allcores._classes import inherit, learn
+from allcores._codec import PartialItems, decode, encode, encode_exception, encode_outcomes
 from allcores._dataset import Columns
 from allcores._job import Job, run_batch
 from allcores._machine import CORES_VARIABLE
@@ -49,8 +49,8 @@ class Surroundings:
         """Make this process like the described one."""
         sys.path[:] = self.path
         sys.argv[:] = self.arguments
-        if self.folder is not None and self.folder != os.getcwd():
-            os.chdir(self.folder)
+        if self.folder is not None:
+            os.chdir(self.folder)  # without a look at the present one, which may have been removed
         if dict(os.environ) != self.environment:
             os.environ.clear()
             os.environ.update(self.environment)
@@ -71,6 +71,7 @@ class WorkerLoop:
         self._idle_seconds = idle_seconds
         self._job: Job | None = None
         self._dataset: Columns | None = None
+        self._unlearnt: BaseException | None = None  # why a definition could not be taken in
 
     def serve(self, job: Job | None = None, dataset: Columns | None = None) -> None:
         """Say hello and do what the driver asks for, until it asks to leave or is gone."""
@@ -88,12 +89,12 @@ class WorkerLoop:
         if message.kind is Kind.RUN:
             self._run(message)
         elif message.kind is Kind.TEACH:
-            learn(decode(message.frames))
+            self._learn(message)
         elif message.kind is Kind.SETUP:
             self._channel.set_patience(None)
             self._set_up(message)
         elif message.kind is Kind.FORGET:
-            self._job = self._dataset = None
+            self._job = self._dataset = self._unlearnt = None
             self._mark[INDEX] = IDLE
             self._channel.set_patience(self._idle_seconds)
 
@@ -108,6 +109,12 @@ class WorkerLoop:
         else:
             self._prepare(job, None)
 
+    def _learn(self, message: Message) -> None:
+        try:
+            learn(decode(message.frames))
+        except BaseException as error:  # unpickling the caller's objects may raise anything
+            self._unlearnt = error  # told when items come that need it
+
     def _prepare(self, job: Job, dataset: Columns | None) -> None:
         self._mark[INDEX] = PREPARING
         try:
@@ -117,6 +124,7 @@ class WorkerLoop:
             return
         self._job, self._dataset = job, dataset
         self._mark[INDEX] = IDLE
+        flush_output()
         self._channel.send(Message(Kind.READY))
 
     def _run(self, message: Message) -> None:
@@ -125,7 +133,7 @@ class WorkerLoop:
         try:
             items = self._items_of(message)
         except BaseException as error:  # unpickling the caller's objects may raise anything
-            self._answer(Kind.UNREADABLE, error, message.token, message.stop)
+            self._answer(Kind.UNREADABLE, self._unlearnt or error, message.token, message.stop)
             return
         parts = run_batch(self._job, items, message.start, message.stop, self._mark, may_give_back=message.flag)
         for part in parts:
@@ -172,21 +180,22 @@ def _leave_it_to_the_driver(signum: int, frame: FrameType | None) -> None:
 
 def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Columns | None, cores: int) -> None:
     """Be a forked worker; returns when the process must end."""
-    gc.freeze()  # what was inherited is not ours to collect, and touching it would copy its pages
+    inherit()
     os.environ[CORES_VARIABLE] = str(cores)
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()  # or all forked workers would draw the same numbers
     connection.setblocking(True)
-    WorkerLoop(Channel(connection), mark).serve(job, dataset)
+    with connection:
+        WorkerLoop(Channel(connection), mark).serve(job, dataset)
     flush_output()
 
 
 def serve_clean(connection: int, board: int, slots: int, slot: int, idle_seconds: float) -> None:
     """Be a clean worker on inherited descriptors; returns when the process must end."""
-    channel = Channel(socket.socket(fileno=connection))
     mark = Board(slots, descriptor=board).mark(slot)
-    WorkerLoop(channel, mark, idle_seconds=idle_seconds).serve()
+    with socket.socket(fileno=connection) as channel:
+        WorkerLoop(Channel(channel), mark, idle_seconds=idle_seconds).serve()
     flush_output()
 
 

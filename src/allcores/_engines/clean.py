@@ -165,7 +165,10 @@ class WarmSet:
                 self._nursery = None
 
     def _start(self, start: CleanStart) -> CleanProcess:
-        if self._nursery is None or not self._nursery.is_alive:
+        if self._nursery is not None and not self._nursery.is_alive:
+            self._nursery.close()
+            self._nursery = None
+        if self._nursery is None:
             self._nursery = NurseryProcess()
         if self._board is None:
             self._board = Board(SLOTS, shareable=True)

@@ -9,14 +9,14 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from allcores._board import Board, Mark
 from allcores._channel import Channel, channel_pair
 from allcores._dataset import Columns, Dataset
 from allcores._job import Job
-from allcores._lifeline import die_with_parent, hold_interrupts
+from allcores._lifeline import die_with_parent, die_with_peer, hold_interrupts
 from allcores._plan import Plan
 from allcores._wire import Buffer
 from allcores._worker import enter_worker_process, flush_output, serve_forked
@@ -75,24 +75,30 @@ class ForkedProcess:
         self._slot = board.take_slot()
         self.mark = board.mark(self._slot)
         ours, theirs = channel_pair()
-        driver = os.getpid()
+        self._lifeline, lifeline = channel_pair()
+        driver = os.getpid() if threading.current_thread() is threading.main_thread() else None  # asked before the fork
         flush_output()  # or the worker would print the driver's unwritten output again
-        with theirs, hold_interrupts():
+        with theirs, lifeline, hold_interrupts():
             try:
                 self._pid = os.fork()
             except OSError:
                 ours.close()
+                self._lifeline.close()
                 board.free_slot(self._slot)
                 raise
             if self._pid == 0:
-                _be_forked(driver, theirs, self.mark, job, dataset, cores=cores)
+                _be_forked(driver, lifeline, theirs, self.mark, job=job, dataset=dataset, cores=cores)
         self.pid: int | None = self._pid
         self.channel = Channel(ours)
         self.sentinel: int | None = os.pidfd_open(self._pid) if hasattr(os, "pidfd_open") else None
 
     def kill(self) -> None:
         """End the process now."""
-        os.kill(self._pid, signal.SIGKILL)  # never a stranger: the pid is ours until it is waited for
+        with suppress(ProcessLookupError):  # somebody else has waited for it
+            if self.sentinel is not None:
+                signal.pidfd_send_signal(self.sentinel, signal.SIGKILL)
+            else:
+                os.kill(self._pid, signal.SIGKILL)
 
     def wait_status(self) -> int | None:
         """Wait for the end of a process that has ended or will at once; None if somebody else has waited for it."""
@@ -104,6 +110,7 @@ class ForkedProcess:
     def close(self) -> None:
         """Close the driver's descriptors and free the slot of a process that has ended."""
         self.channel.close()
+        self._lifeline.close()
         if self.sentinel is not None:
             os.close(self.sentinel)
             self.sentinel = None
@@ -111,11 +118,19 @@ class ForkedProcess:
 
 
 def _be_forked(
-    driver: int, connection: socket.socket, mark: Mark, job: Job, dataset: Columns | None, *, cores: int
+    driver: int | None,
+    lifeline: socket.socket,
+    connection: socket.socket,
+    mark: Mark,
+    *,
+    job: Job,
+    dataset: Columns | None,
+    cores: int,
 ) -> NoReturn:
     """The whole life of a forked worker; whatever happens, it must not return into the caller's code."""
     try:
-        if threading.current_thread() is threading.main_thread():
+        die_with_peer(lifeline)
+        if driver is not None:  # surer, as no other process can stand in the way, but only where the thread stays
             die_with_parent(driver)
         enter_worker_process()
         serve_forked(connection, mark, job, dataset, cores)

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from allcores._board import Mark, read_mark
 from allcores._channel import Channel
-from allcores._codec import decode, decode_exception, decode_outcomes, definitions_in, encode_by_value, encode_items
+from allcores._codec import decode, decode_exception, decode_outcomes, encode_definitions, encode_items
 from allcores._dataset import Columns, Dataset
 from allcores._engines import Arrival
 from allcores._errors import UnpicklableItem, UnpicklableResult, WorkerDied
@@ -138,9 +138,9 @@ class ProcessEngine:
             return
         message = Message(Kind.RUN, batch.token, batch.start, batch.stop, flag=batch.may_give_back)
         if not self._has_items:
-            message.frames = encode_items(self._dataset.items(batch.start, batch.stop))
-        if not self._source.inherits:
-            self._teach(state, message.frames)
+            items = self._dataset.items(batch.start, batch.stop)
+            message.frames, definitions = encode_items(items, state.known)
+            self._teach(state, definitions)
         self._post(state, message)
 
     def kill(self, worker: int) -> None:
@@ -262,11 +262,11 @@ class ProcessEngine:
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if state.is_writing else 0)
             self._selector.modify(state.process.channel, events, state)
 
-    def _teach(self, state: _Worker, frames: list[Buffer]) -> None:
-        definitions = definitions_in(frames, known=state.known)
-        if definitions:
+    def _teach(self, state: _Worker, definitions: dict[str, Any]) -> None:
+        """Have the worker learn definitions before it gets the items that need them."""
+        if definitions and not self._source.inherits:
             state.known.update(definitions)
-            self._post(state, Message(Kind.TEACH, frames=encode_by_value(definitions)))
+            self._post(state, Message(Kind.TEACH, frames=encode_definitions(definitions)))
 
     def _see_killed_end(self) -> None:
         for state in self._ending:

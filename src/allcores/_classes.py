@@ -1,0 +1,104 @@
+"""Classes that the driver and a worker both have, and the names they call them by.
+
+A class that cannot be imported travels by value. If it travelled back by value too, the caller would get instances of
+a copy, or have its own class overwritten with what the worker made of it. So on the way back a class that came from
+the driver travels as a name, and the driver finds its own class under that name.
+
+A clean worker *learns* names with the definitions that it is taught. A forked one has inherited the driver's classes,
+at the same addresses; what it made itself is told apart by the garbage collector, which was told to forget about all
+that was inherited.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+__all__ = ["MAIN", "inherit", "is_definition", "learn", "name_by_driver", "name_to_teach", "own_class"]
+
+MAIN = "__main__"
+
+ClassName = str | tuple[int, str]  # taught under a name; or inherited: its address and its qualified name
+
+_numbers = count()
+_taught_names: WeakKeyDictionary[type, str] = WeakKeyDictionary()  # in the driver
+_taught_classes: WeakValueDictionary[str, type] = WeakValueDictionary()
+_names_by_driver: WeakKeyDictionary[type, ClassName | None] = WeakKeyDictionary()  # in a worker
+_has_inherited = False
+
+
+def is_definition(thing: Any) -> bool:
+    """Whether pickle would find `thing` in ``__main__`` under its own name."""
+    if getattr(thing, "__module__", None) != MAIN:
+        return False
+    return vars(sys.modules[MAIN]).get(getattr(thing, "__qualname__", "")) is thing
+
+
+# ---------------------------------------------------------------------------------------------------- in the driver
+
+
+def name_to_teach(thing: Any) -> str | None:
+    """Give the name under which a worker shall know a class or function; None for a function that has no name."""
+    if is_definition(thing):
+        return str(thing.__qualname__)
+    if not isinstance(thing, type):
+        return None
+    if thing not in _taught_names:
+        name = f"<{thing.__qualname__} {next(_numbers)}>"
+        _taught_names[thing] = name
+        _taught_classes[name] = thing
+    return _taught_names[thing]
+
+
+def own_class(name: ClassName) -> type:
+    """Find the class that a worker calls by this name. Raises LookupError if there is none any more."""
+    if isinstance(name, tuple):
+        return _find_class(*name)
+    found = _taught_classes.get(name) or vars(sys.modules[MAIN]).get(name)
+    if isinstance(found, type):
+        return found
+    raise LookupError(f"the class {name} is gone")
+
+
+def _find_class(address: int, qualified_name: str) -> type:
+    pending, seen = [object], {object}
+    while pending:
+        found = pending.pop()
+        if id(found) == address and found.__qualname__ == qualified_name:
+            return found
+        new = set(type.__subclasses__(found)) - seen
+        seen |= new
+        pending += new
+    raise LookupError(f"the class {qualified_name} is gone")
+
+
+# ------------------------------------------------------------------------------------------------------ in a worker
+
+
+def learn(definitions: Mapping[str, Any]) -> None:
+    """Take in what the driver teaches; what is of its ``__main__`` goes where pickle looks for it."""
+    for name, thing in definitions.items():
+        if isinstance(thing, type):
+            _names_by_driver[thing] = name
+        if not name.startswith("<"):
+            setattr(sys.modules[MAIN], name, thing)
+
+
+def inherit() -> None:
+    """Take what is there as inherited: to be called in a forked worker before it does anything."""
+    global _has_inherited  # noqa: PLW0603 - a fact about this process
+    gc.freeze()  # it is also not ours to collect, and touching it would copy its pages
+    _has_inherited = True
+    _names_by_driver.clear()
+
+
+def name_by_driver(thing: type) -> ClassName | None:
+    """Give the name that the driver knows a class by; None for a class that was made here."""
+    if thing not in _names_by_driver:
+        is_inherited = _has_inherited and not any(made is thing for made in gc.get_objects())
+        _names_by_driver[thing] = (id(thing), thing.__qualname__) if is_inherited else None
+    return _names_by_driver[thing]
