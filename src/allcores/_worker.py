@@ -18,10 +18,12 @@ from typing import Any
 from allcores._board import IDLE, INDEX, MOVING, PREPARING, Board, Mark
 from allcores._channel import Channel
 from allcores._classes import inherit, learn
-from allcores._codec import PartialItems, decode, encode, encode_exception, encode_outcomes
+from allcores._codec import PartialItems, encode_outcomes
 from allcores._dataset import Columns
+from allcores._exceptions import encode_exception
 from allcores._job import Job, run_batch
 from allcores._machine import CORES_VARIABLE
+from allcores._pickling import decode, encode
 from allcores._wire import Kind, Message
 
 __all__ = ["Surroundings", "WorkerLoop", "enter_worker_process", "serve_clean", "serve_forked"]

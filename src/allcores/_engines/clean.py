@@ -18,8 +18,9 @@ from contextlib import suppress
 from typing import Literal
 
 from allcores._board import Board
+from allcores._captures import explain_unpicklable
 from allcores._channel import Channel, channel_pair
-from allcores._codec import encode_with_definitions, explain_unpicklable
+from allcores._codec import encode_job
 from allcores._job import Job
 from allcores._lifeline import hold_interrupts
 from allcores._nursery import EXIT_STATUS, REQUEST, Order, interpreter_command
@@ -234,7 +235,7 @@ class CleanSource:
 def _encode_setup(job: Job, cores: int) -> tuple[list[Buffer], set[str]]:
     """Pickle what a clean worker needs to know, and name the definitions of ``__main__`` that go along."""
     try:
-        frames, names = encode_with_definitions(job)
+        frames, names = encode_job(job)
     except Exception as error:
         arguments = ((f"initargs[{position}]", argument) for position, argument in enumerate(job.initargs))
         for role, thing in (("the function", job.function), ("the initializer", job.initializer), *arguments):

@@ -19,10 +19,11 @@ from typing import Any, Protocol
 
 from allcores._board import Mark, read_mark
 from allcores._channel import Channel
-from allcores._codec import decode, decode_exception, decode_outcomes, encode_definitions, encode_items
+from allcores._codec import decode_outcomes, encode_definitions, encode_items
 from allcores._dataset import Columns, Dataset
 from allcores._engines import Arrival
 from allcores._errors import UnpicklableItem, UnpicklableResult, WorkerDied
+from allcores._exceptions import decode_exception
 from allcores._messages import (
     BatchAdvanced,
     BatchFinished,
@@ -35,6 +36,7 @@ from allcores._messages import (
     WorkerUp,
 )
 from allcores._outcomes import WorkerIdentity
+from allcores._pickling import decode
 from allcores._wire import Buffer, Kind, Message
 
 __all__ = ["ProcessEngine"]

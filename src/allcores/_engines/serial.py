@@ -6,9 +6,9 @@ import os
 import socket
 from collections.abc import Iterator
 
-from allcores._codec import raised_here
 from allcores._dataset import Dataset
 from allcores._engines import Arrival
+from allcores._exceptions import raised_here
 from allcores._job import Job, Part, run_batch
 from allcores._messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
 from allcores._outcomes import WorkerIdentity

@@ -1,0 +1,81 @@
+"""Why a function cannot travel: which of the things that it captures stands in the way."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+from allcores._errors import UnpicklableError
+from allcores._pickling import is_picklable
+
+__all__ = ["explain_unpicklable"]
+
+
+def explain_unpicklable(role: str, thing: Any, error: Exception) -> UnpicklableError | None:
+    """Say which capture of a function, or which part of an object, stands in the way of pickling it.
+
+    Args:
+        role: what it is to the caller: ``"the function"``, ``"the initializer"``.
+        thing: what must travel.
+        error: what pickling raised.
+
+    Returns:
+        The error to raise, or None if this very thing can be pickled.
+    """
+    if is_picklable(thing):
+        return None
+    reason = _find_culprit(thing, "", seen=set()) or f"a {type(thing).__name__} cannot be pickled"
+    return UnpicklableError(
+        f"{role} cannot travel to the workers: {reason} ({error}); "
+        "create it inside the function or in an initializer, or use start='fork' where that is safe"
+    )
+
+
+def _find_culprit(thing: Any, path: str, seen: set[int]) -> str | None:
+    """Name the innermost capture that cannot be pickled, as ``variable 'lock' (a lock)``."""
+    seen.add(id(thing))
+    for name, value in _captures(thing):
+        if id(value) in seen or is_picklable(value):
+            continue
+        here = f"{path}{name}"
+        return (
+            _find_culprit(value, f"{here} -> ", seen)
+            or f"variable {here!r}, a {type(value).__name__}, cannot be pickled"
+        )
+    return None
+
+
+def _captures(thing: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what travels along with a callable: closure, globals it names, bound object, attributes, arguments."""
+    if isinstance(thing, FunctionType):
+        for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True):
+            try:
+                yield name, cell.cell_contents
+            except ValueError:  # an empty cell
+                continue
+        for name in _names(thing.__code__):
+            if name in thing.__globals__:
+                yield name, thing.__globals__[name]
+        yield from zip(_argument_names(thing), thing.__defaults__ or (), strict=False)
+    elif isinstance(thing, functools.partial):
+        yield "func", thing.func
+        yield from ((f"args[{position}]", value) for position, value in enumerate(thing.args))
+        yield from thing.keywords.items()
+    elif isinstance(thing, MethodType):
+        yield "self", thing.__self__
+    elif hasattr(thing, "__dict__") and not isinstance(thing, type):
+        yield from vars(thing).items()
+
+
+def _argument_names(function: FunctionType) -> tuple[str, ...]:
+    code = function.__code__
+    return code.co_varnames[code.co_argcount - len(function.__defaults__ or ()) : code.co_argcount]
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
