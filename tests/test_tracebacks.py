@@ -28,13 +28,13 @@ def endless(x: int) -> float:
 
 
 def with_umlauts(x: int) -> float:
-    übermaß = {"größe": x}
-    return übermaß["größe"] + übermaß["länge"]
+    sizes = {"größe": x}
+    return sizes["größe"] + sizes["länge"]
 
 
 class Deep:
     def method(self, x: int) -> float:
-        return (lambda y: over_several_lines(y))(x)
+        return max(over_several_lines(y) for y in [x])
 
 
 def raised_by(function, x: int) -> BaseException:

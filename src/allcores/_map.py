@@ -388,13 +388,15 @@ def _collect(
     fn: Callable[..., Any], iterables: tuple[Iterable[Any], ...], keywords: dict[str, Any], *, is_star: bool
 ) -> Results[Any]:
     start = _start(fn, iterables, keywords, is_star=is_star)
-    sink = ListSink()
+    results: Results[Any] = Results()
     progress = start.progress()
-    run = start.run(sink, is_lazy=False, on_progress=progress)
+    run = start.run(ListSink(results), is_lazy=False, on_progress=progress)
     try:
         run.run_to_end()
     finally:
         progress.close()
     if run.error is not None:
         raise run.error
-    return Results(sink.values, sorted(run.failures, key=lambda failure: failure.index), run.report)
+    results.failures = sorted(run.failures, key=lambda failure: failure.index)
+    results.report = run.report
+    return results

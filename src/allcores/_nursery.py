@@ -89,9 +89,11 @@ class Nursery:
                 return
 
     def kill_all(self) -> None:
-        """End every worker, for systems whose kernel does not do it by itself."""
+        """End every worker, and see it end: not every system has somebody who would clear away what is left of it."""
         for pid in self._statuses:
             os.kill(pid, signal.SIGKILL)
+        for pid in self._statuses:
+            os.waitpid(pid, 0)
 
     def _serve_request(self) -> bool:
         try:

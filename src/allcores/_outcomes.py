@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from reprlib import Repr
@@ -78,14 +78,6 @@ class Results(list[R]):
 
     failures: list[Failure]
     report: Report
-
-    def __init__(self, values: Iterable[R], failures: list[Failure], report: Report) -> None:
-        super().__init__(values)
-        self.failures = failures
-        self.report = report
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (list(self), self.failures, self.report)
 
 
 def finished(error: BaseException) -> dict[int, Any]:

@@ -19,7 +19,7 @@ Nothing here grows with the number of items: the cost is per batch, and the memo
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -129,7 +129,8 @@ class Scheduler:
         self._taken = 0
 
         self._workers: dict[int, _Worker] = {}
-        self._starting: dict[int, float] = {}  # {worker: deadline}, earliest first
+        # {worker: deadline}, earliest first; a dict would step over all that were deleted to find its first entry.
+        self._starting: OrderedDict[int, float] = OrderedDict()
         self._preparing = 0  # workers that are up and not ready
         self._hungry: deque[int] = deque()
         self._wants_worker_at: float | None = None
@@ -398,21 +399,22 @@ class Scheduler:
         hungry = self._hungry
         while hungry:
             size = self._next_size()
+            depth = self._pace.queue_depth(size)
             number = hungry[0]
             worker = self._workers[number]
-            if len(worker.batches) >= self._pace.queue_depth(size):
-                worker.is_hungry = False
-                hungry.popleft()
-                continue
-            taken = self._take_range(size)
-            if taken is None:
-                return
-            start, stop = taken
-            token = self._next_token
-            self._next_token = token + 1
-            worker.batches.append(_Batch(token, start, stop))
-            commands.append(SendBatch(number, token, start, stop, self._adapts))
-            hungry.rotate(-1)  # all get a first batch before anyone gets a second
+            if len(worker.batches) < depth:
+                taken = self._take_range(size)
+                if taken is None:
+                    return
+                start, stop = taken
+                token = self._next_token
+                self._next_token = token + 1
+                worker.batches.append(_Batch(token, start, stop))
+                commands.append(SendBatch(number, token, start, stop, self._adapts))
+            hungry.popleft()
+            worker.is_hungry = len(worker.batches) < depth
+            if worker.is_hungry:
+                hungry.append(number)  # behind the others: all get a first batch before anyone gets a second
 
     def _next_size(self) -> int:
         remaining = None if self._length is None else self._length - self._cursor + self._returned_items
@@ -436,11 +438,9 @@ class Scheduler:
         return start, end
 
     def _sendable_stop(self, size: int) -> int:
-        return min(self._available, self._ahead_stop(size))
+        return min(self._available, self._ahead_stop(size)) if self._is_bounded else self._available
 
     def _ahead_stop(self, size: int) -> int:
-        if not self._is_bounded:
-            return self._available
         taken = self._taken if self._is_lazy else self._settled
         return taken + (AHEAD_BATCHES * self._limit * size if self._ahead is None else self._ahead)
 

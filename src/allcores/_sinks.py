@@ -21,10 +21,14 @@ class Sink(Protocol):
 
 
 class ListSink:
-    """Puts every value at its item's position."""
+    """Puts every value at its item's position.
 
-    def __init__(self) -> None:
-        self.values: list[Any] = []
+    Args:
+        values: the empty list to fill; by default a new one.
+    """
+
+    def __init__(self, values: list[Any] | None = None) -> None:
+        self.values = [] if values is None else values
 
     def put(self, start: int, values: list[Any]) -> None:
         """Take the values of the items from `start` on."""
