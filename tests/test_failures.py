@@ -162,6 +162,20 @@ def test_lazy_results_before_the_failure_come_first(place):
         next(results)
 
 
+def test_an_interrupted_lazy_run_still_has_what_was_finished_and_not_taken(monkeypatch):
+    monkeypatch.setattr(allcores._map, "TURN_SECONDS", 0)
+
+    def interrupted() -> Iterator[int]:
+        yield from range(7)
+        raise KeyboardInterrupt
+
+    results = allcores.imap(lambda x: x * x, interrupted(), on="serial", batch=5, ahead=10)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        next(results)
+    assert allcores.finished(caught.value) == {x: x * x for x in range(5)}
+    assert list(results) == []
+
+
 def test_a_failed_lazy_run_is_over(place):
     results = allcores.imap(reciprocal, [0, 1], **place)
     with pytest.raises(ZeroDivisionError):

@@ -180,6 +180,8 @@ class Run:
 
     def _carry_out(self, command: Command, arrival: Arrival) -> None:
         match command:
+            case SendBatch() | StartWorker() | PullInput() if self._is_closed:
+                pass  # what had arrived is being taken in; nothing new begins
             case SendBatch():
                 self._engine_in_use.send(command)
             case StartWorker(worker):

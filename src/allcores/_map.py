@@ -267,6 +267,8 @@ class ResultIterator(Generic[R]):
         return self
 
     def __next__(self) -> R:
+        if self._is_closed:
+            raise StopIteration
         now = time.perf_counter()
         if not self._ready or now >= self._turn_at:
             error = self._advance()
@@ -304,8 +306,6 @@ class ResultIterator(Generic[R]):
 
     def _advance(self) -> BaseException | None:
         """Let the driver work until a result is ready or the run is over; give the error that the run ends with."""
-        if self._is_closed:
-            return None
         try:
             if self._run is None:
                 self._progress = self._start.progress()
@@ -319,7 +319,8 @@ class ResultIterator(Generic[R]):
         except BaseException as error:
             if self._run is not None:
                 self._run.attach_finished(error)
-            self.close()
+            self._is_closed = True
+            self._end()
             raise
         if not run.is_finished:
             return None

@@ -85,7 +85,7 @@ class _Batch:
 class _Worker:
     is_ready: bool = False
     is_hungry: bool = False  # whether it stands in the queue of those that may take a batch
-    batches: deque[_Batch] = field(default_factory=deque)  # sent and not yet done, oldest first
+    batches: list[_Batch] = field(default_factory=list)  # sent and not yet done, oldest first; two at most
 
 
 class Scheduler:
@@ -314,7 +314,7 @@ class Scheduler:
         for batch in worker.batches:
             if batch.token == event.token and batch.start <= getattr(event, "stop", batch.start) <= batch.stop:
                 return batch
-        return self._reject(event, f"the worker holds {list(worker.batches)}")
+        return self._reject(event, f"the worker holds {worker.batches}")
 
     def _settle_part(self, batch: _Batch, event: BatchAdvanced | BatchFinished, commands: list[Command]) -> None:
         count = event.stop - batch.start
@@ -445,16 +445,21 @@ class Scheduler:
         return taken + (AHEAD_BATCHES * self._limit * size if self._ahead is None else self._ahead)
 
     def _pull_input(self, commands: list[Command]) -> None:
-        """Ask for one batch's items while there are workers, present or to come, with nothing to run."""
+        stop = self._next_pull()
+        if stop is not None:
+            self._requested = stop
+            commands.append(PullInput(stop))
+
+    def _next_pull(self) -> int | None:
+        """Say how far to pull next: one batch while there are workers, present or to come, with nothing to run."""
         if self._length is not None or self._requested > self._available:
-            return
+            return None
         size = self._next_size()
         takers = self._coming_workers() + (len(self._workers) < self._limit)
-        if self._available - self._cursor < takers * size:
-            stop = min(self._available + size, self._ahead_stop(size))
-            if stop > self._available:
-                self._requested = stop
-                commands.append(PullInput(stop))
+        if self._available - self._cursor >= takers * size:
+            return None
+        stop = min(self._available + size, self._ahead_stop(size))
+        return stop if stop > self._available else None
 
     def _coming_workers(self) -> int:
         """Count the workers that can take a batch now, or will when they are ready."""
@@ -473,7 +478,7 @@ class Scheduler:
         self._starting[self._next_worker] = now + START_SECONDS
         self._next_worker += 1
         self._peak_workers = max(self._peak_workers, len(self._workers))
-        if self._needs_worker():
+        if self._needs_worker() or self._next_pull() is not None:
             self._wants_worker_at = now
 
     def _needs_worker(self) -> bool:

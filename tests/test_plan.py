@@ -1,0 +1,104 @@
+"""The plan follows from options and facts alone, and says why."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+
+from allcores._options import Options
+from allcores._plan import Facts, Plan, make_plan
+
+SAFE = Facts(cores=6, cores_bound="this test", can_fork=True, fork_hazard=None, can_start_clean=True)
+THREADED = replace(SAFE, fork_hazard="2 Python threads are running")
+FORKLESS = replace(SAFE, can_fork=False, fork_hazard="there is no fork here")
+PROCESSLESS = replace(FORKLESS, can_start_clean=False)
+
+
+def plan(facts: Facts = SAFE, **options: Any) -> Plan:
+    return make_plan(Options(**options), facts)
+
+
+def test_by_default_there_are_as_many_workers_as_usable_cores() -> None:
+    made = plan()
+    assert (made.workers, made.workers_reason) == (6, "usable cores, bounded by this test")
+
+
+def test_as_many_workers_as_were_asked_for_even_if_there_are_fewer_cores() -> None:
+    made = plan(workers=64)
+    assert (made.workers, made.workers_reason) == (64, "workers=64 was asked for")
+
+
+def test_serial_is_one_worker_whatever_was_asked_for() -> None:
+    made = plan(on="serial", workers=64)
+    assert (made.on, made.workers) == ("serial", 1)
+    assert "caller's own thread" in made.workers_reason
+
+
+@pytest.mark.parametrize("on", ["threads", "serial"])
+@pytest.mark.parametrize("facts", [SAFE, PROCESSLESS])
+def test_without_processes_nothing_is_started_and_every_platform_will_do(on: str, facts: Facts) -> None:
+    assert plan(facts, on=on).start is None
+
+
+def test_a_fork_where_it_is_safe() -> None:
+    made = plan()
+    assert made.start == "fork"
+    assert "safe here" in made.start_reason
+
+
+@pytest.mark.parametrize("facts", [THREADED, FORKLESS])
+def test_a_clean_start_where_a_fork_is_not_safe_or_not_possible(facts: Facts) -> None:
+    made = plan(facts)
+    assert made.start == "forkserver"
+    assert str(facts.fork_hazard) in made.start_reason
+
+
+@pytest.mark.parametrize("start", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("facts", [SAFE, THREADED])
+def test_the_way_of_starting_that_was_asked_for(start: str, facts: Facts) -> None:
+    made = plan(facts, start=start)
+    assert made.start == start
+    assert made.start_reason.startswith("asked for")
+
+
+def test_a_fork_that_was_asked_for_although_it_is_not_safe_says_so() -> None:
+    made = plan(THREADED, start="fork")
+    assert made.start_reason == "asked for, although 2 Python threads are running"
+    assert made.fork_hazard == "2 Python threads are running"
+
+
+def test_a_fork_where_there_is_none_names_what_is_allowed() -> None:
+    with pytest.raises(ValueError, match="start='fork' is not possible on this platform") as caught:
+        plan(FORKLESS, start="fork")
+    assert all(repr(start) in str(caught.value) for start in ("auto", "forkserver", "spawn"))
+
+
+@pytest.mark.parametrize("start", ["auto", "forkserver", "spawn"])
+def test_processes_where_there_are_none_names_what_is_allowed(start: str) -> None:
+    with pytest.raises(ValueError, match="on='processes' does not run on this platform") as caught:
+        plan(PROCESSLESS, start=start)
+    assert all(repr(on) in str(caught.value) for on in ("threads", "serial"))
+
+
+def test_what_was_asked_for_is_in_the_plan() -> None:
+    made = plan(batch=5, ahead=100, errors="collect", on="threads")
+    assert (made.batch, made.ahead, made.errors, made.on) == (5, 100, "collect", "threads")
+
+
+def test_a_plan_is_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        plan().workers = 3  # type: ignore[misc]  # that is the point
+
+
+def test_a_plan_reads_as_a_few_lines() -> None:
+    assert str(plan(workers=2, batch=5, ahead=100)).splitlines() == [
+        "2 on processes: workers=2 was asked for",
+        "start fork: safe here, and workers inherit the function and the dataset",
+        "batch 5, ahead 100",
+    ]
+    assert str(plan(on="threads")).splitlines() == [
+        "6 on threads: usable cores, bounded by this test",
+        "batch adaptive, ahead a few batches per worker",
+    ]

@@ -1,0 +1,39 @@
+"""The report's figures and its one line."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+from allcores._options import Options
+from allcores._plan import Facts, make_plan
+from allcores._report import Report
+
+FACTS = Facts(cores=4, cores_bound="this test", can_fork=True, fork_hazard=None, can_start_clean=True)
+PLAN = make_plan(Options(), FACTS)
+
+
+def report(**figures: Any) -> Report:
+    usual = {"wall_seconds": 2.0, "workers": 4, "items": 10, "failed": 0, "item_seconds": 6.0, "plan": PLAN}
+    return Report(**{**usual, **figures})
+
+
+def test_efficiency_is_the_share_of_the_workers_time_spent_inside_items() -> None:
+    assert report().efficiency == 0.75
+
+
+@pytest.mark.parametrize("figures", [{"workers": 0, "items": 0, "item_seconds": 0.0}, {"wall_seconds": 0.0}])
+def test_a_run_in_which_nothing_happened_has_no_efficiency(figures: dict[str, float]) -> None:
+    assert report(**figures).efficiency == 0.0
+
+
+def test_a_report_reads_as_one_line() -> None:
+    assert str(report()) == "10 items in 2 s on 4 workers: 6 s inside items, efficiency 75%"
+    assert str(report(failed=3)).startswith("10 items, 3 failed in 2 s")
+
+
+def test_a_report_is_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        report().items = 3  # type: ignore[misc]  # that is the point

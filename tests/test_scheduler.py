@@ -1,0 +1,1159 @@
+"""The scheduler: each of its rules by example, then random histories against an account kept by the outside world."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import inf
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
+
+from allcores._errors import InternalError
+from allcores._messages import (
+    AbortReason,
+    AbortRun,
+    BatchAdvanced,
+    BatchFinished,
+    BatchRefused,
+    BatchUnreadable,
+    Command,
+    DeadlinePassed,
+    EngineLost,
+    Event,
+    FailItem,
+    InputEnded,
+    InputPulled,
+    KillWorker,
+    Moment,
+    PullInput,
+    ReleaseWorker,
+    ResultsTaken,
+    RunStarted,
+    RunStopped,
+    SendBatch,
+    StartWorker,
+    WorkerDown,
+    WorkerReady,
+    WorkerSetupFailed,
+    WorkerUp,
+)
+from allcores._scheduler import AHEAD_BATCHES, FAILED_STARTS, SETBACKS, START_SECONDS, SUSPECT_PIECES, Scheduler
+
+C = TypeVar("C")
+
+SHORT = 1e-6  # seconds per item: a second batch may queue behind one of these
+LONG = 1.0  # seconds per item: nothing may
+
+
+def tell(scheduler: Scheduler, *events: Event, now: float = 0.0) -> list[Command]:
+    """Let the events happen at the same time, and give all commands."""
+    return [command for event in events for command in scheduler.handle(event, now)]
+
+
+def start(
+    *, ready: int = 0, workers: int = 2, length: int | None = 100, **options: Any
+) -> tuple[Scheduler, list[Command]]:
+    """Start a run, make its first `ready` workers ready, and give the commands that follow when the last one is."""
+    scheduler = Scheduler(workers=workers, length=length, **options)
+    commands = tell(scheduler, RunStarted())
+    for worker in range(ready):
+        commands = tell(scheduler, DeadlinePassed(), WorkerUp(worker), WorkerReady(worker))
+    return scheduler, commands
+
+
+def only(kind: type[C], commands: Iterable[Command]) -> list[C]:
+    return [command for command in commands if isinstance(command, kind)]
+
+
+def ranges(commands: Iterable[Command]) -> list[tuple[int, int]]:
+    return [(batch.start, batch.stop) for batch in only(SendBatch, commands)]
+
+
+def finish(batch: SendBatch, seconds: float = LONG, *, failed: tuple[int, ...] = ()) -> BatchFinished:
+    return BatchFinished(batch.worker, batch.token, batch.stop, seconds * (batch.stop - batch.start), failed)
+
+
+def run_on(scheduler: Scheduler, commands: Iterable[Command]) -> list[tuple[int, int]]:
+    """Let everything that was sent, and what is sent then, finish; give the ranges in the order of sending."""
+    sent = []
+    while batches := only(SendBatch, commands):
+        sent += ranges(batches)
+        commands = tell(scheduler, *map(finish, batches))
+    return sent
+
+
+# --------------------------------------------------------------------------------------------------- starting workers
+
+
+@pytest.mark.parametrize(
+    ("workers", "length", "batch", "started"), [(4, 2, 1, 2), (4, 2, 2, 1), (4, 9, 2, 4), (3, 100, 1, 3)]
+)
+def test_starts_as_many_workers_as_have_a_batch_to_run(workers: int, length: int, batch: int, started: int) -> None:
+    scheduler, commands = start(workers=workers, length=length, batch=batch)
+    while scheduler.next_deadline == 0.0:
+        commands += tell(scheduler, DeadlinePassed())
+    assert commands == [StartWorker(worker) for worker in range(started)]
+    assert scheduler.peak_workers == started
+
+
+def test_starts_one_worker_at_a_time_and_asks_to_be_called_at_once_for_the_next() -> None:
+    scheduler, commands = start(workers=2)
+    assert commands == [StartWorker(0)]
+    assert scheduler.next_deadline == 0.0
+    assert tell(scheduler, DeadlinePassed(), now=1.0) == [StartWorker(1)]
+    assert scheduler.next_deadline == START_SECONDS
+
+
+def test_waits_for_nothing_but_events_once_all_workers_are_up() -> None:
+    scheduler, _ = start(workers=1)
+    tell(scheduler, WorkerUp(0))
+    assert scheduler.next_deadline is None
+
+
+def test_sends_to_a_worker_only_when_it_is_ready() -> None:
+    scheduler, _ = start(workers=1, batch=1)
+    assert tell(scheduler, WorkerUp(0)) == []
+    assert tell(scheduler, WorkerReady(0)) == [SendBatch(0, 0, 0, 1, may_give_back=False)]
+
+
+def test_an_early_worker_runs_while_later_ones_are_still_to_be_started() -> None:
+    scheduler, _ = start(workers=3, batch=1)
+    assert ranges(tell(scheduler, WorkerUp(0), WorkerReady(0))) == [(0, 1)]
+    assert scheduler.peak_workers == 3
+
+
+def test_kills_a_worker_that_does_not_come_up_and_starts_another() -> None:
+    scheduler, _ = start(workers=1)
+    assert tell(scheduler, DeadlinePassed(), now=START_SECONDS - 1) == []
+    assert tell(scheduler, DeadlinePassed(), now=START_SECONDS) == [KillWorker(0), StartWorker(1)]
+    assert scheduler.next_deadline == 2 * START_SECONDS
+
+
+def test_a_worker_that_is_up_may_take_its_time_to_prepare() -> None:
+    scheduler, _ = start(workers=1)
+    tell(scheduler, WorkerUp(0))
+    assert tell(scheduler, DeadlinePassed(), now=10 * START_SECONDS) == []
+
+
+@pytest.mark.parametrize("moment", [Moment.STARTING, Moment.PREPARING, Moment.UNKNOWN])
+def test_three_failed_starts_in_a_row_abort_the_run(moment: Moment) -> None:
+    scheduler, _ = start(workers=1)
+    for worker in range(FAILED_STARTS - 1):
+        assert tell(scheduler, WorkerUp(worker), WorkerDown(worker, moment)) == [StartWorker(worker + 1)]
+    assert tell(scheduler, WorkerDown(FAILED_STARTS - 1, moment)) == [AbortRun(AbortReason.NO_WORKERS)]
+    assert scheduler.is_finished
+
+
+def test_a_start_that_succeeds_forgives_the_failed_ones() -> None:
+    scheduler, _ = start(workers=1)
+    tell(scheduler, WorkerDown(0, Moment.STARTING), WorkerDown(1, Moment.STARTING))
+    tell(scheduler, WorkerUp(2), WorkerReady(2), WorkerDown(2, Moment.IDLE))
+    assert tell(scheduler, WorkerDown(3, Moment.STARTING)) == [StartWorker(4)]
+
+
+def test_failed_starts_do_not_abort_while_somebody_is_ready_but_no_more_are_tried() -> None:
+    scheduler, _ = start(ready=1, workers=2, batch=1)
+    commands = tell(scheduler, *[WorkerDown(worker, Moment.STARTING) for worker in range(1, 1 + FAILED_STARTS)])
+    assert commands == [StartWorker(worker) for worker in range(2, 1 + FAILED_STARTS)]
+    assert not scheduler.is_finished
+    assert tell(scheduler, DeadlinePassed()) == []
+
+
+def test_all_that_do_not_come_up_in_time_are_killed_once() -> None:
+    scheduler, _ = start(workers=5)
+    tell(scheduler, *[DeadlinePassed()] * 4)
+    commands = tell(scheduler, DeadlinePassed(), now=START_SECONDS)
+    assert commands[FAILED_STARTS] == AbortRun(AbortReason.NO_WORKERS)
+    assert sorted(kill.worker for kill in only(KillWorker, commands)) == [0, 1, 2, 3, 4]
+
+
+def test_a_failed_setup_aborts_the_run() -> None:
+    scheduler, _ = start(ready=1, workers=2, batch=1)
+    tell(scheduler, WorkerUp(1))
+    commands = tell(scheduler, WorkerSetupFailed(1))
+    assert commands == [AbortRun(AbortReason.SETUP_FAILED), KillWorker(0), KillWorker(1)]
+
+
+# ---------------------------------------------------------------------------------------------------- sending batches
+
+
+def test_fresh_items_are_sent_in_order() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=3, length=10)
+    assert run_on(scheduler, commands) == [(0, 3), (3, 6), (6, 9), (9, 10)]
+
+
+def test_everyone_gets_a_first_batch_before_anyone_gets_a_second() -> None:
+    scheduler, _ = start(workers=2, batch=1, ahead=2, is_lazy=True)
+    commands = tell(scheduler, DeadlinePassed(), WorkerUp(0), WorkerReady(0), WorkerUp(1), WorkerReady(1))
+    assert tell(scheduler, *[finish(batch, SHORT) for batch in only(SendBatch, commands)]) == []
+    commands = tell(scheduler, ResultsTaken(2))
+    assert [(batch.worker, batch.start) for batch in only(SendBatch, commands)] == [(0, 2), (1, 3)]
+
+
+def test_a_second_batch_waits_behind_a_short_one() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=1)
+    commands = tell(scheduler, *[finish(batch, SHORT) for batch in only(SendBatch, commands)])
+    assert ranges(commands) == [(1, 2), (2, 3)]
+
+
+def test_nothing_waits_behind_a_long_batch() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=1)
+    commands = tell(scheduler, *[finish(batch, LONG) for batch in only(SendBatch, commands)])
+    assert ranges(commands) == [(1, 2)]
+
+
+def test_adaptive_batches_may_be_given_back_and_fixed_ones_may_not() -> None:
+    _, adaptive = start(ready=1, workers=1)
+    _, fixed = start(ready=1, workers=1, batch=1)
+    assert [batch.may_give_back for batch in only(SendBatch, adaptive + fixed)] == [True, False]
+
+
+def test_what_a_worker_gives_back_goes_first() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=4)
+    (batch,) = only(SendBatch, commands)
+    assert ranges(tell(scheduler, BatchFinished(0, batch.token, 1, LONG))) == [(1, 4)]
+
+
+def test_what_is_returned_is_sent_in_batches_of_the_size_that_is_right_by_now() -> None:
+    scheduler, commands = start(ready=1, workers=1, length=10_000)
+    while (batch := only(SendBatch, commands)[-1]).stop - batch.start < 100:
+        commands = tell(scheduler, finish(batch, SHORT))
+    commands = tell(scheduler, BatchFinished(0, batch.token, batch.start + 1, LONG))
+    assert ranges(commands) == [(batch.start + 1, batch.start + 2)]
+
+
+def test_of_what_was_returned_the_lowest_index_goes_first() -> None:
+    scheduler, _ = start(ready=2, workers=2, batch=2)
+    tell(scheduler, BatchFinished(0, 0, 2, 2 * LONG))
+    commands = tell(scheduler, WorkerDown(0, Moment.IDLE), WorkerDown(1, Moment.IDLE))
+    commands = tell(scheduler, DeadlinePassed(), WorkerUp(2), WorkerReady(2))
+    assert ranges(commands) == [(2, 4)]
+
+
+def test_a_refused_batch_is_sent_again_and_nobody_is_blamed() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=2)
+    (batch,) = only(SendBatch, commands)
+    commands = tell(scheduler, BatchRefused(0, batch.token))
+    assert commands == [SendBatch(0, batch.token + 1, 0, 2, may_give_back=False)]
+
+
+def test_partial_results_settle_items_and_keep_the_worker_busy() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=4)
+    (batch,) = only(SendBatch, commands)
+    assert tell(scheduler, BatchAdvanced(0, batch.token, 3, LONG)) == []
+    assert scheduler.settled == 3
+
+
+def test_the_end_of_the_last_batch_ends_the_run_and_releases_the_workers() -> None:
+    scheduler, commands = start(ready=1, workers=1, length=1)
+    assert tell(scheduler, *map(finish, only(SendBatch, commands))) == [ReleaseWorker(0)]
+    assert scheduler.is_finished
+    assert scheduler.next_deadline is None
+
+
+def test_workers_that_are_not_ready_at_the_end_are_killed() -> None:
+    scheduler, _ = start(workers=2, length=2, batch=1)
+    tell(scheduler, DeadlinePassed())
+    (batch,) = only(SendBatch, tell(scheduler, WorkerUp(0), WorkerReady(0)))
+    (batch,) = only(SendBatch, tell(scheduler, finish(batch)))
+    assert tell(scheduler, finish(batch)) == [ReleaseWorker(0), KillWorker(1)]
+
+
+# ------------------------------------------------------------------------------------------------------ deaths, blame
+
+
+def test_a_death_inside_an_item_fails_exactly_that_item_and_returns_the_rest() -> None:
+    scheduler, _ = start(ready=1, workers=1, length=5, batch=5, stops_at_failure=False)
+    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 2, 3)) == [FailItem(2), StartWorker(1)]
+    first = tell(scheduler, WorkerUp(1), WorkerReady(1))
+    second = tell(scheduler, *map(finish, only(SendBatch, first)))
+    assert ranges(first + second) == [(0, 2), (3, 5)]
+
+
+def test_items_reported_before_the_death_are_not_run_again() -> None:
+    scheduler, _ = start(ready=1, workers=1, length=5, batch=5, stops_at_failure=False)
+    tell(scheduler, BatchAdvanced(0, 0, 2, LONG), WorkerDown(0, Moment.RUNNING, 3, 4))
+    assert ranges(tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(2, 3)]
+
+
+def test_a_death_blames_the_batch_that_holds_the_item_not_the_one_behind_it() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=2, stops_at_failure=False)
+    commands = tell(scheduler, *[finish(batch, SHORT) for batch in only(SendBatch, commands)])
+    assert ranges(commands) == [(2, 4), (4, 6)]
+    assert only(FailItem, tell(scheduler, WorkerDown(0, Moment.RUNNING, 3, 4))) == [FailItem(3)]
+    assert ranges(tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(2, 3), (4, 6)]
+
+
+@pytest.mark.parametrize("moment", [Moment.IDLE, Moment.STARTING, Moment.PREPARING])
+def test_a_death_between_batches_blames_nobody(moment: Moment) -> None:
+    scheduler, _ = start(ready=1, workers=1, length=3, batch=3, stops_at_failure=False)
+    assert tell(scheduler, WorkerDown(0, moment)) == [StartWorker(1)]
+    assert ranges(tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(0, 3)]
+
+
+def test_a_death_among_several_items_makes_suspects_of_them_alone() -> None:
+    scheduler, _ = start(ready=1, workers=1, length=8, batch=8, stops_at_failure=False)
+    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 3, 5)) == [StartWorker(1)]
+    assert run_on(scheduler, tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(0, 3), (3, 4), (4, 5), (5, 8)]
+
+
+def test_a_death_among_items_that_were_partly_reported_suspects_the_others() -> None:
+    scheduler, _ = start(ready=1, workers=1, length=8, batch=8, stops_at_failure=False)
+    tell(scheduler, BatchAdvanced(0, 0, 4, LONG))
+    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 3, 5)) == [FailItem(4), StartWorker(1)]
+    assert run_on(scheduler, tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(5, 8)]
+
+
+def test_a_death_inside_an_item_that_the_worker_did_not_hold_blames_nobody() -> None:
+    scheduler, _ = start(ready=1, workers=1, length=3, batch=1)
+    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 2, 3)) == [StartWorker(1)]
+
+
+@pytest.mark.parametrize("moment", [Moment.MOVING, Moment.UNKNOWN])
+def test_suspects_run_in_smaller_and_smaller_pieces_until_the_culprit_is_alone(moment: Moment) -> None:
+    scheduler, _ = start(ready=1, workers=1, length=1000, batch=1000, stops_at_failure=False)
+    culprit, deaths = 700, [1000]  # items of the batches that ended a worker
+    commands = tell(scheduler, WorkerDown(0, moment))
+    while FailItem(culprit) not in commands:
+        worker = len(deaths)
+        (batch,) = only(SendBatch, tell(scheduler, WorkerUp(worker), WorkerReady(worker)))
+        while not batch.start <= culprit < batch.stop:
+            (batch,) = only(SendBatch, tell(scheduler, finish(batch)))
+        deaths.append(batch.stop - batch.start)
+        commands = tell(scheduler, WorkerDown(worker, moment))
+    assert deaths[-1] == 1
+    assert all(SUSPECT_PIECES * after <= max(SUSPECT_PIECES, before) for before, after in pairwise(deaths))
+
+
+@pytest.mark.parametrize("moment", [Moment.MOVING, Moment.UNKNOWN])
+def test_few_suspects_run_alone_until_one_of_them_fails(moment: Moment) -> None:
+    scheduler, _ = start(ready=1, workers=1, length=3, batch=3, stops_at_failure=False)
+    assert tell(scheduler, WorkerDown(0, moment)) == [StartWorker(1)]
+    commands = tell(scheduler, WorkerUp(1), WorkerReady(1))
+    assert ranges(commands) == [(0, 1)]
+    commands = tell(scheduler, *map(finish, only(SendBatch, commands)))
+    assert ranges(commands) == [(1, 2)]
+    assert tell(scheduler, WorkerDown(1, moment)) == [FailItem(1), StartWorker(2)]
+    commands = tell(scheduler, WorkerUp(2), WorkerReady(2))
+    assert ranges(commands) == [(2, 3)]
+    assert tell(scheduler, *map(finish, only(SendBatch, commands))) == [ReleaseWorker(2)]
+
+
+def test_a_batch_waiting_behind_the_suspects_is_no_suspect() -> None:
+    scheduler, commands = start(ready=1, workers=1, length=6, batch=2, stops_at_failure=False)
+    tell(scheduler, *[finish(batch, SHORT) for batch in only(SendBatch, commands)])
+    tell(scheduler, WorkerDown(0, Moment.UNKNOWN))
+    commands = tell(scheduler, WorkerUp(1), WorkerReady(1))
+    assert run_on(scheduler, commands) == [(2, 3), (3, 4), (4, 6)]
+
+
+def test_unreadable_items_run_alone_and_the_rest_of_the_batch_goes_on() -> None:
+    scheduler, commands = start(ready=1, workers=1, length=4, batch=4, stops_at_failure=False)
+    (batch,) = only(SendBatch, commands)
+    assert tell(scheduler, BatchUnreadable(0, batch.token, 2, is_last=False)) == []
+    commands = tell(scheduler, BatchFinished(0, batch.token, 4, 2 * LONG))
+    assert ranges(commands) == [(0, 1)]
+    assert scheduler.settled == 2
+
+
+def test_an_unreadable_item_alone_fails_and_the_rest_of_its_batch_is_returned() -> None:
+    scheduler, commands = start(ready=1, workers=1, length=4, batch=4, stops_at_failure=False)
+    (batch,) = only(SendBatch, commands)
+    commands = tell(scheduler, BatchUnreadable(0, batch.token, 1, is_last=True))
+    assert commands == [FailItem(0), SendBatch(0, batch.token + 1, 1, 4, may_give_back=False)]
+
+
+def test_a_worker_whose_last_batch_is_unreadable_is_released() -> None:
+    scheduler, commands = start(ready=1, workers=1, length=1)
+    (batch,) = only(SendBatch, commands)
+    commands = tell(scheduler, BatchUnreadable(0, batch.token, 1, is_last=True))
+    assert commands == [FailItem(0), ReleaseWorker(0)]
+
+
+def test_ten_setbacks_in_a_row_abort_the_run() -> None:
+    scheduler, commands = start(ready=1, workers=1)
+    for _ in range(SETBACKS):
+        assert not scheduler.is_finished
+        commands = tell(scheduler, *[BatchRefused(0, batch.token) for batch in only(SendBatch, commands)])
+    assert commands == [AbortRun(AbortReason.NO_WORKERS), ReleaseWorker(0)]
+
+
+def test_a_finished_item_forgives_the_setbacks() -> None:
+    scheduler, commands = start(ready=1, workers=1)
+    for _ in range(SETBACKS - 1):
+        commands = tell(scheduler, *[BatchRefused(0, batch.token) for batch in only(SendBatch, commands)])
+    commands = tell(scheduler, *map(finish, only(SendBatch, commands)))
+    assert only(AbortRun, tell(scheduler, *[BatchRefused(0, batch.token) for batch in only(SendBatch, commands)])) == []
+
+
+def test_a_lost_engine_aborts_the_run() -> None:
+    scheduler, _ = start(ready=1, workers=1)
+    assert tell(scheduler, EngineLost()) == [AbortRun(AbortReason.ENGINE_LOST), KillWorker(0)]
+
+
+# ------------------------------------------------------------------------------------------------------ failing items
+
+
+def test_in_raise_mode_the_first_failure_ends_the_run() -> None:
+    scheduler, _ = start(ready=2, workers=2, batch=1)
+    tell(scheduler, DeadlinePassed())
+    assert tell(scheduler, BatchFinished(0, 0, 1, LONG, failed=(0,))) == [ReleaseWorker(0), KillWorker(1)]
+    assert scheduler.is_finished
+
+
+def test_in_raise_mode_a_worker_that_goes_on_with_its_batch_is_killed() -> None:
+    scheduler, _ = start(ready=1, workers=1, batch=4)
+    assert tell(scheduler, BatchAdvanced(0, 0, 1, LONG, failed=(0,))) == [KillWorker(0)]
+
+
+def test_in_raise_mode_a_death_inside_an_item_ends_the_run() -> None:
+    scheduler, _ = start(ready=1, workers=1, batch=4)
+    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 1, 2)) == [FailItem(1)]
+    assert scheduler.is_finished
+
+
+def test_in_collect_mode_every_item_runs() -> None:
+    scheduler, commands = start(ready=1, workers=1, length=3, stops_at_failure=False)
+    while not scheduler.is_finished:
+        (batch,) = only(SendBatch, commands)
+        commands = tell(scheduler, finish(batch, LONG, failed=(batch.start,)))
+    assert scheduler.settled == 3
+
+
+# ---------------------------------------------------------------------------------------------------- input, consumer
+
+
+def test_an_empty_input_starts_nothing() -> None:
+    scheduler, commands = start(length=0)
+    assert commands == []
+    assert scheduler.is_finished
+
+
+def test_an_empty_stream_starts_nothing() -> None:
+    scheduler, commands = start(length=None)
+    assert commands == [PullInput(1)]
+    assert tell(scheduler, InputEnded(0)) == []
+    assert scheduler.is_finished
+
+
+def test_a_stream_is_pulled_as_far_as_there_are_workers_without_work() -> None:
+    scheduler, commands = start(length=None, workers=2, batch=3)
+    assert commands == [PullInput(3)]
+    assert tell(scheduler, InputPulled(3)) == [StartWorker(0)]
+    assert tell(scheduler, WorkerUp(0)) == [PullInput(6)]
+    assert tell(scheduler, InputPulled(6)) == [StartWorker(1)]
+    assert tell(scheduler, WorkerReady(0)) == [SendBatch(0, 0, 0, 3, may_give_back=False)]
+    assert tell(scheduler, finish(SendBatch(0, 0, 0, 3, may_give_back=False))) == [
+        SendBatch(0, 1, 3, 6, may_give_back=False),
+        PullInput(9),
+    ]
+
+
+def test_a_stream_that_ends_ends_the_run_when_its_items_are_settled() -> None:
+    scheduler, _ = start(length=None, workers=1, batch=2)
+    commands = tell(scheduler, InputPulled(2), InputEnded(3), WorkerUp(0), WorkerReady(0))
+    assert ranges(commands) == [(0, 2)]
+    commands = tell(scheduler, finish(only(SendBatch, commands)[0]))
+    assert ranges(commands) == [(2, 3)]
+    assert tell(scheduler, finish(only(SendBatch, commands)[0])) == [ReleaseWorker(0)]
+
+
+def test_nothing_is_asked_for_twice() -> None:
+    scheduler, commands = start(length=None, workers=1)
+    assert commands == [PullInput(1)]
+    assert tell(scheduler, DeadlinePassed(), DeadlinePassed()) == []
+
+
+def test_a_lazy_run_sends_no_further_than_ahead_of_what_was_taken() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=2, ahead=3, is_lazy=True)
+    assert ranges(commands) == [(0, 2)]
+    commands = tell(scheduler, finish(only(SendBatch, commands)[0]))
+    assert ranges(commands) == [(2, 3)]
+    assert tell(scheduler, finish(only(SendBatch, commands)[0])) == []
+    assert ranges(tell(scheduler, ResultsTaken(1))) == [(3, 4)]
+
+
+def test_a_lazy_run_pulls_no_further_than_ahead_of_what_was_taken() -> None:
+    scheduler, commands = start(length=None, workers=4, batch=2, ahead=3, is_lazy=True)
+    assert commands == [PullInput(2)]
+    assert tell(scheduler, InputPulled(2), WorkerUp(0)) == [StartWorker(0), PullInput(3)]
+    assert only(PullInput, tell(scheduler, InputPulled(3), WorkerReady(0))) == []
+    assert only(PullInput, tell(scheduler, ResultsTaken(2))) == [PullInput(5)]
+
+
+def test_an_eager_run_pulls_no_further_than_ahead_of_what_is_settled() -> None:
+    scheduler, _ = start(length=None, workers=1, batch=1, ahead=2)
+    (batch,) = only(SendBatch, tell(scheduler, InputPulled(1), WorkerUp(0), WorkerReady(0)))
+    assert only(PullInput, tell(scheduler, finish(batch, SHORT))) == [PullInput(2)]
+    commands = tell(scheduler, InputPulled(2))
+    assert only(PullInput, commands) == [PullInput(3)]
+    commands = tell(scheduler, InputPulled(3))
+    assert only(PullInput, commands) == []
+    assert scheduler.settled == 1
+
+
+def test_an_eager_run_over_columns_does_not_mind_ahead() -> None:
+    _, commands = start(ready=1, workers=1, batch=5, ahead=1)
+    assert ranges(commands) == [(0, 5)]
+
+
+def test_without_the_option_a_lazy_run_reads_a_few_batches_per_worker_ahead() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=1, is_lazy=True)
+    assert len(run_on(scheduler, commands)) == AHEAD_BATCHES
+
+
+def test_adaptive_batches_leave_room_for_all_workers_within_ahead() -> None:
+    scheduler, commands = start(ready=1, workers=2, length=1000, ahead=40, is_lazy=True)
+    for _ in range(5):
+        commands = tell(scheduler, *[finish(batch, SHORT) for batch in only(SendBatch, commands)])
+        assert all(stop - start <= 10 for start, stop in ranges(commands))
+
+
+# ------------------------------------------------------------------------------------------------- late, illegal, end
+
+
+def test_a_stopped_run_lets_every_worker_go() -> None:
+    scheduler, _ = start(ready=1, workers=2, batch=1)
+    tell(scheduler, WorkerUp(1))
+    assert tell(scheduler, RunStopped()) == [KillWorker(0), KillWorker(1)]
+    assert scheduler.is_finished
+
+
+def test_a_run_may_be_stopped_before_it_starts() -> None:
+    scheduler = Scheduler(workers=1, length=1)
+    assert tell(scheduler, RunStopped(), RunStarted()) == []
+
+
+LATE = [
+    WorkerUp(0),
+    WorkerReady(0),
+    WorkerSetupFailed(0),
+    WorkerDown(0, Moment.RUNNING, 0, 1),
+    BatchAdvanced(0, 0, 1, LONG),
+    BatchFinished(0, 0, 2, LONG),
+    BatchRefused(0, 0),
+    BatchUnreadable(0, 0, 2, is_last=True),
+]
+
+
+@pytest.mark.parametrize("event", LATE, ids=repr)
+def test_late_events_of_a_worker_that_is_gone_are_ignored(event: Event) -> None:
+    scheduler, _ = start(ready=1, workers=1, batch=2)
+    assert tell(scheduler, WorkerDown(0, Moment.IDLE)) == [StartWorker(1)]
+    assert tell(scheduler, event) == []
+    assert scheduler.settled == 0
+
+
+@pytest.mark.parametrize("event", [RunStarted(), DeadlinePassed(), ResultsTaken(1), EngineLost(), *LATE], ids=repr)
+def test_events_after_the_end_are_ignored(event: Event) -> None:
+    scheduler, _ = start(ready=1, workers=1, batch=2)
+    tell(scheduler, RunStopped())
+    assert tell(scheduler, event) == []
+    assert scheduler.settled == 0
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        RunStarted(),
+        WorkerReady(0),
+        WorkerReady(1),
+        InputPulled(101),
+        InputEnded(100),
+        BatchFinished(0, 7, 2, LONG),
+        BatchFinished(0, 0, 3, LONG),
+        BatchAdvanced(0, 0, 0, LONG),
+        BatchRefused(0, 1),
+        BatchUnreadable(0, 0, 3, is_last=True),
+    ],
+    ids=repr,
+)
+def test_an_illegal_event_raises_with_the_history(event: Event) -> None:
+    scheduler, _ = start(ready=1, workers=2, batch=2)
+    tell(scheduler, BatchAdvanced(0, 0, 1, LONG))
+    with pytest.raises(InternalError) as caught:
+        scheduler.handle(event, 0.0)
+    text = str(caught.value)
+    assert text.startswith(f"{event} cannot happen: ")
+    assert repr(scheduler) in text
+    assert text.index("RunStarted()") < text.index("WorkerUp(worker=0)") < text.index("token=0, stop=1")
+
+
+def test_an_input_does_not_shrink() -> None:
+    scheduler, _ = start(length=None, workers=1)
+    tell(scheduler, InputPulled(5))
+    with pytest.raises(InternalError, match="5 items at hand"):
+        scheduler.handle(InputPulled(4), 0.0)
+    with pytest.raises(InternalError, match="5 items at hand"):
+        scheduler.handle(InputEnded(4), 0.0)
+
+
+def test_the_repr_is_a_status_line() -> None:
+    scheduler = Scheduler(workers=2, length=10, batch=4, stops_at_failure=False)
+    assert repr(scheduler) == "<Scheduler new: 0 of 10 items settled, 0 sent, 0 returned, 0 of 2 workers>"
+    tell(scheduler, RunStarted(), DeadlinePassed(), WorkerUp(0), WorkerReady(0), WorkerUp(1), WorkerReady(1))
+    tell(scheduler, BatchAdvanced(0, 0, 1, LONG), WorkerDown(1, Moment.RUNNING, 5, 6))
+    assert repr(scheduler) == "<Scheduler running: 2 of 10 items settled, 3 sent, 3 returned, 2 of 2 workers>"
+    tell(scheduler, RunStopped())
+    assert repr(scheduler) == "<Scheduler finished: 2 of 10 items settled, 3 sent, 3 returned, 0 of 2 workers>"
+    assert repr(Scheduler(workers=1, length=None)).startswith("<Scheduler new: 0 of ? items settled")
+
+
+# --------------------------------------------------------------------------------------------------- random histories
+#
+# The world below is everything that a scheduler is not: workers, input and consumer. It does what the commands say,
+# lets things happen, and keeps its own account of who holds which items, so that it can tell after each step what the
+# scheduler owes.
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a history is about."""
+
+    workers: int
+    length: int
+    is_stream: bool
+    batch: int | None
+    ahead: int | None
+    is_lazy: bool
+    is_ordered: bool  # whether the consumer takes results in the items' order
+    stops_at_failure: bool
+    item_seconds: float
+    patience: int  # steps before something may happen that ends the whole run
+
+
+@dataclass
+class HeldBatch:
+    token: int
+    start: int  # the first item not reported
+    stop: int
+    is_begun: bool = False
+
+    @property
+    def rest(self) -> range:
+        return range(self.start, self.stop)
+
+
+@dataclass
+class OutsideWorker:
+    deadline: float
+    is_up: bool = False
+    is_ready: bool = False
+    held: list[HeldBatch] = field(default_factory=list)  # oldest first
+
+
+class World:
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+        self.scheduler = Scheduler(
+            workers=setting.workers,
+            length=None if setting.is_stream else setting.length,
+            batch=setting.batch,
+            ahead=setting.ahead,
+            is_lazy=setting.is_lazy,
+            stops_at_failure=setting.stops_at_failure,
+        )
+        self.now = 0.0
+        self.steps = 0
+        self.at_hand = 0 if setting.is_stream else setting.length
+        self.knows_end = not setting.is_stream
+        self.requested: int | None = None  # items that shall be pulled
+        self.cursor = 0  # the first item never sent
+        self.returned: set[int] = set()
+        self.suspects: dict[int, int] = {}  # {returned item: of so many suspects}
+        self.settled: set[int] = set()
+        self.taken = 0
+
+        self.workers: dict[int, OutsideWorker] = {}
+        self.gone: dict[int, list[HeldBatch]] = {}  # {worker: what it held}
+        self.last_worker = self.last_token = -1
+        self.failed_starts = 0
+        self.setbacks = 0
+
+        # What the scheduler must say in this step.
+        self.must_kill: set[int] = set()
+        self.must_fail: list[int] = []
+        self.must_abort: AbortReason | None = None
+        self.must_end = False
+        self._tell(RunStarted())
+
+    def __repr__(self) -> str:
+        return f"World({self.setting})"
+
+    @property
+    def is_over(self) -> bool:
+        return self.scheduler.is_finished
+
+    def step(self, act: Act, which: int, far: int) -> None:
+        """Let something happen; if it cannot, let something happen that must.
+
+        Args:
+            act: what happens; says whether it could.
+            which: any number, modulo the workers that it may happen to.
+            far: any number, modulo the items, batches or events that there are to choose from.
+        """
+        self.steps += 1
+        if not act(self, which, far) and not self.is_over:
+            self.go_on(which)
+
+    def go_on(self, which: int) -> None:
+        """Let the run come one step nearer to its end."""
+        could = (
+            self.pull(which, 0)
+            or self.get_ready(which, 0)
+            or self.come_up(which, 0)
+            or self.finish(which, 0)
+            or self.take(which, 0)
+            or self.reach_deadline(which, 0)
+        )
+        assert could, f"nothing can happen any more: {self.scheduler}"
+
+    def run_out(self) -> None:
+        """Let the run come to its end without another mishap."""
+        while not self.is_over:
+            self.go_on(0)
+
+    # What may happen.
+
+    def come_up(self, which: int, far: int) -> bool:
+        number = pick([number for number, worker in self.workers.items() if not worker.is_up], which)
+        if number is None:
+            return False
+        self.workers[number].is_up = True
+        return self._tell(WorkerUp(number))
+
+    def get_ready(self, which: int, far: int) -> bool:
+        number = self._pick_preparing(which)
+        if number is None:
+            return False
+        self.workers[number].is_ready = True
+        self.failed_starts = 0
+        return self._tell(WorkerReady(number))
+
+    def fail_setup(self, which: int, far: int) -> bool:
+        number = self._pick_preparing(which)
+        if number is None or not self._may_end:
+            return False
+        self.must_abort = AbortReason.SETUP_FAILED
+        return self._tell(WorkerSetupFailed(number))
+
+    def die(self, which: int, far: int) -> bool:
+        number = pick(list(self.workers), which)
+        if number is None:
+            return False
+        worker = self.workers.pop(number)
+        self.gone[number] = list(worker.held)
+        moment = list(Moment)[far % len(Moment)]
+        batches = [batch for batch in worker.held if batch.rest]
+        suspects = range(0)
+        if batches and moment is Moment.RUNNING:
+            items = batches[which % len(batches)].rest
+            suspects = items[far % len(items) :][: 1 + far // 4]
+        elif batches and moment in {Moment.MOVING, Moment.UNKNOWN}:
+            suspects = batches[0].rest
+        if suspects:
+            self._suspect(suspects)
+        elif worker.is_ready:
+            self._count_setback()
+        else:
+            self._count_failed_start()
+        for batch in batches:
+            self.returned.update(set(batch.rest).difference(suspects))
+        return self._tell(WorkerDown(number, moment, suspects.start, suspects.stop))
+
+    def advance(self, which: int, far: int) -> bool:
+        number = self._pick_busy(which)
+        if number is None:
+            return False
+        batch = self.workers[number].held[0]
+        part = batch.rest[: 1 + far % max(1, len(batch.rest))]
+        failed = self._settle(batch, part, far)
+        return self._tell(BatchAdvanced(number, batch.token, batch.start, self._seconds(part, far), failed))
+
+    def finish(self, which: int, far: int) -> bool:
+        return self._finish(which, far, gives_back=False)
+
+    def give_back(self, which: int, far: int) -> bool:
+        return self._finish(which, far, gives_back=True)
+
+    def refuse(self, which: int, far: int) -> bool:
+        number = self._pick_busy(which)
+        if number is None:
+            return False
+        held = self.workers[number].held
+        batch = held[far % len(held)]
+        if batch.is_begun:
+            return False
+        self._put_down(number, batch)
+        self._count_setback()
+        return self._tell(BatchRefused(number, batch.token))
+
+    def garble(self, which: int, far: int) -> bool:
+        number = self._pick_busy(which)
+        if number is None:
+            return False
+        batch = self.workers[number].held[0]
+        part = batch.rest[: 1 + far // 2 % max(1, len(batch.rest))]
+        batch.start, batch.is_begun = part.stop, True
+        is_last = bool(far % 2)
+        self._suspect(part)
+        if is_last:
+            self._put_down(number, batch)
+        return self._tell(BatchUnreadable(number, batch.token, part.stop, is_last))
+
+    def come_late(self, which: int, far: int) -> bool:
+        """Report something of a worker that is gone already."""
+        number = pick(list(self.gone), which)
+        if number is None:
+            return False
+        batch = [*self.gone[number], HeldBatch(0, 0, 1)][0]
+        late: list[Event] = [
+            WorkerUp(number),
+            WorkerReady(number),
+            WorkerSetupFailed(number),
+            WorkerDown(number, Moment.RUNNING, batch.start, batch.stop),
+            WorkerDown(number, Moment.UNKNOWN),
+            BatchAdvanced(number, batch.token, batch.stop, 1.0),
+            BatchFinished(number, batch.token, batch.stop, 1.0, (batch.start,)),
+            BatchRefused(number, batch.token),
+            BatchUnreadable(number, batch.token, batch.stop, is_last=True),
+        ]
+        return self._tell(late[far % len(late)])
+
+    def pull(self, which: int, far: int) -> bool:
+        if self.requested is None:
+            return False
+        stop, self.requested = self.requested, None
+        self.at_hand = min(stop, self.setting.length)
+        if self.at_hand == stop:
+            return self._tell(InputPulled(stop))
+        self.knows_end = True
+        return self._tell(InputEnded(self.setting.length))
+
+    def take(self, which: int, far: int) -> bool:
+        if not self.setting.is_lazy:
+            return False
+        settled = sorted(self.settled)
+        if self.setting.is_ordered:
+            settled = [index for at, index in enumerate(settled) if at == index]
+        if self.taken == len(settled):
+            return False
+        self.taken += 1 + far % (len(settled) - self.taken)
+        return self._tell(ResultsTaken(self.taken))
+
+    def reach_deadline(self, which: int, far: int) -> bool:
+        deadline = self.scheduler.next_deadline
+        if deadline is None:
+            return False
+        self.now = max(self.now, deadline)
+        return self._meet_deadline()
+
+    def let_time_pass(self, which: int, far: int) -> bool:
+        self.now += START_SECONDS / 3
+        return self._meet_deadline()
+
+    def stop(self, which: int, far: int) -> bool:
+        if not self._may_end:
+            return False
+        self.must_end = True
+        return self._tell(RunStopped())
+
+    def lose_engine(self, which: int, far: int) -> bool:
+        if not self._may_end:
+            return False
+        self.must_abort = AbortReason.ENGINE_LOST
+        return self._tell(EngineLost())
+
+    # The account.
+
+    @property
+    def _may_end(self) -> bool:
+        return not self.is_over and self.steps > self.setting.patience
+
+    def _pick_preparing(self, which: int) -> int | None:
+        return pick([n for n, worker in self.workers.items() if worker.is_up and not worker.is_ready], which)
+
+    def _pick_busy(self, which: int) -> int | None:
+        return pick([number for number, worker in self.workers.items() if worker.held], which)
+
+    def _finish(self, which: int, far: int, *, gives_back: bool) -> bool:
+        number = self._pick_busy(which)
+        if number is None:
+            return False
+        batch = self.workers[number].held[0]
+        part = batch.rest[: far % (1 + len(batch.rest))] if gives_back else batch.rest
+        failed = self._settle(batch, part, far)
+        self._put_down(number, batch)
+        return self._tell(BatchFinished(number, batch.token, part.stop, self._seconds(part, far), failed))
+
+    def _seconds(self, part: range, far: int) -> float:
+        return len(part) * self.setting.item_seconds * (1 + far)
+
+    def _settle(self, batch: HeldBatch, part: range, far: int) -> tuple[int, ...]:
+        """Take in that a part of the batch is finished; give what failed of it: the last item, now and then."""
+        assert self.settled.isdisjoint(part)
+        self.settled.update(part)
+        batch.start, batch.is_begun = part.stop, True
+        if part:
+            self.setbacks = 0
+        failed = tuple(part[-1:]) if far % 4 == 3 else ()
+        self.must_end |= bool(failed) and self.setting.stops_at_failure
+        return failed
+
+    def _suspect(self, items: range) -> None:
+        if len(items) == 1:
+            assert self.settled.isdisjoint(items)
+            self.settled.update(items)
+            self.must_fail.append(items[0])
+            self.setbacks = 0
+            self.must_end |= self.setting.stops_at_failure
+        else:
+            self.returned.update(items)
+            self.suspects.update(dict.fromkeys(items, len(items)))
+
+    def _put_down(self, number: int, batch: HeldBatch) -> None:
+        self.workers[number].held.remove(batch)
+        self.returned.update(batch.rest)
+
+    def _meet_deadline(self) -> bool:
+        for number, worker in list(self.workers.items()):
+            if not worker.is_up and worker.deadline <= self.now and self.must_abort is None:
+                del self.workers[number]
+                self.gone[number] = []
+                self.must_kill.add(number)
+                self._count_failed_start()
+        return self._tell(DeadlinePassed())
+
+    def _count_failed_start(self) -> None:
+        self.failed_starts += 1
+        if self.failed_starts >= FAILED_STARTS and not any(worker.is_ready for worker in self.workers.values()):
+            self.must_abort = AbortReason.NO_WORKERS
+
+    def _count_setback(self) -> None:
+        self.setbacks += 1
+        if self.setbacks >= SETBACKS:
+            self.must_abort = AbortReason.NO_WORKERS
+
+    def _ahead_stop(self) -> float | None:
+        """Give the first item that must not be sent or pulled yet; None where only the scheduler knows."""
+        setting = self.setting
+        taken = self.taken if setting.is_lazy else len(self.settled)
+        if not (setting.is_stream or setting.is_lazy):
+            return inf
+        if setting.ahead is not None:
+            return taken + setting.ahead
+        if setting.batch is not None:
+            return taken + AHEAD_BATCHES * setting.workers * setting.batch
+        return None
+
+    # What the scheduler says, and whether it may.
+
+    def _tell(self, event: Event) -> bool:
+        if self.is_over:
+            assert self.scheduler.handle(event, self.now) == []
+            return True
+        all_settled = self.knows_end and len(self.settled) == self.setting.length
+        self.must_end |= self.must_abort is not None or all_settled
+        for command in self.scheduler.handle(event, self.now):
+            self._obey(command)
+        assert not self.must_kill
+        assert not self.must_fail
+        assert self.must_abort is None
+        assert self.scheduler.is_finished == self.must_end
+        assert self.scheduler.settled == len(self.settled)
+        if self.must_end:
+            assert not self.workers, "a worker was not let go at the end"
+        else:
+            self._check_items()
+        return True
+
+    def _check_items(self) -> None:
+        held = [index for worker in self.workers.values() for batch in worker.held for index in batch.rest]
+        everywhere = sorted([*held, *self.returned, *self.settled])
+        assert everywhere == list(range(self.cursor)), "an item is in two places, or in none"
+        if any(worker.is_ready and not worker.held for worker in self.workers.values()):
+            assert not self.returned, "a worker waits although items were returned"
+            ahead_stop = self._ahead_stop()
+            if ahead_stop is not None:
+                assert self.cursor >= min(self.at_hand, ahead_stop), "a worker waits although there are fresh items"
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case StartWorker(number):
+                assert not self.must_end
+                assert number > self.last_worker
+                self.last_worker = number
+                self.workers[number] = OutsideWorker(self.now + START_SECONDS)
+                assert len(self.workers) <= self.setting.workers
+            case SendBatch():
+                assert not self.must_end
+                self._receive(command)
+            case KillWorker(number):
+                if number in self.must_kill:
+                    self.must_kill.remove(number)
+                else:
+                    self._let_go(number)
+            case ReleaseWorker(number):
+                assert self.workers[number].is_ready
+                assert not self.workers[number].held
+                self._let_go(number)
+            case PullInput(stop):
+                assert not self.must_end
+                assert not self.knows_end
+                assert self.requested is None
+                assert self.at_hand < stop <= (self._ahead_stop() or inf)
+                self.requested = stop
+            case FailItem(index):
+                self.must_fail.remove(index)
+            case AbortRun(reason):
+                assert reason is self.must_abort
+                self.must_abort = None
+
+    def _let_go(self, number: int) -> None:
+        assert self.must_end
+        self.gone[number] = self.workers.pop(number).held
+
+    def _receive(self, batch: SendBatch) -> None:
+        items = range(batch.start, batch.stop)
+        assert items
+        assert self.setting.batch is None or len(items) <= self.setting.batch
+        assert batch.may_give_back == (self.setting.batch is None)
+        assert batch.token > self.last_token
+        self.last_token = batch.token
+        if self.returned:
+            assert batch.start == min(self.returned)
+            assert self.returned.issuperset(items)
+            self.returned.difference_update(items)
+            suspicions = {self.suspects.pop(index, None) for index in items}
+            assert len(suspicions) == 1, "suspects and others are in one batch"
+            if (count := suspicions.pop()) is not None:
+                assert len(items) <= max(1, count // SUSPECT_PIECES)
+        else:
+            assert batch.start == self.cursor
+            assert batch.stop <= min(self.at_hand, self._ahead_stop() or inf)
+            self.cursor = batch.stop
+        worker = self.workers[batch.worker]
+        assert worker.is_ready
+        worker.held.append(HeldBatch(batch.token, batch.start, batch.stop))
+        assert len(worker.held) <= 2
+
+
+Act = Callable[[World, int, int], bool]
+
+ACTS: tuple[Act, ...] = (
+    World.come_up,
+    World.get_ready,
+    World.fail_setup,
+    World.die,
+    World.advance,
+    World.finish,
+    World.give_back,
+    World.refuse,
+    World.garble,
+    World.come_late,
+    World.pull,
+    World.take,
+    World.reach_deadline,
+    World.let_time_pass,
+    World.stop,
+    World.lose_engine,
+)
+CHOICES = 16  # for `which` and `far`
+STEPS = 40  # of a history, before it runs out
+HISTORIES = 12_000  # without hypothesis, which is thorough and slow
+
+
+def pick(numbers: Sequence[int], which: int) -> int | None:
+    return numbers[which % len(numbers)] if numbers else None
+
+
+class Histories(RuleBasedStateMachine):
+    """Runs in which anything may happen that the scheduler's neighbours can do."""
+
+    world: World
+
+    @initialize(
+        setting=st.builds(
+            Setting,
+            workers=st.integers(1, 4),
+            length=st.integers(0, 60),
+            is_stream=st.booleans(),
+            batch=st.none() | st.integers(1, 6),
+            ahead=st.none() | st.integers(1, 12),
+            is_lazy=st.booleans(),
+            is_ordered=st.booleans(),
+            stops_at_failure=st.booleans(),
+            item_seconds=st.sampled_from([1e-6, 0.0, 1e-3, 0.1]),
+            patience=st.integers(0, STEPS).map(lambda steps: STEPS - steps),
+        )
+    )
+    def start(self, setting: Setting) -> None:
+        self.world = World(setting)
+
+    @rule(act=st.sampled_from(ACTS), which=st.integers(0, CHOICES - 1), far=st.integers(0, CHOICES - 1))
+    def step(self, act: Act, which: int, far: int) -> None:
+        self.world.step(act, which, far)
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.world.run_out()
+
+
+def test_histories_that_hypothesis_thinks_of() -> None:
+    checks = settings(
+        max_examples=500,
+        stateful_step_count=STEPS,
+        deadline=None,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+        derandomize="CI" in os.environ,
+        report_multiple_bugs=False,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    run_state_machine_as_test(Histories, settings=checks)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_many_random_histories(seed: int) -> None:
+    dice = random.Random(seed)
+    for _ in range(HISTORIES // 4):
+        world = World(roll_setting(dice))
+        weights = [dice.choice([0.2, 1, 1, 1, 5]) for _ in ACTS]  # no two histories have the same character
+        told: list[tuple[Act, int, int]] = []
+        try:
+            for act in dice.choices(ACTS, weights, k=STEPS):
+                told.append((act, dice.randrange(CHOICES), dice.randrange(CHOICES)))
+                world.step(*told[-1])
+                if world.is_over:
+                    break
+            world.run_out()
+        except Exception as error:
+            steps = "\n".join(f"world.step(World.{act.__name__}, {which}, {far})" for act, which, far in told)
+            error.add_note(f"world = World({world.setting})\n{steps}\nworld.run_out()")
+            raise
+
+
+def roll_setting(dice: random.Random) -> Setting:
+    return Setting(
+        workers=dice.randint(1, 4),
+        length=dice.randrange(1 + dice.choice([10, 60, 300])),
+        is_stream=dice.random() < 0.5,
+        batch=dice.choice([None, None, dice.randint(1, 6)]),
+        ahead=dice.choice([None, dice.randint(1, 12)]),
+        is_lazy=dice.random() < 0.5,
+        is_ordered=dice.random() < 0.5,
+        stops_at_failure=dice.random() < 0.25,
+        item_seconds=dice.choice([0.0, 1e-6, 1e-3, 0.1]),
+        patience=dice.randint(0, 4 * STEPS),
+    )
