@@ -45,7 +45,7 @@ def test_the_end_of_the_peer_is_the_end_of_the_stream(ends):
     assert ours.read()
     assert [message.start for message in ours.messages()] == [7]
     assert not ours.read()
-    ours.send(Message(Kind.LEAVE))  # to nobody, and no error
+    ours.send(Message(Kind.FORGET))  # to nobody, and no error
     assert not ours.has_unsent
 
 
@@ -63,14 +63,14 @@ def test_sending_never_blocks_and_goes_on_when_there_is_room(ends):
     ours, theirs = ends
     big = os.urandom(5 * MEGABYTE)
     ours.send(Message(Kind.RUN, frames=[big]))
-    ours.send(Message(Kind.LEAVE))
+    ours.send(Message(Kind.FORGET))
     assert ours.has_unsent
     received: list[Message] = []
     while len(received) < 2:
         ours.flush()
         theirs.read()
         received += theirs.messages()
-    assert [message.kind for message in received] == [Kind.RUN, Kind.LEAVE]
+    assert [message.kind for message in received] == [Kind.RUN, Kind.FORGET]
     assert received[0].frames[0] == big
     assert not ours.has_unsent
 

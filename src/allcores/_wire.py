@@ -28,7 +28,6 @@ class Kind(IntEnum):
     TEACH = 2  # frames: definitions of the caller's __main__
     RUN = 3  # items [start, stop) under `token`; frames: the items, or none where the worker has the dataset
     FORGET = 4  # the run is over: drop the job, wait for the next
-    LEAVE = 5  # end the process
     # from the worker
     HELLO = 10  # `start` is the process id
     READY = 11

@@ -76,16 +76,14 @@ class WorkerLoop:
         self._unlearnt: BaseException | None = None  # why a definition could not be taken in
 
     def serve(self, job: Job | None = None, dataset: Columns | None = None) -> None:
-        """Say hello and do what the driver asks for, until it asks to leave or is gone."""
+        """Say hello and do what the driver asks for, until it is gone."""
         self._channel.send(Message(Kind.HELLO, start=os.getpid()))
         if job is not None:
             self._prepare(job, dataset)
         self._channel.set_patience(None if self._job else self._idle_seconds)
-        while True:
-            message = self._channel.receive()
-            if message is None or message.kind is Kind.LEAVE:
-                return
+        while (message := self._channel.receive()) is not None:
             self._do(message)
+            del message  # or its items would be held while waiting for the next
 
     def _do(self, message: Message) -> None:
         if message.kind is Kind.RUN:

@@ -22,7 +22,6 @@ from allcores._captures import explain_unpicklable
 from allcores._channel import Channel, channel_pair
 from allcores._codec import encode_job
 from allcores._job import Job
-from allcores._lifeline import hold_interrupts
 from allcores._nursery import EXIT_STATUS, REQUEST, Order, interpreter_command
 from allcores._wire import Buffer, Kind, Message
 from allcores._worker import Surroundings
@@ -87,7 +86,7 @@ class NurseryProcess:
         self._control, theirs = channel_pair()
         self._control.setblocking(True)
         code = f"from allcores._nursery import main; main({theirs.fileno()}, {os.getpid()}, {SLOTS}, {IDLE_SECONDS})"
-        with theirs, hold_interrupts():
+        with theirs:
             self._process = subprocess.Popen(
                 interpreter_command(code), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
             )

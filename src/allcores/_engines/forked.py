@@ -16,7 +16,7 @@ from allcores._board import Board, Mark
 from allcores._channel import Channel, channel_pair
 from allcores._dataset import Columns, Dataset
 from allcores._job import Job
-from allcores._lifeline import die_with_parent, die_with_peer, hold_interrupts
+from allcores._lifeline import die_with_parent, die_with_peer
 from allcores._plan import Plan
 from allcores._wire import Buffer
 from allcores._worker import enter_worker_process, flush_output, serve_forked
@@ -78,7 +78,7 @@ class ForkedProcess:
         self._lifeline, lifeline = channel_pair()
         driver = os.getpid() if threading.current_thread() is threading.main_thread() else None  # asked before the fork
         flush_output()  # or the worker would print the driver's unwritten output again
-        with theirs, lifeline, hold_interrupts():
+        with theirs, lifeline:
             try:
                 self._pid = os.fork()
             except OSError:

@@ -24,6 +24,7 @@ from allcores._dataset import Columns, Dataset
 from allcores._engines import Arrival
 from allcores._errors import UnpicklableItem, UnpicklableResult, WorkerDied
 from allcores._exceptions import decode_exception
+from allcores._lifeline import hold_interrupts
 from allcores._messages import (
     BatchAdvanced,
     BatchFinished,
@@ -118,16 +119,17 @@ class ProcessEngine:
     def start(self, worker: int) -> None:
         """Start a process, and send it what it was not born with."""
         self._see_killed_end()
-        try:
-            process = self._source.start()
-        except OSError as error:
-            self._arrivals.append(Arrival(WorkerDown(worker, Moment.STARTING), cause=error))
-            return
-        state = self._workers[worker] = _Worker(worker, process, set(self._source.taught))
-        self._identities[worker] = WorkerIdentity(worker, process.pid, self._host)
-        self._selector.register(process.channel, selectors.EVENT_READ, state)
-        if process.sentinel is not None:
-            self._selector.register(process.sentinel, selectors.EVENT_READ, state)
+        with hold_interrupts():  # until the process is known, or nobody would end it
+            try:
+                process = self._source.start()
+            except OSError as error:
+                self._arrivals.append(Arrival(WorkerDown(worker, Moment.STARTING), cause=error))
+                return
+            state = self._workers[worker] = _Worker(worker, process, set(self._source.taught))
+            self._identities[worker] = WorkerIdentity(worker, process.pid, self._host)
+            self._selector.register(process.channel, selectors.EVENT_READ, state)
+            if process.sentinel is not None:
+                self._selector.register(process.sentinel, selectors.EVENT_READ, state)
         if not self._source.inherits:
             if process.pid is not None:  # it is warm: it said hello to an earlier run
                 self._arrivals.append(Arrival(WorkerUp(worker)))
