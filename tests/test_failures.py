@@ -271,18 +271,18 @@ def test_an_unpicklable_capture_is_named_before_any_worker_starts(clean, monkeyp
     from allcores._engines import clean as module
 
     monkeypatch.setattr(module.WarmSet, "lease", lambda *_: pytest.fail("a worker was started"))
-    lock, harmless = threading.Lock(), 5
+    tools, harmless = {"lock": [threading.Lock()]}, 5
 
     def helper(x: int) -> Any:
-        return lock, x
+        return tools, x
 
     def run(x: int) -> Any:
         return helper(x), harmless
 
-    with pytest.raises(allcores.UnpicklableError, match=r"variable 'helper -> lock', a lock, cannot be pickled"):
+    with pytest.raises(allcores.UnpicklableError, match=r"variable .helper -> tools -> \['lock'\] -> \[0\].*, a lock,"):
         allcores.map(run, [1, 2], start=clean)
     with pytest.raises(allcores.UnpicklableError, match=r"initargs\[0\]"):
-        allcores.map(abs, [1], start=clean, initializer=print, initargs=(lock,))
+        allcores.map(abs, [1], start=clean, initializer=print, initargs=(tools,))
 
 
 def test_an_unpicklable_capture_does_not_matter_under_fork():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from contextlib import suppress
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from allcores._errors import UnpicklableError
+from allcores._outcomes import short_repr
 from allcores._pickling import is_picklable
 
 __all__ = ["explain_unpicklable"]
@@ -48,25 +50,31 @@ def _find_culprit(thing: Any, path: str, seen: set[int]) -> str | None:
 
 
 def _captures(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what travels along with a callable: closure, globals it names, bound object, attributes, arguments."""
+    """Yield what travels along with an object, by name."""
     if isinstance(thing, FunctionType):
-        for name, cell in zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True):
-            try:
-                yield name, cell.cell_contents
-            except ValueError:  # an empty cell
-                continue
-        for name in _names(thing.__code__):
-            if name in thing.__globals__:
-                yield name, thing.__globals__[name]
-        yield from zip(_argument_names(thing), thing.__defaults__ or (), strict=False)
+        yield from _captures_of_function(thing)
     elif isinstance(thing, functools.partial):
         yield "func", thing.func
-        yield from ((f"args[{position}]", value) for position, value in enumerate(thing.args))
+        yield from _captures(thing.args)
         yield from thing.keywords.items()
     elif isinstance(thing, MethodType):
         yield "self", thing.__self__
+    elif isinstance(thing, dict):
+        yield from ((f"[{short_repr(key)}]", value) for key, value in thing.items())
+    elif isinstance(thing, list | tuple):
+        yield from ((f"[{position}]", value) for position, value in enumerate(thing))
     elif hasattr(thing, "__dict__") and not isinstance(thing, type):
         yield from vars(thing).items()
+
+
+def _captures_of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        with suppress(ValueError):  # an empty cell
+            yield name, cell.cell_contents
+    for name in _names(function.__code__):
+        if name in function.__globals__:
+            yield name, function.__globals__[name]
+    yield from zip(_argument_names(function), function.__defaults__ or (), strict=False)
 
 
 def _argument_names(function: FunctionType) -> tuple[str, ...]:
