@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,7 +19,8 @@ import pytest
 START_METHODS = ("fork", "forkserver", "spawn")
 GONE_SECONDS = 5.0  # for the system to show that a process or a thread has ended
 
-Shell = Callable[..., subprocess.CompletedProcess[str]]
+Finished = subprocess.CompletedProcess[str]
+Shell = Callable[..., Finished]
 
 
 @pytest.fixture(params=START_METHODS)
@@ -34,32 +37,112 @@ def place(request: pytest.FixtureRequest) -> dict[str, str]:
     return {"on": request.param}
 
 
+@pytest.fixture(params=("forkserver", "spawn"))
+def clean_start(request: pytest.FixtureRequest) -> str:
+    """Each way of starting processes that inherit nothing."""
+    return str(request.param)
+
+
 @pytest.fixture
 def run_python(tmp_path: Path) -> Shell:
-    """Run a program in a Python of its own: ``run_python(source, how="script" | "-c" | "stdin" | "repl")``.
+    """Run a program in a Python of its own: ``run_python(source, how="script")``.
 
-    The program fails the test if it exits with another code than `code`, or takes longer than `timeout` seconds.
+    It can also be a ``"module"`` of a package, a string after ``"-c"``, piped into ``"stdin"``, or typed into a
+    ``"repl"``, whose output has the prompts and the echo. Warnings are errors; ``warnings="default"`` is for programs
+    of others. The program fails the test if it exits with another code than `code`, or takes longer than `timeout`
+    seconds.
     """
 
     def run(
-        source: str, *, how: str = "script", code: int = 0, timeout: float = 40
-    ) -> subprocess.CompletedProcess[str]:
-        script = tmp_path / "program.py"
-        script.write_text(source)
-        arguments = {"script": [str(script)], "-c": ["-c", source], "stdin": ["-"], "repl": ["-i", "-q"]}[how]
-        done = subprocess.run(
-            [sys.executable, "-W", "error", *arguments],
-            input=source if how in ("stdin", "repl") else "",
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=tmp_path,
-            check=False,
-        )
+        source: str, *, how: str = "script", code: int = 0, timeout: float = 40, warnings: str = "error"
+    ) -> Finished:
+        package = tmp_path / "package"
+        package.mkdir(exist_ok=True)
+        script, module = tmp_path / "program.py", package / "module.py"
+        for file in (script, module):
+            file.write_text(source)
+        arguments = {
+            "script": [str(script)],
+            "module": ["-m", "package.module"],
+            "-c": ["-c", source],
+            "stdin": ["-"],
+            "repl": ["-i", "-q"],
+        }[how]
+        command = [sys.executable, "-W", warnings, *arguments]
+        if how == "repl":
+            done = _type_in(command, source.splitlines(), tmp_path)
+        else:
+            done = subprocess.run(
+                command,
+                input=source if how == "stdin" else "",
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                cwd=tmp_path,
+                env=_users_environment(),
+                check=False,
+            )
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
     return run
+
+
+def _users_environment() -> dict[str, str]:
+    """Give the environment without what makes programs behave otherwise than at a user's, and with a plain prompt."""
+    ours = ("PYTEST_CURRENT_TEST", "PYTHONUNBUFFERED")
+    plain = {"TERM": "dumb", "PYTHON_BASIC_REPL": "1"}
+    return {name: value for name, value in os.environ.items() if name not in ours} | plain
+
+
+def _type_in(command: list[str], lines: list[str], folder: Path) -> Finished:
+    """Run a program on a terminal of its own and answer each of its prompts with a line."""
+    ours, theirs = os.openpty()
+    output = b""
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=_users_environment()
+    ) as process:
+        os.close(theirs)
+        try:
+            for line in [*lines, "exit()"]:
+                output += _read_until(ours, (b">>> ", b"... "))
+                os.write(ours, line.encode() + b"\n")
+            output += _read_until(ours, ())
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            os.close(ours)
+    return Finished(command, process.returncode, output.decode().replace("\r\n", "\n"), "")
+
+
+def _read_until(terminal: int, prompts: tuple[bytes, ...]) -> bytes:
+    output = b""
+    with suppress(OSError):  # the program has ended
+        while not output.endswith(prompts) and (more := os.read(terminal, 1 << 12)):
+            output += more
+    return output
+
+
+@pytest.fixture
+def outliving() -> Callable[[Iterable[int]], set[int]]:
+    """Wait for processes to end, though they are nobody's children: ``outliving(pids)`` gives those that don't."""
+
+    def wait(pids: Iterable[int]) -> set[int]:
+        return {pid for pid in pids if not _ends(pid)}
+
+    return wait
+
+
+def _ends(pid: int) -> bool:
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([process], [], [], GONE_SECONDS)[0])
+    finally:
+        os.close(process)
 
 
 @pytest.fixture(autouse=True)
