@@ -14,8 +14,10 @@ import pytest
 PROMPT_SECONDS = 2.0  # within which the prompt is back
 
 PROGRAM = """
-import sys
+import signal
 import allcores
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the test itself may run where Ctrl-C is ignored
 
 def work(x):
     if x == 20:
@@ -28,7 +30,8 @@ results = None
 try:
     {call}
 except KeyboardInterrupt as error:
-    print("finished", sorted(allcores.finished(error))[:5], flush=True)
+    finished = allcores.finished(error)
+    print(len(finished) > 10, set(finished) <= set(range(20)), finished == {{x: x for x in finished}}, flush=True)
     raise
 """
 
@@ -51,7 +54,7 @@ def test_ctrl_c_raises_once_and_leaves_no_process(start, call, busy, tmp_path):
     assert left == []
     assert driver == -signal.SIGINT
     if call != "imap":
-        assert "finished [0, 1, 2, 3, 4]" in out
+        assert out == "True True True\n"
     assert err.count("Traceback (most recent call last)") == 1
     assert err.rstrip().endswith("KeyboardInterrupt")
 
