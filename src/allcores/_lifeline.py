@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["die_with_parent", "die_with_peer", "hold_interrupts"]
+__all__ = ["die_with_parent", "die_with_peer", "has_news", "hold_interrupts"]
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -52,8 +52,15 @@ def die_with_peer(lifeline: socket.socket) -> None:
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
-    if select.select([lifeline], [], [], 0)[0]:
+    if has_news(lifeline.fileno()):
         os._exit(1)
+
+
+def has_news(descriptor: int) -> bool:
+    """Whether something can be read from a descriptor now, its end included."""
+    poll = select.poll()  # select.select knows only the first thousand descriptors
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 @contextmanager

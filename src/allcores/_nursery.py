@@ -11,7 +11,7 @@ channel, the pipe for its exit status, and the mark board.
 from __future__ import annotations
 
 import os
-import select
+import selectors
 import signal
 import socket
 import struct
@@ -20,7 +20,6 @@ import time
 from contextlib import suppress
 from enum import IntEnum
 from types import FrameType
-from typing import Any
 
 from allcores._lifeline import die_with_parent
 from allcores._worker import enter_worker_process, serve_clean
@@ -75,17 +74,19 @@ class Nursery:
 
     def run(self) -> None:
         """Serve until the driver is gone, or nobody has needed anything for long."""
+        selector = selectors.DefaultSelector()
+        for descriptor in (self._control.fileno(), self._wake, *self._driver):
+            selector.register(descriptor, selectors.EVENT_READ)
         idle_until = time.monotonic() + self._idle_seconds
         while True:
             patience = None if self._statuses else max(0.0, idle_until - time.monotonic())
-            watched: list[Any] = [self._control, self._wake, *self._driver]
-            ready, _, _ = select.select(watched, [], [], patience)
-            if not ready or not {*self._driver}.isdisjoint(ready):
+            ready = {key.fd for key, _ in selector.select(patience)}
+            if not ready or ready.intersection(self._driver):
                 return
             if self._wake in ready:
                 self._collect()
                 idle_until = time.monotonic() + self._idle_seconds
-            if self._control in ready and not self._serve_request():
+            if self._control.fileno() in ready and not self._serve_request():
                 return
 
     def kill_all(self) -> None:

@@ -61,7 +61,7 @@ from allcores._pace import Pace
 __all__ = ["Scheduler"]
 
 START_SECONDS = 60.0  # until a new process must have said hello; a forked one may be deadlocked from birth
-FAILED_STARTS = 3  # in a row, and nobody ready: the machine does not let us work
+FAILED_STARTS = 3  # in a row: start no more while there are workers; if there are none, give up
 SETBACKS = 10  # in a row without one finished item, blaming no item: something ends every worker
 AHEAD_BATCHES = 4  # per worker: how far a lazy run reads ahead by default
 SUSPECT_PIECES = 8  # a suspect range runs in about so many pieces
@@ -361,7 +361,7 @@ class Scheduler:
             if self._starting.pop(event.worker, None) is None:
                 self._preparing -= 1
             self._failed_starts += 1
-            if self._failed_starts >= FAILED_STARTS and not self._has_ready_worker():
+            if self._failed_starts >= FAILED_STARTS and not self._workers:
                 self._abort(AbortReason.NO_WORKERS, commands)
             return
         if not self._blame(worker, event, commands):
@@ -384,9 +384,6 @@ class Scheduler:
                 self._suspect(start, stop, commands)
                 return True
         return False
-
-    def _has_ready_worker(self) -> bool:
-        return len(self._workers) > len(self._starting) + self._preparing
 
     def _count_setback(self, commands: list[Command]) -> None:
         self._setbacks += 1
@@ -482,8 +479,10 @@ class Scheduler:
             self._wants_worker_at = now
 
     def _needs_worker(self) -> bool:
-        if len(self._workers) >= self._limit or (self._failed_starts >= FAILED_STARTS and self._has_ready_worker()):
+        if len(self._workers) >= self._limit:
             return False
+        if self._failed_starts >= FAILED_STARTS and self._workers:
+            return False  # make do with those there are
         size = self._next_size()
         unsent = self._returned_items + max(0, self._sendable_stop(size) - self._cursor)
         return unsent > self._coming_workers() * size

@@ -9,12 +9,11 @@ from __future__ import annotations
 import atexit
 import os
 import pickle
-import select
 import socket
 import subprocess
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Literal
 
 from allcores._board import Board
@@ -22,6 +21,7 @@ from allcores._captures import explain_unpicklable
 from allcores._channel import Channel, channel_pair
 from allcores._codec import encode_job
 from allcores._job import Job
+from allcores._lifeline import has_news
 from allcores._nursery import EXIT_STATUS, REQUEST, Order, interpreter_command
 from allcores._wire import Buffer, Kind, Message
 from allcores._worker import Surroundings
@@ -58,7 +58,7 @@ class CleanProcess:
         """Whether it has ended, or may be about to: it has been idle for nearly as long as it waits."""
         if time.monotonic() - self.idle_since > 0.9 * IDLE_SECONDS:
             return True
-        return self.sentinel is None or bool(select.select([self.sentinel], [], [], 0)[0])
+        return self.sentinel is None or has_news(self.sentinel)
 
     def kill(self) -> None:
         """End the process now."""
@@ -86,10 +86,12 @@ class NurseryProcess:
         self._control, theirs = channel_pair()
         self._control.setblocking(True)
         code = f"from allcores._nursery import main; main({theirs.fileno()}, {os.getpid()}, {SLOTS}, {IDLE_SECONDS})"
-        with theirs:
+        with theirs, ExitStack() as if_it_fails:
+            if_it_fails.callback(self._control.close)
             self._process = subprocess.Popen(
                 interpreter_command(code), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
             )
+            if_it_fails.pop_all()
 
     @property
     def is_alive(self) -> bool:
@@ -172,15 +174,19 @@ class WarmSet:
             self._nursery = NurseryProcess()
         if self._board is None:
             self._board = Board(SLOTS, shareable=True)
-        slot = self._board.take_slot()
-        sentinel, status = os.pipe()
-        ours, theirs = channel_pair()
         self._next_number += 1
         assert self._board.descriptor is not None
-        with theirs:
+        with ExitStack() as here, ExitStack() as if_it_fails:
+            ours, theirs = channel_pair()
+            here.callback(theirs.close)
+            if_it_fails.callback(ours.close)
+            sentinel, status = os.pipe()
+            here.callback(os.close, status)
+            if_it_fails.callback(os.close, sentinel)
+            slot = self._board.take_slot()
+            if_it_fails.pop_all()
             descriptors = (theirs.fileno(), status, self._board.descriptor)
             self._nursery.request(_ORDERS[start], self._next_number, slot, descriptors)
-        os.close(status)
         return CleanProcess(
             self._nursery, self._next_number, board=self._board, slot=slot, channel=Channel(ours), sentinel=sentinel
         )

@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NoReturn
 
 from allcores._board import Board, Mark
@@ -72,25 +72,25 @@ class ForkedProcess:
 
     def __init__(self, board: Board, job: Job, dataset: Columns | None, cores: int) -> None:
         self._board = board
-        self._slot = board.take_slot()
-        self.mark = board.mark(self._slot)
-        ours, theirs = channel_pair()
-        self._lifeline, lifeline = channel_pair()
         driver = os.getpid() if threading.current_thread() is threading.main_thread() else None  # asked before the fork
         flush_output()  # or the worker would print the driver's unwritten output again
-        with theirs, lifeline:
-            try:
-                self._pid = os.fork()
-            except OSError:
-                ours.close()
-                self._lifeline.close()
-                board.free_slot(self._slot)
-                raise
+        with ExitStack() as here, ExitStack() as if_it_fails:
+            ours, theirs = channel_pair()
+            here.callback(theirs.close)
+            if_it_fails.callback(ours.close)
+            self._lifeline, lifeline = channel_pair()
+            here.callback(lifeline.close)
+            if_it_fails.callback(self._lifeline.close)
+            self._slot = board.take_slot()
+            if_it_fails.callback(board.free_slot, self._slot)
+            self.mark = board.mark(self._slot)
+            self._pid = os.fork()
             if self._pid == 0:
                 _be_forked(driver, lifeline, theirs, self.mark, job=job, dataset=dataset, cores=cores)
+            if_it_fails.pop_all()
         self.pid: int | None = self._pid
         self.channel = Channel(ours)
-        self.sentinel: int | None = os.pidfd_open(self._pid) if hasattr(os, "pidfd_open") else None
+        self.sentinel = _open_process(self._pid)
 
     def kill(self) -> None:
         """End the process now."""
@@ -115,6 +115,14 @@ class ForkedProcess:
             os.close(self.sentinel)
             self.sentinel = None
         self._board.free_slot(self._slot)
+
+
+def _open_process(pid: int) -> int | None:
+    """Open a descriptor that becomes readable when the process ends; None where that is not possible."""
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):  # not on this system, or too many descriptors: the channel's end must do
+        return None
 
 
 def _be_forked(
