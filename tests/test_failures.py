@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import allcores
+from allcores._job import REPORT_SECONDS
 
 
 class Picky(Exception):
@@ -477,14 +478,14 @@ def test_what_was_reported_before_a_death_is_not_run_again(start, tmp_path):
         with ran.open("a") as file:
             file.write(f"{x} ")
         if x == 1:
-            while time.monotonic() < began + 1:  # longer than it takes to be reported at the next item's end
+            enough = time.monotonic() + 2 * REPORT_SECONDS  # what is finished is reported when this item ends
+            while time.monotonic() < enough:
                 pass
         if x == 3:
             reported.read_bytes()  # until the consumer has what was finished before
             os._exit(1)
         return x
 
-    began = time.monotonic()
     results = []
     for result in allcores.imap(run, range(6), workers=1, batch=6, start=start, errors="collect"):
         if not results:
