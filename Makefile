@@ -40,7 +40,7 @@ format: .venv/.development  ## put the format right, and what else ruff can
 	.venv/bin/python -m ruff check --fix --exit-zero
 	.venv/bin/python -m ruff format
 
-bench: .venv/.bench  ## run the benchmarks, one after another
+bench: .venv/.runtime  ## run the benchmarks, one after another
 	@set -e; for benchmark in benchmarks/[a-z]*.py; do \
 		echo "=== $$benchmark"; \
 		.venv/bin/python $$benchmark; \
@@ -76,11 +76,6 @@ endif
 .venv/.development: .venv/.created pyproject.toml
 	@echo "=== .venv: installing allcores with what tests and lint need"
 	@.venv/bin/python $(install) '.[test,lint]'
-	@touch .venv/.runtime $@
-
-.venv/.bench: .venv/.created pyproject.toml
-	@echo "=== .venv: installing allcores with what benchmarks need"
-	@.venv/bin/python $(install) '.[bench]'
 	@touch .venv/.runtime $@
 
 .venv-%/.installed: pyproject.toml
