@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from math import ceil
-from pathlib import Path
 
 from allcores._plan import Facts
 
@@ -72,10 +71,10 @@ def _bounds() -> Iterator[tuple[int, str]]:
 
 @functools.cache
 def _quota() -> float | None:
-    return cgroup_quota(Path("/"))
+    return cgroup_quota("/")
 
 
-def cgroup_quota(root: Path) -> float | None:
+def cgroup_quota(root: str | os.PathLike[str]) -> float | None:
     """Give the cores that this process's control groups grant, the least of all levels; None for no limit.
 
     Reads version 2 (``cpu.max``) and version 1 (``cpu.cfs_quota_us``). Inside a container the group's own path may not
@@ -85,7 +84,7 @@ def cgroup_quota(root: Path) -> float | None:
         root: the folder that stands for ``/``.
     """
     try:
-        groups = (root / "proc/self/cgroup").read_text().splitlines()
+        groups = _read(root, "proc/self/cgroup").splitlines()
     except OSError:
         return None
     quotas: list[float] = []
@@ -94,38 +93,43 @@ def cgroup_quota(root: Path) -> float | None:
         mounts = ["sys/fs/cgroup"] if not controllers else ["sys/fs/cgroup/cpu,cpuacct", "sys/fs/cgroup/cpu"]
         if not controllers or "cpu" in controllers.split(","):
             for mount in mounts:
-                quotas += _quotas_upward(root / mount, path)
+                quotas += _quotas_upward(os.path.join(root, mount), path.strip("/"))
     return min(quotas, default=None)
 
 
-def _quotas_upward(mount: Path, path: str) -> Iterator[float]:
-    group = mount / path.lstrip("/")
-    for level in (group, *group.parents):
-        if level == mount.parent:
-            return
-        quota = _read_quota(level)
+def _quotas_upward(mount: str, group: str) -> Iterator[float]:
+    while True:
+        quota = _read_quota(os.path.join(mount, group))
         if quota is not None:
             yield quota
+        if not group:
+            return
+        group = os.path.dirname(group)
 
 
-def _read_quota(group: Path) -> float | None:
+def _read_quota(folder: str) -> float | None:
     for read in (_read_quota_v2, _read_quota_v1):
         try:
-            return read(group)
+            return read(folder)
         except (OSError, ValueError):
             continue
     return None
 
 
-def _read_quota_v2(group: Path) -> float | None:
-    quota, period = (group / "cpu.max").read_text().split()
+def _read_quota_v2(folder: str) -> float | None:
+    quota, period = _read(folder, "cpu.max").split()
     return None if quota == "max" else int(quota) / int(period)
 
 
-def _read_quota_v1(group: Path) -> float | None:
-    quota = int((group / "cpu.cfs_quota_us").read_text())
-    period = int((group / "cpu.cfs_period_us").read_text())
+def _read_quota_v1(folder: str) -> float | None:
+    quota = int(_read(folder, "cpu.cfs_quota_us"))
+    period = int(_read(folder, "cpu.cfs_period_us"))
     return None if quota < 0 else quota / period
+
+
+def _read(folder: str | os.PathLike[str], name: str) -> str:
+    with open(os.path.join(folder, name)) as file:
+        return file.read()
 
 
 # ----------------------------------------------------------------------------------------------------- fork safety

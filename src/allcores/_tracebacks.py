@@ -8,9 +8,7 @@ user's own lines, carets included.
 
 from __future__ import annotations
 
-import ast
 import os
-import traceback
 from types import CodeType, TracebackType
 from typing import NamedTuple
 
@@ -43,6 +41,8 @@ def without_our_frames(trace: TracebackType | None) -> TracebackType | None:
 
 def format_traceback(error: BaseException) -> str:
     """Give the traceback as text, chained exceptions included."""
+    import traceback  # heavy: only when something has failed
+
     try:
         return "".join(traceback.format_exception(error))
     except Exception as trouble:  # an exception's own __str__ may raise anything
@@ -84,6 +84,8 @@ class _Stop(Exception):  # never seen by anyone
 
 def _raise_at(frame: FrameData) -> TracebackType:
     """Raise from a code object that looks like the frame's, and give the traceback entry."""
+    import ast  # heavy: only when something has failed
+
     line = max(frame.line, 1)
     end_line = max(frame.end_line or line, line)
     column = frame.column if frame.column is not None and frame.end_column is not None else 0
