@@ -61,7 +61,9 @@ class Progress:
 
 
 def _bar_type() -> Any:
-    from tqdm.auto import tqdm  # heavy: only when a bar is shown
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in a notebook without ipywidgets a bar of text will do
+        from tqdm.auto import tqdm  # heavy: only when a bar is shown
 
     class Bar(tqdm):  # type: ignore[type-arg]  # generic for the type checker only
         """A bar that starts no thread and makes no semaphore: this process may yet have to fork."""
