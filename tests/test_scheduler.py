@@ -148,7 +148,7 @@ def test_a_worker_that_is_up_may_take_its_time_to_prepare() -> None:
 
 
 @pytest.mark.parametrize("moment", [Moment.STARTING, Moment.PREPARING, Moment.UNKNOWN])
-def test_three_failed_starts_in_a_row_abort_the_run(moment: Moment) -> None:
+def test_failed_starts_in_a_row_abort_the_run(moment: Moment) -> None:
     scheduler, _ = start(workers=1)
     for worker in range(FAILED_STARTS - 1):
         assert tell(scheduler, WorkerUp(worker), WorkerDown(worker, moment)) == [StartWorker(worker + 1)]

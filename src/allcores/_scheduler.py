@@ -61,7 +61,7 @@ from allcores._pace import Pace
 __all__ = ["Scheduler"]
 
 START_SECONDS = 60.0  # until a new process must have said hello; a forked one may be deadlocked from birth
-FAILED_STARTS = 3  # in a row: start no more while there are workers; if there are none, give up
+FAILED_STARTS = 5  # in a row: start no more while there are workers; if there are none, give up
 SETBACKS = 10  # in a row without one finished item, blaming no item: something ends every worker
 AHEAD_BATCHES = 4  # per worker: how far a lazy run reads ahead by default
 SUSPECT_PIECES = 8  # a suspect range runs in about so many pieces
