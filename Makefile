@@ -6,6 +6,9 @@
 #                                         `python3` if allcores runs on it, else the oldest that it runs on
 #   make test-default ARGS="-x -k pool"   tests on .venv's Python only, with arguments for pytest
 
+# Fresh interpreters are what the tests start by the hundred: each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-default lint format bench clean FORCE
