@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 import allcores
+from allcores._channel import Channel
 from allcores._engines import clean
 
 
@@ -351,3 +352,10 @@ def test_a_forked_run_imports_nothing_that_it_does_not_need(run_python):
         print(imported(0))
     """
     assert run_python(textwrap.dedent(program)).stdout == "[]\n"
+
+
+def test_a_worker_that_takes_no_more_messages_is_ended_when_it_is_given_back(clean_start, monkeypatch):
+    """It cannot be told to forget, so it cannot be kept; the run must not trip over its being closed."""
+    monkeypatch.setattr(Channel, "has_unsent", property(lambda self: True))
+    assert allcores.map(abs, range(10), start=clean_start, workers=1) == list(range(10))
+    assert psutil.Process().children(recursive=False)[0].children() == []

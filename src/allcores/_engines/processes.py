@@ -149,22 +149,17 @@ class ProcessEngine:
 
     def kill(self, worker: int) -> None:
         """Kill the worker's process; `close` sees it end."""
-        state = self._workers.pop(worker, None)
+        state = self._let_go(worker)
         if state is not None:
-            self._unregister(state)
             state.process.kill()
             self._ending.append(state)
 
     def release(self, worker: int) -> None:
         """Give the worker's process back to where it came from, or end it."""
-        state = self._workers.get(worker)
-        if state is None:
-            return
-        if self._source.keep(state.process):
-            del self._workers[worker]
-            self._unregister(state)
-        else:
-            self.kill(worker)
+        state = self._let_go(worker)  # first: once it is given back, it may be another run's, or closed
+        if state is not None and not self._source.keep(state.process):
+            state.process.kill()
+            self._ending.append(state)
 
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait for messages, ends of processes, and room in channels."""
@@ -271,6 +266,12 @@ class ProcessEngine:
         if definitions and not self._source.inherits:
             state.known.update(definitions)
             self._post(state, Message(Kind.TEACH, frames=encode_definitions(definitions)))
+
+    def _let_go(self, worker: int) -> _Worker | None:
+        state = self._workers.pop(worker, None)
+        if state is not None:
+            self._unregister(state)
+        return state
 
     def _see_killed_end(self) -> None:
         for state in self._ending:
