@@ -8,6 +8,12 @@
 | `UnpicklableResult`    | the item: what the function returned for it cannot travel back             |
 | `ItemError`            | the item: its exception could not travel; this one carries its text        |
 | `WorkerDied`           | the item, or the machine: the worker died while it ran the item            |
+| `ItemTimeout`          | the item: it ran longer than `timeout=` allows                             |
+| `MemoryLimitExceeded`  | the item: its worker used more than `memory=` allows                       |
+| `JournalMismatch`      | the caller: the journal is of another function, or of another seed         |
+| `JournalInUse`         | the caller: another run is recording into the journal                      |
+| `JournalDamaged`       | the caller: the file is no journal, or what it holds cannot be read        |
+| `JournalFull`          | the machine's owner: the disk takes no more                                |
 | `WorkersUnavailable`   | the machine's owner: no worker can be started                              |
 | `InternalError`        | the authors of allcores: please report it                                  |
 
@@ -20,6 +26,13 @@ __all__ = [
     "AllcoresError",
     "InternalError",
     "ItemError",
+    "ItemTimeout",
+    "JournalDamaged",
+    "JournalError",
+    "JournalFull",
+    "JournalInUse",
+    "JournalMismatch",
+    "MemoryLimitExceeded",
     "UnpicklableError",
     "UnpicklableItem",
     "UnpicklableResult",
@@ -70,6 +83,52 @@ class WorkerDied(AllcoresError):
         super().__init__(message)
         self.exit = exit
         self.pid = pid
+
+
+class ItemTimeout(AllcoresError, TimeoutError):
+    """The item ran longer than it may; its worker was killed.
+
+    Attributes:
+        seconds: how long an item may run.
+    """
+
+    def __init__(self, message: str, *, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class MemoryLimitExceeded(AllcoresError, MemoryError):
+    """The item's worker used more memory than it may; it was killed.
+
+    Attributes:
+        limit: how much a worker may use, in bytes.
+        used: how much it used when it was killed, in bytes.
+    """
+
+    def __init__(self, message: str, *, limit: int = 0, used: int = 0) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.used = used
+
+
+class JournalError(AllcoresError):
+    """A journal cannot be used; the base of the four errors that say why."""
+
+
+class JournalMismatch(JournalError):
+    """The journal was written by a run of another function, or with another seed."""
+
+
+class JournalInUse(JournalError):
+    """Another run is recording into the journal."""
+
+
+class JournalDamaged(JournalError):
+    """The file is not a journal, or something in it cannot be read."""
+
+
+class JournalFull(JournalError):
+    """The disk takes no more outcomes; those recorded before are safe."""
 
 
 class WorkersUnavailable(AllcoresError):
