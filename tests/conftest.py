@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -122,6 +122,89 @@ def _read_until(terminal: int, prompts: tuple[bytes, ...]) -> bytes:
         while not output.endswith(prompts) and (more := os.read(terminal, 1 << 12)):
             output += more
     return output
+
+
+class MemoryGroup:
+    """A control group whose processes may use so much memory in all, without swap; past it the kernel kills one.
+
+    Args:
+        folder: the group's own.
+        home: that of the group which this process is in.
+    """
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self._folder = folder
+        self._home = home
+
+    def limit(self, size: int) -> None:
+        """Bound the group to `size` bytes."""
+        is_version_2 = (self._folder / "memory.max").exists()
+        (self._folder / ("memory.max" if is_version_2 else "memory.limit_in_bytes")).write_text(str(size))
+        with suppress(OSError):  # the kernel doesn't bound swap: there may be none
+            swap, most = ("memory.swap.max", 0) if is_version_2 else ("memory.memsw.limit_in_bytes", size)
+            (self._folder / swap).write_text(str(most))
+
+    def run(self, argv: list[str], *, timeout: float = 40) -> Finished:
+        """Run a program in the group; one that the kernel kills has the return code -9."""
+        enter = ["/bin/sh", "-c", 'echo 0 > "$0/cgroup.procs" && exec "$@"', str(self._folder), *argv]
+        return subprocess.run(
+            enter, capture_output=True, text=True, timeout=timeout, env=_users_environment(), check=False
+        )
+
+    def add(self, pid: int) -> None:
+        """Move a process into the group; what it has in use already counts where it was."""
+        (self._folder / "cgroup.procs").write_text(str(pid))
+
+    def remove(self) -> None:
+        """Move whoever is left to where this process is, and remove the group."""
+        _wait_until(self._is_removed)
+        assert not self._folder.exists()
+
+    def _is_removed(self) -> bool:
+        with suppress(OSError):  # somebody is on the way out, or the group is removed
+            for pid in (self._folder / "cgroup.procs").read_text().split():
+                (self._home / "cgroup.procs").write_text(pid)
+            self._folder.rmdir()
+        return not self._folder.exists()
+
+
+@pytest.fixture
+def memory_group() -> Iterator[Callable[[int], MemoryGroup]]:
+    """Make control groups of so many bytes: ``memory_group(limit)``; skips the test where this process may not."""
+    with ExitStack() as groups:
+
+        def make(limit: int) -> MemoryGroup:
+            parent, home = _group_places()
+            try:
+                folder = Path(tempfile.mkdtemp(prefix="allcores-", dir=parent))
+            except OSError as error:
+                pytest.skip(f"no control group can be made here: {error}")
+            group = MemoryGroup(folder, home)
+            groups.callback(group.remove)
+            group.limit(limit)
+            return group
+
+        yield make
+
+
+def _group_places() -> tuple[Path, Path]:
+    """Give the folder in which a group that bounds memory can be made, and that of this process's own group."""
+    mount, groups = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+    paths = dict(line.split(":", 2)[1:] for line in groups.read_text().splitlines()) if groups.exists() else {}
+    if "memory" in paths:
+        return mount / "memory", _visible(mount / "memory", paths["memory"])
+    home = _visible(mount, paths.get("", ""))
+    for folder in (home, *home.parents):
+        control = folder / "cgroup.subtree_control"
+        if control.exists() and "memory" in control.read_text().split():
+            return folder, home
+    pytest.skip("no control group here has a memory controller")
+
+
+def _visible(mount: Path, group: str) -> Path:
+    """Give the folder of a group, which inside a container is the mount itself."""
+    folder = mount / group.strip("/")
+    return folder if folder.exists() else mount
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from math import ceil
 
+from allcores._kernel import group_folders, read
 from allcores._plan import Facts
 
 __all__ = ["CORES_VARIABLE", "find_facts", "limit_cores_here", "usable_cores"]
@@ -77,59 +78,33 @@ def _quota() -> float | None:
 def cgroup_quota(root: str | os.PathLike[str]) -> float | None:
     """Give the cores that this process's control groups grant, the least of all levels; None for no limit.
 
-    Reads version 2 (``cpu.max``) and version 1 (``cpu.cfs_quota_us``). Inside a container the group's own path may not
-    be visible, so the mount's root counts as a level too.
+    Reads version 2 (``cpu.max``) and version 1 (``cpu.cfs_quota_us``).
 
     Args:
         root: the folder that stands for ``/``.
     """
-    try:
-        groups = _read(root, "proc/self/cgroup").splitlines()
-    except OSError:
-        return None
-    quotas: list[float] = []
-    for line in groups:
-        _, controllers, path = line.split(":", 2)
-        mounts = ["sys/fs/cgroup"] if not controllers else ["sys/fs/cgroup/cpu,cpuacct", "sys/fs/cgroup/cpu"]
-        if not controllers or "cpu" in controllers.split(","):
-            for mount in mounts:
-                quotas += _quotas_upward(os.path.join(root, mount), path.strip("/"))
-    return min(quotas, default=None)
-
-
-def _quotas_upward(mount: str, group: str) -> Iterator[float]:
-    while True:
-        quota = _read_quota(os.path.join(mount, group))
-        if quota is not None:
-            yield quota
-        if not group:
-            return
-        group = os.path.dirname(group)
+    quotas = (_read_quota(folder) for folder in group_folders(root, "cpu"))
+    return min((quota for quota in quotas if quota is not None), default=None)
 
 
 def _read_quota(folder: str) -> float | None:
-    for read in (_read_quota_v2, _read_quota_v1):
+    for read_version in (_read_quota_v2, _read_quota_v1):
         try:
-            return read(folder)
+            return read_version(folder)
         except (OSError, ValueError):
             continue
     return None
 
 
 def _read_quota_v2(folder: str) -> float | None:
-    quota, period = _read(folder, "cpu.max").split()
-    return None if quota == "max" else int(quota) / int(period)
+    quota, period = read(f"{folder}/cpu.max").split()
+    return None if quota == b"max" else int(quota) / int(period)
 
 
 def _read_quota_v1(folder: str) -> float | None:
-    quota = int(_read(folder, "cpu.cfs_quota_us"))
-    period = int(_read(folder, "cpu.cfs_period_us"))
+    quota = int(read(f"{folder}/cpu.cfs_quota_us"))
+    period = int(read(f"{folder}/cpu.cfs_period_us"))
     return None if quota < 0 else quota / period
-
-
-def _read(folder: str | os.PathLike[str], name: str) -> str:
-    with open(os.path.join(folder, name)) as file:
-        return file.read()
 
 
 # ----------------------------------------------------------------------------------------------------- fork safety
