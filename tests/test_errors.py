@@ -9,7 +9,14 @@ import pytest
 
 import allcores
 from allcores import _errors
-from allcores._errors import AllcoresError, ItemError, UnpicklableItem, WorkerDied
+from allcores._errors import (
+    AllcoresError,
+    ItemError,
+    ItemTimeout,
+    MemoryLimitExceeded,
+    UnpicklableItem,
+    WorkerDied,
+)
 from allcores._options import Options
 from allcores._outcomes import Failure, Results, WorkerIdentity, attach_finished
 from allcores._plan import Facts, make_plan
@@ -52,7 +59,9 @@ def test_every_exception_survives_with_message_notes_and_attributes(error_type: 
 @pytest.mark.parametrize(
     "error",
     [
-        WorkerDied("was killed", exit="SIGKILL", pid=4711),
+        WorkerDied("was killed", exit="SIGKILL", pid=4711, memory=3_000_000_000, is_out_of_memory=True),
+        ItemTimeout("was killed", seconds=2.5),
+        MemoryLimitExceeded("was killed", limit=1_000, used=1_001),
         ItemError("no such row", type_name="database.NoRow", remote_traceback="Traceback ..."),
     ],
     ids=lambda error: type(error).__name__,

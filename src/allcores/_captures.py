@@ -9,10 +9,13 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from allcores._errors import UnpicklableError
+from allcores._foreign import ask, text_of, type_name
 from allcores._outcomes import short_repr
 from allcores._pickling import is_picklable
 
 __all__ = ["explain_unpicklable"]
+
+DEEPEST = 20  # captures within captures: beyond that, a name explains nothing
 
 
 def explain_unpicklable(role: str, thing: Any, error: Exception) -> UnpicklableError | None:
@@ -28,25 +31,34 @@ def explain_unpicklable(role: str, thing: Any, error: Exception) -> UnpicklableE
     """
     if is_picklable(thing):
         return None
-    reason = _find_culprit(thing, "", seen=set()) or f"a {type(thing).__name__} cannot be pickled"
+    reason = _find_culprit(thing) or f"a {type_name(thing)} cannot be pickled"
     return UnpicklableError(
-        f"{role} cannot travel to the workers: {reason} ({error}); "
+        f"{role} cannot travel to the workers: {reason} ({text_of(error)}); "
         "create it inside the function or in an initializer, or use start='fork' where that is safe"
     )
 
 
-def _find_culprit(thing: Any, path: str, seen: set[int]) -> str | None:
-    """Name the innermost capture that cannot be pickled, as ``variable 'lock' (a lock)``."""
-    seen.add(id(thing))
-    for name, value in _captures(thing):
-        if id(value) in seen or is_picklable(value):
-            continue
-        here = f"{path}{name}"
-        return (
-            _find_culprit(value, f"{here} -> ", seen)
-            or f"variable {here!r}, a {type(value).__name__}, cannot be pickled"
-        )
-    return None
+def _find_culprit(thing: Any) -> str | None:
+    """Name the innermost capture that cannot be pickled, as ``variable 'tools -> lock', a lock, ...``."""
+    path: list[str] = []
+    seen = {id(thing)}
+    while len(path) < DEEPEST and (found := _unpicklable_capture(thing, seen)) is not None:
+        name, thing = found
+        path.append(name)
+        seen.add(id(thing))
+    return f"variable {' -> '.join(path)!r}, a {type_name(thing)}, cannot be pickled" if path else None
+
+
+def _unpicklable_capture(thing: Any, seen: set[int]) -> tuple[str, Any] | None:
+    try:
+        captures = ask(_list_captures, thing)
+    except Exception:  # an object may say anything of its attributes
+        return None
+    return next(((name, value) for name, value in captures if id(value) not in seen and not is_picklable(value)), None)
+
+
+def _list_captures(thing: Any) -> list[tuple[str, Any]]:
+    return list(_captures(thing))
 
 
 def _captures(thing: Any) -> Iterator[tuple[str, Any]]:

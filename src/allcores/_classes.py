@@ -18,6 +18,8 @@ from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from allcores._foreign import ask
+
 __all__ = ["MAIN", "inherit", "is_definition", "learn", "name_by_driver", "name_to_teach", "own_class"]
 
 MAIN = "__main__"
@@ -33,9 +35,16 @@ _has_inherited = False
 
 def is_definition(thing: Any) -> bool:
     """Whether pickle would find `thing` in ``__main__`` under its own name."""
-    if getattr(thing, "__module__", None) != MAIN:
+    try:
+        name = ask(_name_in_main, thing)
+    except Exception:  # it may be any object, and say anything of itself
         return False
-    return vars(sys.modules[MAIN]).get(getattr(thing, "__qualname__", "")) is thing
+    return name is not None and vars(sys.modules[MAIN]).get(name) is thing
+
+
+def _name_in_main(thing: Any) -> str | None:
+    name = getattr(thing, "__qualname__", None) if getattr(thing, "__module__", None) == MAIN else None
+    return name if type(name) is str else None
 
 
 # ---------------------------------------------------------------------------------------------------- in the driver
@@ -65,13 +74,15 @@ def own_class(name: ClassName) -> type:
 
 
 def _find_class(address: int, qualified_name: str) -> type:
-    pending, seen = [object], {object}
-    while pending:
-        found = pending.pop()
+    # By address, as a metaclass may keep its classes from being put into a set.
+    pending: list[type] = [object]
+    seen = {id(object)}
+    for found in pending:  # grows while it is walked
         if id(found) == address and found.__qualname__ == qualified_name:
             return found
-        new = set(type.__subclasses__(found)) - seen
-        seen |= new
+        below: list[type] = type.__subclasses__(found)
+        new = [one for one in below if id(one) not in seen]
+        seen.update(map(id, new))
         pending += new
     raise LookupError(f"the class {qualified_name} is gone")
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pickle import PickleBuffer
 from typing import Any
 
 from allcores._classes import MAIN, is_definition
 from allcores._errors import UnpicklableResult
-from allcores._exceptions import decode_exception, encode_exception
+from allcores._exceptions import ExceptionData, decode_exception, encode_exception
+from allcores._foreign import ask, describe, set_field, type_name
 from allcores._outcomes import Raised
-from allcores._pickling import Pupil, Teacher, decode, encode, encode_by_value, is_picklable
+from allcores._pickling import Pupil, Role, Teacher, decode, encode, encode_by_value, is_picklable
 from allcores._wire import Buffer
 
 __all__ = [
@@ -37,7 +39,43 @@ def encode_job(job: object) -> tuple[list[Buffer], set[str]]:
     """
     # The pickler fills the dict while it works on the job, and comes to the dict itself last.
     teacher = Teacher()
-    return encode_by_value((job, teacher.definitions), teacher), set(teacher.definitions)
+    return ask(encode_by_value, (job, teacher.definitions), teacher), set(teacher.definitions)
+
+
+# ---------------------------------------------------------------------------------------------- things one by one
+
+
+@dataclass(frozen=True, slots=True)
+class _Singles:
+    """Things that could not be pickled as one, each pickled by itself; none for what could not be pickled at all."""
+
+    pickled: list[list[PickleBuffer] | None]
+
+    def read(self) -> tuple[list[Any], dict[int, str]]:
+        """Give the things, None where there is none; and what could not be unpickled, why, by position."""
+        things: list[Any] = [None] * len(self.pickled)
+        errors = {}
+        for at, frames in enumerate(self.pickled):
+            if frames is None:
+                continue
+            try:
+                things[at] = ask(decode, list(frames))
+            except Exception as error:  # an object's unpickling may raise anything
+                errors[at] = describe(error)
+        return things, errors
+
+
+def _encode_singly(things: Sequence[Any], role: Role) -> tuple[_Singles, dict[int, str]]:
+    """Pickle each by itself; say why one cannot be, by position."""
+    pickled: list[list[PickleBuffer] | None] = []
+    errors = {}
+    for at, thing in enumerate(things):
+        try:
+            pickled.append([PickleBuffer(frame) for frame in ask(encode, thing, role)])
+        except Exception as error:  # an object's pickling may raise anything
+            errors[at] = describe(error)
+            pickled.append(None)
+    return _Singles(pickled), errors
 
 
 # ---------------------------------------------------------------------------------------------------------- items
@@ -45,16 +83,33 @@ def encode_job(job: object) -> tuple[list[Buffer], set[str]]:
 
 @dataclass(frozen=True, slots=True)
 class PartialItems:
-    """A batch in which some items could not be pickled: ``errors`` tells why, by position in the batch."""
+    """A batch in which some items did not arrive: ``errors`` tells why, by position in the batch."""
 
     items: list[Any]
     errors: dict[int, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _SingleItems:
+    """A batch whose items travel one by one; it arrives as `PartialItems`."""
+
+    items: _Singles
+    errors: dict[int, str]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _receive_single_items, (self.items, self.errors)
+
+
+def _receive_single_items(singles: _Singles, errors: dict[int, str]) -> PartialItems:
+    items, unreadable = singles.read()
+    texts = {at: f"it arrived at its worker and could not be unpickled there: {why}" for at, why in unreadable.items()}
+    return PartialItems(items, errors | texts)
+
+
 def encode_definitions(definitions: dict[str, Any]) -> list[Buffer]:
     """Pickle definitions by value, less those that cannot be: items that need them will not be read, and say so."""
     try:
-        return encode_by_value(definitions)
+        return ask(encode_by_value, definitions)
     except Exception:  # a class's own attributes may be anything
         return encode_by_value({name: thing for name, thing in definitions.items() if is_picklable(thing)})
 
@@ -71,21 +126,23 @@ def encode_items(items: Sequence[Any], known: Collection[str]) -> tuple[list[Buf
     """
     teacher = Teacher()
     try:
-        frames = encode(items, teacher)
+        frames = ask(encode, items, teacher)
+        pickles: list[Buffer | PickleBuffer] = [frames[0]]
     except Exception:  # an item's pickling may raise anything
-        whole, errors = _sort_out(items)
-        text = {at: f"{_describe(items[at])} cannot be pickled: {error}" for at, error in errors.items()}
-        frames = encode(PartialItems(whole, text), teacher)
+        singles, errors = _encode_singly(items, teacher)
+        texts = {at: f"a {type_name(items[at])} cannot be pickled: {why}" for at, why in errors.items()}
+        frames = encode(_SingleItems(singles, texts))
+        pickles = [single[0] for single in singles.pickled if single is not None]
     definitions = {name: thing for name, thing in teacher.definitions.items() if name not in known}
-    return frames, definitions | _definitions_named_in(frames, known)
+    return frames, definitions | _definitions_named_in(pickles, known)
 
 
-def _definitions_named_in(frames: list[Buffer], known: Collection[str]) -> dict[str, Any]:
-    """Find what a pickle may name of the caller's ``__main__``.
+def _definitions_named_in(pickles: list[Buffer | PickleBuffer], known: Collection[str]) -> dict[str, Any]:
+    """Find what pickles may name of the caller's ``__main__``.
 
     It may find a few too many, because it looks for names in bytes; that costs a definition's trip, once.
     """
-    data = bytes(frames[0])
+    data = b"".join(map(bytes, pickles))
     if MAIN.encode() not in data:
         return {}
     return {
@@ -93,22 +150,6 @@ def _definitions_named_in(frames: list[Buffer], known: Collection[str]) -> dict[
         for name, thing in vars(sys.modules[MAIN]).items()
         if name not in known and name.encode() in data and is_definition(thing)
     }
-
-
-def _sort_out(things: Sequence[Any]) -> tuple[list[Any], dict[int, str]]:
-    """Replace what cannot be pickled by None, and say why, by position."""
-    whole, errors = list(things), {}
-    for at, thing in enumerate(things):
-        try:
-            encode(thing)
-        except Exception as error:  # an object's pickling may raise anything
-            whole[at] = None
-            errors[at] = f"{type(error).__name__}: {error}"
-    return whole, errors
-
-
-def _describe(thing: object) -> str:
-    return f"a {type(thing).__name__}"
 
 
 # ------------------------------------------------------------------------------------------------------- outcomes
@@ -122,18 +163,46 @@ def encode_outcomes(start: int, values: list[Any], raised: dict[int, BaseExcepti
         values: one per item; None for those that failed.
         raised: ``{index: exception}`` of those that failed. A value that cannot be pickled becomes one more.
     """
-    errors = {index: encode_exception(error) for index, error in raised.items()}
+    errors = _encode_raised(raised)
     try:
-        return encode((values, errors), Pupil())
+        return ask(encode, (start, values, errors), Pupil())
     except Exception:  # a result's pickling may raise anything
-        whole, reasons = _sort_out(values)
-        for at, reason in reasons.items():
-            text = f"the result, {_describe(values[at])}, cannot be pickled: {reason}"
+        singles, reasons = _encode_singly(values, Pupil())
+        for at, why in reasons.items():
+            text = f"the result, a {type_name(values[at])}, cannot be pickled: {why}"
             errors[start + at] = encode_exception(UnpicklableResult(text))
-        return encode((whole, errors), Pupil())
+        return encode((start, singles, errors))
+
+
+def _encode_raised(raised: dict[int, BaseException]) -> dict[int, ExceptionData]:
+    """Take exceptions apart; one that is kept and raised for several items only once, as of the last of them."""
+    distinct = {id(error): error for error in raised.values()}
+    encoded = {key: encode_exception(error) for key, error in distinct.items()}
+    for error in distinct.values():
+        set_field(error, "__traceback__", None)  # or it would grow when this very exception is raised again
+    return {index: encoded[id(error)] for index, error in raised.items()}
 
 
 def decode_outcomes(frames: list[Buffer]) -> tuple[list[Any], dict[int, Raised]]:
-    """Unpickle what `encode_outcomes` gave: the values, and ``{index: what was raised}``."""
-    values, errors = decode(frames)
-    return values, {index: decode_exception(error) for index, error in errors.items()}
+    """Unpickle what `encode_outcomes` gave: the values, and ``{index: what was raised}``.
+
+    Raises:
+        UnpicklableResult: a value cannot be unpickled; nobody knows which.
+    """
+    try:
+        start, values, errors = ask(decode, frames)
+    except Exception as error:  # a result's unpickling may raise anything
+        raise _unreadable_result(describe(error)) from error
+    raised = {index: decode_exception(error) for index, error in errors.items()}
+    if isinstance(values, _Singles):
+        values, unreadable = values.read()
+        raised |= {start + at: _told(_unreadable_result(why)) for at, why in unreadable.items()}
+    return values, raised
+
+
+def _unreadable_result(why: str) -> UnpicklableResult:
+    return UnpicklableResult(f"its result arrived and could not be unpickled here: {why}")
+
+
+def _told(error: UnpicklableResult) -> Raised:
+    return Raised(error, f"{describe(error)}\n")

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from allcores._foreign import ask, attributes_of, describe, is_a, text_of, type_name
 
 if TYPE_CHECKING:
     from allcores._report import Report
 
-__all__ = ["Failure", "Raised", "Results", "WorkerIdentity", "attach_finished", "finished", "short_repr"]
+__all__ = [
+    "Chance",
+    "Failure",
+    "Origin",
+    "Raised",
+    "Results",
+    "WorkerIdentity",
+    "attach_failure",
+    "attach_finished",
+    "failure_of",
+    "finished",
+    "short_repr",
+]
 
 R = TypeVar("R")
 
 REPR_LENGTH = 80  # characters: an item must fit into one line of a traceback
+SHORTENED = (tuple, list, set, frozenset, dict, str, bytes, bytearray, int)  # of others, the whole text is cut
+SORTED_AT_MOST = 10  # elements: more than are shown
+FAILURE_ATTRIBUTE = "__allcores_failure__"  # on the exception of an item
 FINISHED_ATTRIBUTE = "__allcores_finished__"  # on the exception that ended a run
 
 
@@ -33,11 +50,37 @@ class WorkerIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class Chance:
+    """What all random numbers of a run come from.
+
+    Attributes:
+        entropy: a number; each item's stream follows from it and the item's index.
+        is_seeded: whether the caller gave it, and so wants the global generators seeded for every item, too.
+    """
+
+    entropy: int
+    is_seeded: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Raised:
     """An exception as it came out of an item, before anyone said which item that was."""
 
     exception: BaseException
     traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What it takes to run an item again as its run did.
+
+    Attributes:
+        job: gives the run's job; it may have to be unpickled first.
+        chance: what the run's random numbers come from.
+    """
+
+    job: Callable[[], Any]
+    chance: Chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +93,8 @@ class Failure:
         exception: the original exception, with the traceback of the user's own frames.
         traceback: that traceback as text, chained exceptions included.
         worker: where it happened.
+        tries: how often the item was run in all.
+        origin: what `replay` needs to run it again; it stays behind when the failure is pickled.
 
     Example:
         >>> import allcores
@@ -63,6 +108,11 @@ class Failure:
     exception: BaseException
     traceback: str = field(repr=False)
     worker: WorkerIdentity
+    tries: int = 1
+    origin: Origin | None = field(default=None, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Failure, (self.index, self.item, self.exception, self.traceback, self.worker, self.tries)
 
     def __repr__(self) -> str:
         return f"<Failure of item {self.index} ({short_repr(self.item)}): {_describe(self.exception)}>"
@@ -98,37 +148,70 @@ def finished(error: BaseException) -> dict[int, Any]:
         ...     print(allcores.finished(error))
         {0: 1, 1: 2}
     """
-    source: _Finished | None = getattr(error, FINISHED_ATTRIBUTE, None)
-    return {} if source is None else source.give()
+    give: Callable[[], dict[int, Any]] | None = _held_by(error, FINISHED_ATTRIBUTE)
+    return {} if give is None else give()
 
 
 def attach_finished(error: BaseException, give: Callable[[], dict[int, Any]]) -> None:
     """Make what was finished reachable from the exception that ended the run."""
-    with suppress(Exception):  # an exception that takes no attributes, or rejects them in its own way
-        setattr(error, FINISHED_ATTRIBUTE, _Finished(give))
+    attributes_of(error)[FINISHED_ATTRIBUTE] = _StaysBehind(give)
 
 
-class _Finished:
-    """Holds the finished results for `finished`; they stay behind when the exception travels."""
+def failure_of(error: BaseException) -> Failure | None:
+    """Give the failure that an exception was raised for; None if it was not raised for an item."""
+    failure: Failure | None = _held_by(error, FAILURE_ATTRIBUTE)
+    return failure
 
-    def __init__(self, give: Callable[[], dict[int, Any]] = dict) -> None:
-        self.give = give
+
+def attach_failure(error: BaseException, failure: Failure) -> None:
+    """Make the failure that an exception is raised for reachable from it."""
+    attributes_of(error)[FAILURE_ATTRIBUTE] = _StaysBehind(failure)
+
+
+def _held_by(error: BaseException, name: str) -> Any:
+    held = attributes_of(error).get(name) if is_a(error, BaseException) else None
+    return held.thing if type(held) is _StaysBehind else None
+
+
+class _StaysBehind:
+    """Holds something for an exception that must not travel with it."""
+
+    def __init__(self, thing: Any = None) -> None:
+        self.thing = thing
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _Finished, ()
+        return _StaysBehind, ()
 
 
 def short_repr(thing: object) -> str:
     """Describe `thing` in at most `REPR_LENGTH` characters, whatever its ``__repr__`` does."""
-    shortener = Repr()
-    shortener.maxstring = shortener.maxother = REPR_LENGTH
     try:
-        text = shortener.repr(thing)
+        text = ask(_Shortener().repr, thing)
     except Exception as error:  # an item's own __repr__ may raise anything
-        return f"<{type(thing).__name__} whose repr raises {type(error).__name__}>"
-    text = " ".join(text.split())
+        text = f"<{type_name(thing)} whose repr fails: {describe(error)}>"
+    text = " ".join(str.split(text))
     return text if len(text) <= REPR_LENGTH else text[: REPR_LENGTH - 3] + "..."
 
 
+class _Shortener(Repr):
+    """The standard library's, made fit for large things: it would sort a whole set to show six of its elements."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = REPR_LENGTH
+
+    def repr1(self, x: Any, level: int) -> str:
+        if type(x) not in SHORTENED:  # a class may have the name of a builtin one
+            return self.repr_instance(x, level)
+        if type(x) in (set, frozenset) and len(x) > SORTED_AT_MOST:
+            x = type(x)(islice(x, SORTED_AT_MOST))
+        elif type(x) is dict and len(x) > SORTED_AT_MOST:
+            x = dict(islice(x.items(), SORTED_AT_MOST))
+        return super().repr1(x, level)
+
+    repr_bytes = repr_bytearray = Repr.repr_str  # cuts before it makes a text of the whole
+
+
 def _describe(error: BaseException) -> str:
-    return f"{type(error).__name__}: {short_repr(str(error))}" if str(error) else type(error).__name__
+    text = text_of(error)
+    return f"{type_name(error)}: {short_repr(text)}" if text else type_name(error)

@@ -11,11 +11,13 @@ import functools
 import io
 import pickle
 import sys
+from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from allcores._classes import MAIN, name_by_driver, name_to_teach, own_class
+from allcores._foreign import ask
 from allcores._wire import Buffer
 
 __all__ = ["Pupil", "Role", "Teacher", "decode", "encode", "encode_by_value", "is_picklable"]
@@ -43,12 +45,21 @@ def encode(thing: object, role: Role | None = None) -> list[Buffer]:
     return [data, *buffers]
 
 
-def encode_by_value(thing: object, role: Role | None = None) -> list[Buffer]:
-    """Pickle `thing` with the functions and classes that the other side cannot import."""
+def encode_by_value(
+    thing: object, role: Role | None = None, references: Mapping[int, int] | None = None
+) -> list[Buffer]:
+    """Pickle `thing` with the functions and classes that the other side cannot import.
+
+    Args:
+        thing: what travels.
+        role: which way it goes, for what goes by value; by default from the driver to a worker.
+        references: ``{id: number}`` of objects in it that travel beside it; `decode` is told where to find them.
+    """
     buffers: list[Buffer] = []
     with io.BytesIO() as file:
-        pickler = _by_value_pickler()(file, PROTOCOL, buffer_callback=functools.partial(_keep_in_band, buffers))
-        pickler.role = role or Teacher()
+        make_pickler = _referring_pickler() if references else _by_value_pickler()
+        pickler = make_pickler(file, PROTOCOL, buffer_callback=functools.partial(_keep_in_band, buffers))
+        pickler.role, pickler.references = role or Teacher(), references
         pickler.dump(thing)
         return [file.getvalue(), *buffers]
 
@@ -56,15 +67,31 @@ def encode_by_value(thing: object, role: Role | None = None) -> list[Buffer]:
 def is_picklable(thing: object) -> bool:
     """Whether `thing` can be pickled by value."""
     try:
-        encode_by_value(thing)
+        ask(encode_by_value, thing)
     except Exception:  # an object's pickling may raise anything
         return False
     return True
 
 
-def decode(frames: list[Buffer]) -> Any:
-    """Unpickle what `encode` gave."""
-    return pickle.loads(frames[0], buffers=frames[1:])
+def decode(frames: list[Buffer], find: Callable[[int], Any] | None = None) -> Any:
+    """Unpickle what `encode` gave. Raises whatever unpickling it raises.
+
+    Args:
+        frames: what `encode` gave.
+        find: gives what travelled beside it, by number.
+    """
+    if find is None:
+        return pickle.loads(frames[0], buffers=frames[1:])
+    return _FindingUnpickler(frames, find).load()
+
+
+class _FindingUnpickler(pickle.Unpickler):
+    def __init__(self, frames: list[Buffer], find: Callable[[int], Any]) -> None:
+        super().__init__(io.BytesIO(frames[0]), buffers=frames[1:])
+        self._find = find
+
+    def persistent_load(self, number: int) -> Any:
+        return self._find(number)
 
 
 def _keep_in_band(buffers: list[Buffer], buffer: pickle.PickleBuffer) -> bool:
@@ -141,6 +168,19 @@ def _by_value_pickler() -> Any:
             return reduction
 
     return ByValuePickler
+
+
+@functools.cache
+def _referring_pickler() -> Any:
+    class ReferringPickler(_by_value_pickler()):  # type: ignore[misc]
+        """Has some objects go as numbers; to ask about every object costs too much where there are none."""
+
+        references: Mapping[int, int]
+
+        def persistent_id(self, thing: Any) -> int | None:
+            return self.references.get(id(thing))
+
+    return ReferringPickler
 
 
 def _cached_property_again(function: Any, name: str | None) -> functools.cached_property[Any]:

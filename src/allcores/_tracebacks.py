@@ -9,12 +9,21 @@ user's own lines, carets included.
 from __future__ import annotations
 
 import os
+from itertools import islice
 from types import CodeType, TracebackType
 from typing import NamedTuple
 
 from allcores._errors import InternalError
+from allcores._foreign import ask, describe, give_field
 
-__all__ = ["FrameData", "format_traceback", "rebuild_traceback", "take_apart", "without_our_frames"]
+__all__ = [
+    "FrameData",
+    "format_frames",
+    "format_traceback",
+    "rebuild_traceback",
+    "take_apart",
+    "without_our_frames",
+]
 
 OUR_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 FRAMES_KEPT = 40  # at each end: endless recursion leaves a thousand frames that say the same
@@ -35,8 +44,22 @@ class FrameData(NamedTuple):
 def without_our_frames(trace: TracebackType | None) -> TracebackType | None:
     """Skip the frames of allcores at the top: they called the user's function and explain nothing."""
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(OUR_FOLDER):
+        _forget_earlier_raises(trace)
         trace = trace.tb_next
     return trace
+
+
+def _forget_earlier_raises(outermost: TracebackType) -> None:
+    """Cut a traceback where the frame that called the user's function comes again.
+
+    An exception that is kept, and raised for one item after another, collects the frames of all of them.
+    """
+    entry = outermost
+    while entry.tb_next is not None:
+        if entry.tb_next.tb_frame is outermost.tb_frame:
+            entry.tb_next = None
+            return
+        entry = entry.tb_next
 
 
 def format_traceback(error: BaseException) -> str:
@@ -44,22 +67,33 @@ def format_traceback(error: BaseException) -> str:
     import traceback  # heavy: only when something has failed
 
     try:
-        return "".join(traceback.format_exception(error))
-    except Exception as trouble:  # an exception's own __str__ may raise anything
-        return f"{type(error).__name__} (its traceback cannot be formatted: {type(trouble).__name__})"
+        return "".join(ask(traceback.format_exception, error))
+    except Exception as trouble:  # its text, its notes, its chain and the loader of its source may be anything
+        summary = f"{describe(error)} (the rest cannot be told: {describe(trouble)})"
+        return format_frames(take_apart(give_field(error, "__traceback__")), summary)
+
+
+def format_frames(frames: list[FrameData], summary: str) -> str:
+    """Give a traceback as text, without a look at the source, for an exception of which there is but a summary."""
+    heading = ["Traceback (most recent call last):\n"] if frames else []
+    lines = [f'  File "{frame.filename}", line {frame.line}, in {frame.name}\n' for frame in frames]
+    return "".join([*heading, *lines, f"{summary}\n"])
 
 
 def take_apart(trace: TracebackType | None) -> list[FrameData]:
     """Turn a traceback into plain data, outermost frame first."""
-    frames = []
+    entries = []
     while trace is not None:
-        code = trace.tb_frame.f_code
-        line, end_line, column, end_column = _position(code, trace)
-        frames.append(FrameData(code.co_filename, code.co_name, code.co_qualname, line, end_line, column, end_column))
+        entries.append(trace)
         trace = trace.tb_next
-    if len(frames) > 2 * FRAMES_KEPT:
-        frames[FRAMES_KEPT:-FRAMES_KEPT] = []
-    return frames
+    if len(entries) > 2 * FRAMES_KEPT:
+        entries[FRAMES_KEPT:-FRAMES_KEPT] = []
+    return [_frame_data(entry) for entry in entries]
+
+
+def _frame_data(entry: TracebackType) -> FrameData:
+    code = entry.tb_frame.f_code
+    return FrameData(code.co_filename, code.co_name, code.co_qualname, *_position(code, entry))
 
 
 def rebuild_traceback(frames: list[FrameData]) -> TracebackType | None:
@@ -72,10 +106,9 @@ def rebuild_traceback(frames: list[FrameData]) -> TracebackType | None:
 
 
 def _position(code: CodeType, trace: TracebackType) -> tuple[int, int | None, int | None, int | None]:
-    for index, (line, end_line, column, end_column) in enumerate(code.co_positions()):
-        if index == trace.tb_lasti // 2 and line is not None:
-            return line, end_line, column, end_column
-    return trace.tb_lineno, None, None, None
+    positions = islice(code.co_positions(), trace.tb_lasti // 2, None)
+    line, end_line, column, end_column = next(positions, (None, None, None, None))
+    return (trace.tb_lineno, None, None, None) if line is None else (line, end_line, column, end_column)
 
 
 class _Stop(Exception):  # never seen by anyone
@@ -94,8 +127,8 @@ def _raise_at(frame: FrameData) -> TracebackType:
         end_column = max(column, end_column)
     where = {"lineno": line, "end_lineno": end_line, "col_offset": column, "end_col_offset": end_column}
     statement = ast.Raise(exc=ast.Name(id="stop", ctx=ast.Load(), **where), cause=None, **where)
-    code = compile(ast.Module(body=[statement], type_ignores=[]), frame.filename, "exec")
-    code = code.replace(co_name=frame.name, co_qualname=frame.qualified_name)
+    code = compile(ast.Module(body=[statement], type_ignores=[]), "", "exec")  # to which not every name would do
+    code = code.replace(co_filename=frame.filename, co_name=frame.name, co_qualname=frame.qualified_name)
     try:
         exec(code, {"stop": _Stop, "__name__": frame.qualified_name})  # noqa: S102 - the code is ours
     except _Stop as stop:
