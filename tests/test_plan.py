@@ -87,6 +87,45 @@ def test_what_was_asked_for_is_in_the_plan() -> None:
     assert (made.batch, made.ahead, made.errors, made.on) == (5, 100, "collect", "threads")
 
 
+def test_limits_are_in_the_plan() -> None:
+    made = plan(timeout=1.5, retries=2, memory="2GB", recycle=100, resume="run.journal")
+    assert (made.timeout, made.retries, made.memory) == (1.5, 2, 2_000_000_000)
+    assert (made.recycle_items, made.recycle_bytes) == (100, None)
+    assert made.resume == "run.journal"
+
+
+def test_recycling_is_after_items_or_after_growth() -> None:
+    made = plan(recycle="500MB")
+    assert (made.recycle_items, made.recycle_bytes) == (None, 500_000_000)
+
+
+def test_without_limits_there_are_none() -> None:
+    made = plan()
+    limits = (made.timeout, made.memory, made.recycle_items, made.recycle_bytes, made.resume)
+    assert (set(limits), made.retries) == ({None}, 0)
+
+
+KILLING = {"timeout": 2.0, "memory": 10**9, "recycle": 5}
+
+
+@pytest.mark.parametrize(("name", "value"), [*KILLING.items(), ("recycle", "500MB")])
+def test_threads_refuse_what_only_workers_that_can_be_killed_keep(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match="needs workers that can be killed, and threads cannot") as caught:
+        plan(on="threads", **{name: value})
+    assert f"{name}={value!r}" in str(caught.value)
+    assert "on='processes'" in str(caught.value)
+
+
+def test_serial_takes_every_option_since_it_is_for_debugging() -> None:
+    made = plan(on="serial", retries=2, **KILLING)
+    assert (made.on, made.retries) == ("serial", 2)
+
+
+def test_threads_try_again_and_record() -> None:
+    made = plan(on="threads", retries=2, resume="run.journal")
+    assert (made.retries, made.resume) == (2, "run.journal")
+
+
 def test_a_plan_is_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         plan().workers = 3  # type: ignore[misc]  # that is the point
@@ -102,3 +141,15 @@ def test_a_plan_reads_as_a_few_lines() -> None:
         "6 on threads: usable cores, bounded by this test",
         "batch adaptive, ahead a few batches per worker",
     ]
+
+
+def test_a_plan_tells_its_limits_each_in_a_line() -> None:
+    limits = plan(timeout=0.5, retries=2, memory="2GB", recycle=100, resume="run.journal")
+    assert str(limits).splitlines()[3:] == [
+        "timeout 0.5 s per item",
+        "retries 2 per item",
+        "memory 2 GB per worker",
+        "recycle each worker after 100 items",
+        "resume from run.journal",
+    ]
+    assert str(plan(recycle="512MiB")).splitlines()[3:] == ["recycle each worker that has grown by 537 MB"]

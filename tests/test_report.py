@@ -34,6 +34,26 @@ def test_a_report_reads_as_one_line() -> None:
     assert str(report(failed=3)).startswith("10 items, 3 failed in 2 s")
 
 
+@pytest.mark.parametrize(
+    ("figures", "aside"),
+    [
+        ({"tries": 10}, ""),
+        ({"tries": 12}, ", 2 tried again"),
+        ({"tries": 6, "recalled": 4}, ", 4 from the journal"),
+        ({"tries": 7, "recalled": 4}, ", 1 tried again, 4 from the journal"),
+        ({"unrecorded": 3}, ", 3 not recorded"),
+        ({"deaths": 1}, ", 1 worker died"),
+        ({"deaths": 2}, ", 2 workers died"),
+        (
+            {"failed": 1, "tries": 9, "recalled": 3, "unrecorded": 5, "deaths": 2},
+            ", 1 failed, 2 tried again, 3 from the journal, 5 not recorded, 2 workers died",
+        ),
+    ],
+)
+def test_what_is_not_usual_is_told_in_asides(figures: dict[str, int], aside: str) -> None:
+    assert str(report(**figures)).startswith(f"10 items{aside} in 2 s")
+
+
 def test_a_report_is_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
         report().items = 3  # type: ignore[misc]  # that is the point

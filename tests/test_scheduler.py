@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import inf
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ from allcores._messages import (
     DeadlinePassed,
     EngineLost,
     Event,
+    Excuse,
     FailItem,
     InputEnded,
     InputPulled,
@@ -40,6 +41,8 @@ from allcores._messages import (
     PullInput,
     ReleaseWorker,
     ResultsTaken,
+    RetryItem,
+    RoomMeasured,
     RunStarted,
     RunStopped,
     SendBatch,
@@ -48,10 +51,23 @@ from allcores._messages import (
     WorkerReady,
     WorkerSetupFailed,
     WorkerUp,
+    WorkerWorn,
 )
-from allcores._scheduler import AHEAD_BATCHES, FAILED_STARTS, SETBACKS, START_SECONDS, SUSPECT_PIECES, Scheduler
+from allcores._scheduler import (
+    AHEAD_BATCHES,
+    FAILED_STARTS,
+    HASTY_STARTS,
+    PAUSE_SECONDS,
+    RECALL_STRIDE,
+    SETBACKS,
+    START_SECONDS,
+    SUSPECT_PIECES,
+    Scheduler,
+)
 
 C = TypeVar("C")
+
+EXCUSES = tuple(Excuse)
 
 SHORT = 1e-6  # seconds per item: a second batch may queue behind one of these
 LONG = 1.0  # seconds per item: nothing may
@@ -81,8 +97,25 @@ def ranges(commands: Iterable[Command]) -> list[tuple[int, int]]:
     return [(batch.start, batch.stop) for batch in only(SendBatch, commands)]
 
 
-def finish(batch: SendBatch, seconds: float = LONG, *, failed: tuple[int, ...] = ()) -> BatchFinished:
-    return BatchFinished(batch.worker, batch.token, batch.stop, seconds * (batch.stop - batch.start), failed)
+def finish(
+    batch: SendBatch, seconds: float = LONG, *, failed: tuple[int, ...] = (), excuse: Excuse = Excuse.NONE
+) -> BatchFinished:
+    excuses = tuple((index, excuse) for index in failed if excuse is not Excuse.NONE)
+    return BatchFinished(batch.worker, batch.token, batch.stop, seconds * (batch.stop - batch.start), failed, excuses)
+
+
+def fail(batch: SendBatch, excuse: Excuse = Excuse.NONE) -> BatchFinished:
+    """The batch's last item fails."""
+    return finish(batch, failed=(batch.stop - 1,), excuse=excuse)
+
+
+def fail_start(scheduler: Scheduler, event: WorkerDown, now: float) -> tuple[list[Command], float]:
+    """Let a start fail, and wait for the next one if it is put off; give all commands and what the clock shows."""
+    commands = tell(scheduler, event, now=now)
+    if not commands and (deadline := scheduler.next_deadline) is not None:
+        now = deadline
+        commands = tell(scheduler, DeadlinePassed(), now=now)
+    return commands, now
 
 
 def run_on(scheduler: Scheduler, commands: Iterable[Command]) -> list[tuple[int, int]]:
@@ -150,10 +183,40 @@ def test_a_worker_that_is_up_may_take_its_time_to_prepare() -> None:
 @pytest.mark.parametrize("moment", [Moment.STARTING, Moment.PREPARING, Moment.UNKNOWN])
 def test_failed_starts_in_a_row_abort_the_run(moment: Moment) -> None:
     scheduler, _ = start(workers=1)
+    now = 0.0
     for worker in range(FAILED_STARTS - 1):
-        assert tell(scheduler, WorkerUp(worker), WorkerDown(worker, moment)) == [StartWorker(worker + 1)]
-    assert tell(scheduler, WorkerDown(FAILED_STARTS - 1, moment)) == [AbortRun(AbortReason.NO_WORKERS)]
+        tell(scheduler, WorkerUp(worker), now=now)
+        commands, now = fail_start(scheduler, WorkerDown(worker, moment), now)
+        assert commands == [StartWorker(worker + 1)]
+    assert tell(scheduler, WorkerDown(FAILED_STARTS - 1, moment), now=now) == [AbortRun(AbortReason.NO_WORKERS)]
     assert scheduler.is_finished
+
+
+def test_after_a_few_failed_starts_in_a_row_each_further_one_is_put_off_twice_as_long() -> None:
+    scheduler, _ = start(workers=1)
+    times = [100.0]
+    for worker in range(FAILED_STARTS - 1):
+        times.append(fail_start(scheduler, WorkerDown(worker, Moment.STARTING), times[-1])[1])
+    pauses = [PAUSE_SECONDS * 2**more for more in range(FAILED_STARTS - HASTY_STARTS)]
+    assert [after - before for before, after in pairwise(times)] == pytest.approx([0.0] * (HASTY_STARTS - 1) + pauses)
+
+
+def test_nobody_is_started_before_a_start_that_was_put_off_is_due() -> None:
+    scheduler, _ = start(workers=1)
+    assert tell(scheduler, *[WorkerDown(worker, Moment.STARTING) for worker in range(HASTY_STARTS)])[-1:] == [
+        StartWorker(HASTY_STARTS - 1)
+    ]
+    assert scheduler.next_deadline == PAUSE_SECONDS
+    assert tell(scheduler, DeadlinePassed(), now=0.9 * PAUSE_SECONDS) == []
+    assert tell(scheduler, DeadlinePassed(), now=PAUSE_SECONDS) == [StartWorker(HASTY_STARTS)]
+
+
+def test_starts_that_fail_together_count_as_one() -> None:
+    scheduler, _ = start(workers=5)
+    tell(scheduler, *[DeadlinePassed()] * 4)
+    commands = tell(scheduler, *[WorkerDown(worker, Moment.STARTING) for worker in range(5)])
+    assert only(StartWorker, commands) == [StartWorker(worker) for worker in range(5, 10)]
+    assert scheduler.next_deadline == START_SECONDS, "none was put off"
 
 
 def test_a_start_that_succeeds_forgives_the_failed_ones() -> None:
@@ -165,18 +228,23 @@ def test_a_start_that_succeeds_forgives_the_failed_ones() -> None:
 
 def test_failed_starts_do_not_abort_while_there_is_somebody_but_no_more_are_tried() -> None:
     scheduler, _ = start(ready=1, workers=2, batch=1)
-    commands = tell(scheduler, *[WorkerDown(worker, Moment.STARTING) for worker in range(1, 1 + FAILED_STARTS)])
-    assert commands == [StartWorker(worker) for worker in range(2, 1 + FAILED_STARTS)]
+    now = 0.0
+    for worker in range(1, FAILED_STARTS):
+        commands, now = fail_start(scheduler, WorkerDown(worker, Moment.STARTING), now)
+        assert commands == [StartWorker(worker + 1)]
+    assert tell(scheduler, WorkerDown(FAILED_STARTS, Moment.STARTING), now=now) == []
     assert not scheduler.is_finished
-    assert tell(scheduler, DeadlinePassed()) == []
+    assert scheduler.next_deadline is None
 
 
 def test_all_that_do_not_come_up_in_time_are_killed_once() -> None:
     scheduler, _ = start(workers=5)
     tell(scheduler, *[DeadlinePassed()] * 4)
     commands = tell(scheduler, DeadlinePassed(), now=START_SECONDS)
-    assert commands[5] == AbortRun(AbortReason.NO_WORKERS)
-    assert sorted(kill.worker for kill in only(KillWorker, commands)) == [0, 1, 2, 3, 4]
+    assert commands == [*[KillWorker(worker) for worker in range(5)], StartWorker(5)]
+    for worker in range(5, 9):
+        assert tell(scheduler, DeadlinePassed(), now=START_SECONDS) == [StartWorker(worker + 1)]
+    assert tell(scheduler, DeadlinePassed(), now=START_SECONDS) == []
 
 
 def test_a_failed_setup_aborts_the_run() -> None:
@@ -390,6 +458,13 @@ def test_ten_setbacks_in_a_row_abort_the_run() -> None:
     assert commands == [AbortRun(AbortReason.NO_WORKERS), ReleaseWorker(0)]
 
 
+def test_workers_that_end_together_are_one_setback() -> None:
+    scheduler, commands = start(ready=SETBACKS, workers=SETBACKS, batch=1)
+    commands = tell(scheduler, *[WorkerDown(worker, Moment.IDLE) for worker in range(SETBACKS)])
+    assert only(AbortRun, commands) == []
+    assert not scheduler.is_finished
+
+
 def test_a_finished_item_forgives_the_setbacks() -> None:
     scheduler, commands = start(ready=1, workers=1)
     for _ in range(SETBACKS - 1):
@@ -430,6 +505,239 @@ def test_in_collect_mode_every_item_runs() -> None:
         (batch,) = only(SendBatch, commands)
         commands = tell(scheduler, finish(batch, LONG, failed=(batch.start,)))
     assert scheduler.settled == 3
+
+
+# ------------------------------------------------------------------------------------------------------------ retries
+
+
+def test_an_item_whose_failure_is_excused_runs_again_as_a_batch_of_its_own() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=4, retries=1)
+    commands = tell(scheduler, fail(*only(SendBatch, commands), Excuse.RETRIABLE))
+    assert commands == [RetryItem(3), SendBatch(0, 1, 3, 4, may_give_back=False, tries=2)]
+    assert scheduler.settled == 3
+    commands = tell(scheduler, finish(*only(SendBatch, commands)))
+    assert commands == [SendBatch(0, 2, 4, 8, may_give_back=False)]
+    assert scheduler.settled == 4
+
+
+def test_after_its_last_try_an_item_fails() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=1, retries=2)
+    tries = []
+    while not scheduler.is_finished:
+        (batch,) = only(SendBatch, commands)
+        tries.append(batch.tries)
+        commands = tell(scheduler, fail(batch, Excuse.RETRIABLE))
+    assert tries == [1, 2, 3]
+    assert commands == [ReleaseWorker(0)]
+
+
+@pytest.mark.parametrize(("retries", "excuse"), [(0, Excuse.RETRIABLE), (3, Excuse.NONE)])
+def test_a_failure_that_is_not_excused_is_final(retries: int, excuse: Excuse) -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=1, retries=retries)
+    assert tell(scheduler, fail(*only(SendBatch, commands), excuse)) == [ReleaseWorker(0)]
+
+
+def test_of_several_failures_only_those_that_are_excused_are_tried_again() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=4, length=4, retries=1, stops_at_failure=False)
+    (batch,) = only(SendBatch, commands)
+    event = BatchFinished(0, batch.token, 4, LONG, (0, 2, 3), ((3, Excuse.RETRIABLE), (0, Excuse.RETRIABLE)))
+    commands = tell(scheduler, event)
+    assert only(RetryItem, commands) == [RetryItem(0), RetryItem(3)]
+    assert scheduler.settled == 2
+    assert run_on(scheduler, commands) == [(0, 1), (3, 4)]
+
+
+def test_an_item_of_a_batch_that_goes_on_is_tried_again_elsewhere_at_once() -> None:
+    scheduler, _ = start(ready=1, workers=2, length=4, batch=4, retries=1)
+    commands = tell(scheduler, BatchAdvanced(0, 0, 1, LONG, (0,), ((0, Excuse.RETRIABLE),)))
+    assert commands == [RetryItem(0), StartWorker(1)]
+    assert ranges(tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(0, 1)]
+
+
+def test_a_death_that_is_excused_is_no_failure() -> None:
+    scheduler, _ = start(ready=1, workers=1, batch=3, retries=1)
+    commands = tell(scheduler, WorkerDown(0, Moment.RUNNING, 1, 2, Excuse.RETRIABLE))
+    assert commands == [RetryItem(1), StartWorker(1)]
+    commands = tell(scheduler, WorkerUp(1), WorkerReady(1))
+    assert ranges(commands) == [(0, 1)]
+    commands = tell(scheduler, finish(*only(SendBatch, commands)))
+    assert commands == [SendBatch(1, 2, 1, 2, may_give_back=False, tries=2)]
+    assert tell(scheduler, WorkerDown(1, Moment.RUNNING, 1, 2, Excuse.RETRIABLE)) == [FailItem(1)]
+
+
+def test_a_result_that_cannot_be_read_may_be_tried_again() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=1, retries=1)
+    (batch,) = only(SendBatch, commands)
+    commands = tell(scheduler, BatchUnreadable(0, batch.token, 1, is_last=True, excuse=Excuse.RETRIABLE))
+    assert commands == [RetryItem(0), SendBatch(0, 1, 0, 1, may_give_back=False, tries=2)]
+
+
+def test_a_death_among_several_items_is_no_try_of_any() -> None:
+    scheduler, _ = start(ready=1, workers=1, batch=3, length=3, retries=1)
+    assert tell(scheduler, WorkerDown(0, Moment.UNKNOWN, excuse=Excuse.RETRIABLE)) == [StartWorker(1)]
+    (batch,) = only(SendBatch, tell(scheduler, WorkerUp(1), WorkerReady(1)))
+    assert batch.tries == 1
+    commands = tell(scheduler, WorkerDown(1, Moment.UNKNOWN, excuse=Excuse.RETRIABLE))
+    assert only(RetryItem, commands) == [RetryItem(0)]
+
+
+def test_a_try_that_never_began_is_no_try() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=1, retries=1)
+    (batch,) = only(SendBatch, tell(scheduler, fail(*only(SendBatch, commands), Excuse.RETRIABLE)))
+    (batch,) = only(SendBatch, tell(scheduler, BatchRefused(0, batch.token)))
+    assert (batch.start, batch.tries) == (0, 2)
+    tell(scheduler, WorkerDown(0, Moment.IDLE))
+    (batch,) = only(SendBatch, tell(scheduler, WorkerUp(1), WorkerReady(1)))
+    assert (batch.start, batch.tries) == (0, 2)
+
+
+# ----------------------------------------------------------------------------------------------------- lack of memory
+
+
+def start_starved(**options: Any) -> tuple[Scheduler, SendBatch]:
+    """Start a run of two workers, have item 0 lost to a lack of memory, and give the batch that runs beside it."""
+    scheduler, _ = start(ready=1, workers=2, batch=1, **options)
+    (other,) = only(SendBatch, tell(scheduler, WorkerUp(1), WorkerReady(1)))
+    assert tell(scheduler, fail(SendBatch(0, 0, 0, 1, may_give_back=False), Excuse.STARVED)) == [RetryItem(0)]
+    return scheduler, other
+
+
+def test_a_starved_item_runs_when_nobody_is_busy_and_nothing_runs_beside_it() -> None:
+    scheduler, other = start_starved()
+    (alone,) = only(SendBatch, tell(scheduler, finish(other)))
+    assert (alone.start, alone.stop, alone.tries) == (0, 1, 2)
+    assert ranges(tell(scheduler, finish(alone))) == [(2, 3), (3, 4)]
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_starved_item_has_one_try_more(retries: int) -> None:
+    scheduler, other = start_starved(retries=retries)
+    commands, tries = tell(scheduler, finish(other)), 1
+    while not scheduler.is_finished:
+        (batch,) = only(SendBatch, commands)
+        tries += 1
+        assert (batch.start, batch.tries) == (0, tries), "something runs beside it"
+        commands = tell(scheduler, fail(batch, Excuse.STARVED if tries % 2 else Excuse.RETRIABLE))
+    assert tries == 1 + retries + 1
+
+
+def test_starved_items_run_one_after_another() -> None:
+    scheduler, other = start_starved(retries=1)
+    commands = tell(scheduler, fail(other, Excuse.STARVED))
+    assert [batch.start for batch in only(SendBatch, commands)] == [0]
+    commands = tell(scheduler, finish(*only(SendBatch, commands)))
+    assert [batch.start for batch in only(SendBatch, commands)] == [1]
+    assert len(ranges(tell(scheduler, finish(*only(SendBatch, commands))))) == 2
+
+
+def test_a_starved_item_whose_try_never_began_still_runs_alone() -> None:
+    scheduler, other = start_starved()
+    (alone,) = only(SendBatch, tell(scheduler, finish(other)))
+    (alone,) = only(SendBatch, tell(scheduler, BatchRefused(alone.worker, alone.token)))
+    assert (alone.start, alone.tries) == (0, 2)
+    commands = tell(scheduler, WorkerDown(alone.worker, Moment.IDLE))
+    assert [(batch.start, batch.tries) for batch in only(SendBatch, commands)] == [(0, 2)]
+
+
+def test_a_starved_item_that_finishes_lets_the_others_go_on_when_its_worker_is_done() -> None:
+    scheduler, other = start_starved()
+    (alone,) = only(SendBatch, tell(scheduler, finish(other)))
+    assert tell(scheduler, BatchAdvanced(alone.worker, alone.token, 1, LONG)) == []
+    assert len(ranges(tell(scheduler, BatchFinished(alone.worker, alone.token, 1, 0.0)))) == 2
+
+
+# -------------------------------------------------------------------------------------------------- replacing workers
+
+
+def test_a_worker_is_replaced_after_as_many_items_as_it_may_take() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=2, recycle=3)
+    assert ranges(commands) == [(0, 2)]
+    commands = tell(scheduler, finish(*only(SendBatch, commands)))
+    assert ranges(commands) == [(2, 3)]
+    assert tell(scheduler, finish(*only(SendBatch, commands))) == [KillWorker(0), StartWorker(1)]
+    assert ranges(tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(3, 5)]
+    assert scheduler.deaths == 0
+
+
+def test_a_batch_that_waits_counts_among_the_items_that_a_worker_may_take() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=1, recycle=3)
+    commands = tell(scheduler, finish(*only(SendBatch, commands), SHORT))
+    assert ranges(commands) == [(1, 2), (2, 3)]
+    first, second = only(SendBatch, commands)
+    assert tell(scheduler, finish(first, SHORT)) == []
+    assert tell(scheduler, finish(second, SHORT)) == [KillWorker(0), StartWorker(1)]
+
+
+def test_items_that_a_worker_gives_back_do_not_count() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=4, recycle=4)
+    (batch,) = only(SendBatch, commands)
+    commands = tell(scheduler, BatchFinished(0, batch.token, 1, LONG))
+    assert ranges(commands) == [(1, 4)]
+    (batch,) = only(SendBatch, commands)
+    assert ranges(tell(scheduler, BatchRefused(0, batch.token))) == [(1, 4)]
+
+
+def test_items_that_were_lost_in_a_worker_count() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=2, recycle=2, stops_at_failure=False)
+    (batch,) = only(SendBatch, commands)
+    assert tell(scheduler, BatchUnreadable(0, batch.token, 2, is_last=True)) == [KillWorker(0), StartWorker(1)]
+
+
+def test_a_worn_worker_that_is_idle_is_replaced_at_once() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=1, ahead=1, is_lazy=True)
+    assert tell(scheduler, *map(finish, only(SendBatch, commands))) == []
+    assert tell(scheduler, WorkerWorn(0)) == [KillWorker(0)]
+    assert tell(scheduler, ResultsTaken(1)) == [StartWorker(1)]
+
+
+def test_a_worn_worker_ends_what_it_has_and_is_replaced() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=1)
+    first, second = only(SendBatch, tell(scheduler, finish(*only(SendBatch, commands), SHORT)))
+    assert tell(scheduler, WorkerWorn(0)) == []
+    assert tell(scheduler, finish(first, SHORT)) == []
+    assert tell(scheduler, BatchRefused(0, second.token)) == [KillWorker(0), StartWorker(1)]
+
+
+def test_a_worker_that_is_worn_before_it_is_ready_takes_nothing() -> None:
+    scheduler, _ = start(workers=1)
+    assert tell(scheduler, WorkerUp(0), WorkerWorn(0)) == []
+    assert tell(scheduler, WorkerReady(0)) == [KillWorker(0), StartWorker(1)]
+
+
+# ----------------------------------------------------------------------------------------------------- room in memory
+
+
+def test_no_more_workers_hold_a_batch_than_there_is_room_for() -> None:
+    scheduler, commands = start(ready=1, workers=2, batch=1)
+    batches = only(SendBatch, commands + tell(scheduler, WorkerUp(1), WorkerReady(1)))
+    assert scheduler.busy == 2
+    assert tell(scheduler, RoomMeasured(1), finish(batches[0])) == []
+    commands = tell(scheduler, finish(batches[1]))
+    assert ranges(commands) == [(2, 3)]
+    assert scheduler.busy == 1
+    assert ranges(tell(scheduler, RoomMeasured(2))) == [(3, 4)]
+
+
+def test_while_memory_is_short_no_batch_waits_behind_another() -> None:
+    scheduler, commands = start(ready=1, workers=1, batch=1)
+    tell(scheduler, RoomMeasured(1))
+    commands = tell(scheduler, finish(*only(SendBatch, commands), SHORT))
+    assert ranges(commands) == [(1, 2)]
+    tell(scheduler, RoomMeasured(None))
+    assert ranges(tell(scheduler, finish(*only(SendBatch, commands), SHORT))) == [(2, 3), (3, 4)]
+
+
+def test_no_more_workers_are_started_than_there_is_room_for() -> None:
+    scheduler, _ = start(workers=4, batch=1)
+    assert tell(scheduler, RoomMeasured(2)) == [StartWorker(1)]
+    assert tell(scheduler, DeadlinePassed()) == []
+    assert tell(scheduler, RoomMeasured(None)) == [StartWorker(2)]
+
+
+def test_nobody_is_called_back_when_the_room_gets_smaller() -> None:
+    scheduler, _ = start(ready=1, workers=2, batch=1)
+    tell(scheduler, WorkerUp(1), WorkerReady(1))
+    assert tell(scheduler, RoomMeasured(1)) == []
 
 
 # ---------------------------------------------------------------------------------------------------- input, consumer
@@ -521,6 +829,79 @@ def test_adaptive_batches_leave_room_for_all_workers_within_ahead() -> None:
         assert all(stop - start <= 10 for start, stop in ranges(commands))
 
 
+def test_an_input_of_known_length_that_is_pulled_is_pulled_to_its_end_and_no_further() -> None:
+    scheduler, commands = start(workers=1, length=5, is_pulled=True, batch=3)
+    assert commands == [PullInput(3)]
+    assert tell(scheduler, InputPulled(3)) == [StartWorker(0)]
+    (batch,) = only(SendBatch, tell(scheduler, WorkerUp(0), WorkerReady(0)))
+    commands = tell(scheduler, finish(batch))
+    assert commands == [PullInput(5)]
+    commands = tell(scheduler, InputPulled(5))
+    assert ranges(commands) == [(3, 5)]
+    assert tell(scheduler, finish(*only(SendBatch, commands))) == [ReleaseWorker(0)]
+
+
+def test_an_eager_run_of_known_length_is_pulled_without_minding_ahead() -> None:
+    _, commands = start(length=100, is_pulled=True, batch=5, ahead=1)
+    assert commands == [PullInput(5)]
+
+
+def test_recalled_items_are_settled_and_never_sent() -> None:
+    scheduler, _ = start(workers=1, length=10, is_pulled=True, batch=8)
+    tell(scheduler, InputPulled(8, ((0, 1), (3, 5), (6, 7))))
+    assert scheduler.settled == 4
+    commands = tell(scheduler, WorkerUp(0), WorkerReady(0))
+    assert run_on(scheduler, commands) == [(1, 3), (5, 6), (7, 8)]
+    assert repr(scheduler) == "<Scheduler running: 8 of 10 items settled, 0 sent, 0 returned, 1 of 1 workers>"
+
+
+@pytest.mark.parametrize("length", [5, None])
+def test_an_input_that_is_recalled_altogether_starts_nothing(length: int | None) -> None:
+    scheduler, commands = start(length=length, is_pulled=True)
+    pulled = 0
+    while (pulls := only(PullInput, commands)) and pulled < 5:
+        assert commands == pulls
+        before, pulled = pulled, min(5, pulls[0].stop)
+        commands = tell(scheduler, InputPulled(pulled, ((before, pulled),)))
+    if length is None:
+        commands = tell(scheduler, InputEnded(5))
+    assert commands == []
+    assert scheduler.is_finished
+
+
+def test_workers_are_started_for_items_that_are_not_recalled() -> None:
+    scheduler, _ = start(workers=4, length=9, is_pulled=True, batch=1)
+    commands = tell(scheduler, InputPulled(4, ((1, 3),)))
+    assert only(StartWorker, commands + tell(scheduler, DeadlinePassed())) == [StartWorker(0), StartWorker(1)]
+    assert only(StartWorker, tell(scheduler, DeadlinePassed(), DeadlinePassed())) == []
+
+
+def test_a_worker_is_started_for_an_item_that_may_be_sent_whatever_is_recalled_behind_it() -> None:
+    scheduler, _ = start(workers=1, length=None, is_lazy=True, stops_at_failure=False)
+    (batch,) = only(SendBatch, tell(scheduler, InputPulled(1), WorkerUp(0), WorkerReady(0)))
+    assert tell(scheduler, finish(batch, SHORT), ResultsTaken(1)) == [PullInput(5)]
+    assert only(PullInput, tell(scheduler, InputPulled(5))) == [PullInput(9)]
+    tell(scheduler, InputPulled(9, ((6, 9),)), BatchAdvanced(0, 1, 4, LONG))
+    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 4, 5)) == [FailItem(4)]
+    assert tell(scheduler, ResultsTaken(2)) == [StartWorker(1)]
+
+
+def test_pulls_grow_while_they_bring_nothing_to_run() -> None:
+    scheduler, commands = start(workers=1, length=10_000, is_pulled=True, batch=1)
+    pulled, counts = 0, []
+    while pulled < 2 * RECALL_STRIDE:
+        (pull,) = only(PullInput, commands)
+        counts.append(pull.stop - pulled)
+        commands = tell(scheduler, InputPulled(pull.stop, ((pulled, pull.stop),)))
+        pulled = pull.stop
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (1, RECALL_STRIDE)
+    assert len(counts) < 20
+    (pull,) = only(PullInput, commands)
+    commands = tell(scheduler, InputPulled(pull.stop), WorkerUp(0), WorkerReady(0))
+    assert only(PullInput, commands) == []
+
+
 # ------------------------------------------------------------------------------------------------- late, illegal, end
 
 
@@ -545,6 +926,7 @@ LATE = [
     BatchFinished(0, 0, 2, LONG),
     BatchRefused(0, 0),
     BatchUnreadable(0, 0, 2, is_last=True),
+    WorkerWorn(0),
 ]
 
 
@@ -556,7 +938,9 @@ def test_late_events_of_a_worker_that_is_gone_are_ignored(event: Event) -> None:
     assert scheduler.settled == 0
 
 
-@pytest.mark.parametrize("event", [RunStarted(), DeadlinePassed(), ResultsTaken(1), EngineLost(), *LATE], ids=repr)
+@pytest.mark.parametrize(
+    "event", [RunStarted(), DeadlinePassed(), ResultsTaken(1), RoomMeasured(1), EngineLost(), *LATE], ids=repr
+)
 def test_events_after_the_end_are_ignored(event: Event) -> None:
     scheduler, _ = start(ready=1, workers=1, batch=2)
     tell(scheduler, RunStopped())
@@ -632,6 +1016,17 @@ class Setting:
     stops_at_failure: bool
     item_seconds: float
     patience: int  # steps before something may happen that ends the whole run
+    is_pulled: bool  # even if the length is known
+    recalled: int  # bits: item i is recalled if bit i % 16 is set
+    retries: int
+    recycle: int | None
+
+    def recalls(self, index: int) -> bool:
+        return self.has_journal and bool(self.recalled >> index % 16 & 1)
+
+    @property
+    def has_journal(self) -> bool:
+        return self.is_stream or self.is_pulled
 
 
 @dataclass
@@ -640,6 +1035,7 @@ class HeldBatch:
     start: int  # the first item not reported
     stop: int
     is_begun: bool = False
+    is_alone: bool = False  # whether nothing else may run until it is done
 
     @property
     def rest(self) -> range:
@@ -649,8 +1045,12 @@ class HeldBatch:
 @dataclass
 class OutsideWorker:
     deadline: float
+    failed_starts: int = 0  # when it was started
+    setbacks: int = 0  # when it was sent something
     is_up: bool = False
     is_ready: bool = False
+    is_worn: bool = False
+    given: int = 0  # items that it was sent and has not given back
     held: list[HeldBatch] = field(default_factory=list)  # oldest first
 
 
@@ -660,31 +1060,40 @@ class World:
         self.scheduler = Scheduler(
             workers=setting.workers,
             length=None if setting.is_stream else setting.length,
+            is_pulled=setting.is_pulled,
             batch=setting.batch,
             ahead=setting.ahead,
             is_lazy=setting.is_lazy,
             stops_at_failure=setting.stops_at_failure,
+            retries=setting.retries,
+            recycle=setting.recycle,
         )
         self.now = 0.0
         self.steps = 0
-        self.at_hand = 0 if setting.is_stream else setting.length
+        self.at_hand = 0 if setting.has_journal else setting.length
         self.knows_end = not setting.is_stream
         self.requested: int | None = None  # items that shall be pulled
-        self.cursor = 0  # the first item never sent
+        self.brought_nothing = False  # whether all that was pulled last was recalled
+        self.cursor = 0  # the first item never sent, nor recalled
         self.returned: set[int] = set()
+        self.failed_tries: dict[int, int] = {}  # {item that is tried again: how often it failed}
+        self.was_starved: set[int] = set()  # items that have lost a try to a lack of memory
         self.suspects: dict[int, int] = {}  # {returned item: of so many suspects}
         self.settled: set[int] = set()
+        self.recalled: set[int] = set()
         self.taken = 0
 
         self.workers: dict[int, OutsideWorker] = {}
         self.gone: dict[int, list[HeldBatch]] = {}  # {worker: what it held}
         self.last_worker = self.last_token = -1
-        self.failed_starts = 0
-        self.setbacks = 0
+        self.failed_starts = self.setbacks = self.deaths = 0
+        self.may_start_at = 0.0
+        self.room: int | None = None
 
         # What the scheduler must say in this step.
         self.must_kill: set[int] = set()
         self.must_fail: list[int] = []
+        self.must_retry: list[int] = []
         self.must_abort: AbortReason | None = None
         self.must_end = False
         self._tell(RunStarted())
@@ -722,8 +1131,11 @@ class World:
 
     def run_out(self) -> None:
         """Let the run come to its end without another mishap."""
-        while not self.is_over:
+        for _ in range(ENOUGH * (1 + self.setting.length)):
+            if self.is_over:
+                return
             self.go_on(0)
+        raise AssertionError(f"there is no end to it: {self.scheduler}")
 
     # What may happen.
 
@@ -740,6 +1152,7 @@ class World:
             return False
         self.workers[number].is_ready = True
         self.failed_starts = 0
+        self._replace_if_done(number)
         return self._tell(WorkerReady(number))
 
     def fail_setup(self, which: int, far: int) -> bool:
@@ -763,15 +1176,30 @@ class World:
             suspects = items[far % len(items) :][: 1 + far // 4]
         elif batches and moment in {Moment.MOVING, Moment.UNKNOWN}:
             suspects = batches[0].rest
+        self.deaths += worker.is_ready
+        excuse = EXCUSES[(which + far) % len(EXCUSES)]
         if suspects:
-            self._suspect(suspects)
+            self._suspect(suspects, excuse)
         elif worker.is_ready:
-            self._count_setback()
+            self._count_setback(worker)
         else:
-            self._count_failed_start()
+            self._count_failed_start(worker)
         for batch in batches:
             self.returned.update(set(batch.rest).difference(suspects))
-        return self._tell(WorkerDown(number, moment, suspects.start, suspects.stop))
+        return self._tell(WorkerDown(number, moment, suspects.start, suspects.stop, excuse))
+
+    def wear(self, which: int, far: int) -> bool:
+        number = pick(list(self.workers), which)
+        if number is None:
+            return False
+        self.workers[number].is_worn = True
+        if self.workers[number].is_ready:
+            self._replace_if_done(number)
+        return self._tell(WorkerWorn(number))
+
+    def measure_room(self, which: int, far: int) -> bool:
+        self.room = pick([None, *range(1, 1 + self.setting.workers)], far)
+        return self._tell(RoomMeasured(self.room))
 
     def advance(self, which: int, far: int) -> bool:
         number = self._pick_busy(which)
@@ -779,8 +1207,8 @@ class World:
             return False
         batch = self.workers[number].held[0]
         part = batch.rest[: 1 + far % max(1, len(batch.rest))]
-        failed = self._settle(batch, part, far)
-        return self._tell(BatchAdvanced(number, batch.token, batch.start, self._seconds(part, far), failed))
+        failed, excuses = self._settle(batch, part, which, far)
+        return self._tell(BatchAdvanced(number, batch.token, batch.start, self._seconds(part, far), failed, excuses))
 
     def finish(self, which: int, far: int) -> bool:
         return self._finish(which, far, gives_back=False)
@@ -797,7 +1225,7 @@ class World:
         if batch.is_begun:
             return False
         self._put_down(number, batch)
-        self._count_setback()
+        self._count_setback(self.workers[number])
         return self._tell(BatchRefused(number, batch.token))
 
     def garble(self, which: int, far: int) -> bool:
@@ -807,11 +1235,11 @@ class World:
         batch = self.workers[number].held[0]
         part = batch.rest[: 1 + far // 2 % max(1, len(batch.rest))]
         batch.start, batch.is_begun = part.stop, True
-        is_last = bool(far % 2)
-        self._suspect(part)
+        is_last, excuse = bool(far % 2), EXCUSES[which % len(EXCUSES)]
+        self._suspect(part, excuse)
         if is_last:
             self._put_down(number, batch)
-        return self._tell(BatchUnreadable(number, batch.token, part.stop, is_last))
+        return self._tell(BatchUnreadable(number, batch.token, part.stop, is_last, excuse))
 
     def come_late(self, which: int, far: int) -> bool:
         """Report something of a worker that is gone already."""
@@ -829,6 +1257,7 @@ class World:
             BatchFinished(number, batch.token, batch.stop, 1.0, (batch.start,)),
             BatchRefused(number, batch.token),
             BatchUnreadable(number, batch.token, batch.stop, is_last=True),
+            WorkerWorn(number),
         ]
         return self._tell(late[far % len(late)])
 
@@ -836,9 +1265,16 @@ class World:
         if self.requested is None:
             return False
         stop, self.requested = self.requested, None
-        self.at_hand = min(stop, self.setting.length)
-        if self.at_hand == stop:
-            return self._tell(InputPulled(stop))
+        pulled = range(self.at_hand, min(stop, self.setting.length))
+        recalled = [index for index in pulled if self.setting.recalls(index)]
+        self.at_hand = pulled.stop
+        self.brought_nothing = list(pulled) == recalled
+        self.recalled.update(recalled)
+        self.settled.update(recalled)
+        self._step_over_recalled()
+        self._tell(InputPulled(pulled.stop, tuple(as_ranges(recalled))))
+        if pulled.stop == stop:
+            return True
         self.knows_end = True
         return self._tell(InputEnded(self.setting.length))
 
@@ -894,38 +1330,70 @@ class World:
             return False
         batch = self.workers[number].held[0]
         part = batch.rest[: far % (1 + len(batch.rest))] if gives_back else batch.rest
-        failed = self._settle(batch, part, far)
+        failed, excuses = self._settle(batch, part, which, far)
         self._put_down(number, batch)
-        return self._tell(BatchFinished(number, batch.token, part.stop, self._seconds(part, far), failed))
+        return self._tell(BatchFinished(number, batch.token, part.stop, self._seconds(part, far), failed, excuses))
 
     def _seconds(self, part: range, far: int) -> float:
         return len(part) * self.setting.item_seconds * (1 + far)
 
-    def _settle(self, batch: HeldBatch, part: range, far: int) -> tuple[int, ...]:
-        """Take in that a part of the batch is finished; give what failed of it: the last item, now and then."""
+    def _settle(self, batch: HeldBatch, part: range, which: int, far: int) -> tuple[tuple[int, ...], Excuses]:
+        """Take in that a part of the batch is finished; give what failed of it: the last item, or two, now and then."""
         assert self.settled.isdisjoint(part)
         self.settled.update(part)
         batch.start, batch.is_begun = part.stop, True
         if part:
             self.setbacks = 0
-        failed = tuple(part[-1:]) if far % 4 == 3 else ()
-        self.must_end |= bool(failed) and self.setting.stops_at_failure
-        return failed
+        failed = {3: tuple(part[-1:]), 7: tuple(part[-2:])}.get(far % 8, ())
+        excuses = {index: EXCUSES[(index + which) % len(EXCUSES)] for index in failed}
+        for index, excuse in excuses.items():
+            if self._is_retried(index, excuse):
+                self.settled.remove(index)
+            else:
+                self.must_end |= self.setting.stops_at_failure
+        return failed, tuple((index, excuse) for index, excuse in excuses.items() if excuse is not Excuse.NONE)
 
-    def _suspect(self, items: range) -> None:
-        if len(items) == 1:
-            assert self.settled.isdisjoint(items)
-            self.settled.update(items)
-            self.must_fail.append(items[0])
-            self.setbacks = 0
-            self.must_end |= self.setting.stops_at_failure
-        else:
+    def _is_retried(self, index: int, excuse: Excuse) -> bool:
+        """Take in that an item failed; say whether it has another try."""
+        failed = self.failed_tries.pop(index, 0) + 1
+        is_first_lack = excuse is Excuse.STARVED and index not in self.was_starved
+        has_tries_left = failed - (index in self.was_starved) <= self.setting.retries
+        if excuse is Excuse.NONE or not (is_first_lack or has_tries_left):
+            return False
+        if is_first_lack:
+            self.was_starved.add(index)
+        self.failed_tries[index] = failed
+        self.must_retry.append(index)
+        self.returned.add(index)
+        return True
+
+    def _suspect(self, items: range, excuse: Excuse) -> None:
+        if len(items) != 1:
             self.returned.update(items)
             self.suspects.update(dict.fromkeys(items, len(items)))
+            return
+        (index,) = items
+        assert index not in self.settled
+        self.setbacks = 0
+        if not self._is_retried(index, excuse):
+            self.settled.add(index)
+            self.must_fail.append(index)
+            self.must_end |= self.setting.stops_at_failure
 
     def _put_down(self, number: int, batch: HeldBatch) -> None:
         self.workers[number].held.remove(batch)
+        self.workers[number].given -= len(batch.rest)
         self.returned.update(batch.rest)
+        self._replace_if_done(number)
+
+    def _replace_if_done(self, number: int) -> None:
+        worker = self.workers[number]
+        if not worker.held and (worker.is_worn or worker.given == self.setting.recycle):
+            self.must_kill.add(number)
+
+    def _step_over_recalled(self) -> None:
+        while self.cursor in self.recalled:
+            self.cursor += 1
 
     def _meet_deadline(self) -> bool:
         for number, worker in list(self.workers.items()):
@@ -933,16 +1401,18 @@ class World:
                 del self.workers[number]
                 self.gone[number] = []
                 self.must_kill.add(number)
-                self._count_failed_start()
+                self._count_failed_start(worker)
         return self._tell(DeadlinePassed())
 
-    def _count_failed_start(self) -> None:
-        self.failed_starts += 1
+    def _count_failed_start(self, worker: OutsideWorker) -> None:
+        self.failed_starts = max(self.failed_starts, worker.failed_starts + 1)
         if self.failed_starts >= FAILED_STARTS and not self.workers:
             self.must_abort = AbortReason.NO_WORKERS
+        elif self.failed_starts >= HASTY_STARTS:
+            self.may_start_at = self.now + PAUSE_SECONDS * 2 ** (self.failed_starts - HASTY_STARTS)
 
-    def _count_setback(self) -> None:
-        self.setbacks += 1
+    def _count_setback(self, worker: OutsideWorker) -> None:
+        self.setbacks = max(self.setbacks, min(self.setbacks, worker.setbacks) + 1)
         if self.setbacks >= SETBACKS:
             self.must_abort = AbortReason.NO_WORKERS
 
@@ -958,6 +1428,13 @@ class World:
             return taken + AHEAD_BATCHES * setting.workers * setting.batch
         return None
 
+    def _pull_stop(self) -> float:
+        """Give the item past which nothing may be pulled yet, as far as that is known."""
+        stop = inf if (ahead_stop := self._ahead_stop()) is None else ahead_stop
+        if self.brought_nothing and self.setting.ahead is None:
+            stop = max(stop, len(self.settled) + AHEAD_BATCHES * self.setting.workers * RECALL_STRIDE)
+        return min(stop, self.setting.length) if self.knows_end else stop
+
     # What the scheduler says, and whether it may.
 
     def _tell(self, event: Event) -> bool:
@@ -968,11 +1445,13 @@ class World:
         self.must_end |= self.must_abort is not None or all_settled
         for command in self.scheduler.handle(event, self.now):
             self._obey(command)
-        assert not self.must_kill
+        assert self.must_end or not self.must_kill
         assert not self.must_fail
+        assert not self.must_retry
         assert self.must_abort is None
         assert self.scheduler.is_finished == self.must_end
         assert self.scheduler.settled == len(self.settled)
+        assert self.scheduler.deaths == self.deaths
         if self.must_end:
             assert not self.workers, "a worker was not let go at the end"
         else:
@@ -981,13 +1460,31 @@ class World:
 
     def _check_items(self) -> None:
         held = [index for worker in self.workers.values() for batch in worker.held for index in batch.rest]
-        everywhere = sorted([*held, *self.returned, *self.settled])
-        assert everywhere == list(range(self.cursor)), "an item is in two places, or in none"
+        everywhere = self.settled.union(self.returned, held)
+        assert len(everywhere) == len(self.settled) + len(self.returned) + len(held), "an item is in two places"
+        assert everywhere == self.recalled.union(range(self.cursor)), "an item is in none"
+        assert self.scheduler.busy == self._busy()
         if any(worker.is_ready and not worker.held for worker in self.workers.values()):
-            assert not self.returned, "a worker waits although items were returned"
-            ahead_stop = self._ahead_stop()
-            if ahead_stop is not None:
-                assert self.cursor >= min(self.at_hand, ahead_stop), "a worker waits although there are fresh items"
+            self._check_that_an_idle_worker_must_wait()
+
+    def _check_that_an_idle_worker_must_wait(self) -> None:
+        ahead_stop = self._ahead_stop()
+        if self.cursor == self.at_hand < min(self.setting.length, 0 if ahead_stop is None else ahead_stop):
+            assert self.requested is not None, "a worker waits although there are items to pull"
+        if self._runs_alone() or self._busy() >= (inf if self.room is None else self.room):
+            return
+        if self.returned & self.was_starved:
+            assert self._busy(), "a worker waits although an item may run alone"
+            return
+        assert not self.returned, "a worker waits although items were returned"
+        if ahead_stop is not None:
+            assert self.cursor >= min(self.at_hand, ahead_stop), "a worker waits although there are fresh items"
+
+    def _busy(self) -> int:
+        return sum(bool(worker.held) for worker in self.workers.values())
+
+    def _runs_alone(self) -> bool:
+        return any(batch.is_alone for worker in self.workers.values() for batch in worker.held)
 
     def _obey(self, command: Command) -> None:
         match command:
@@ -995,62 +1492,95 @@ class World:
                 assert not self.must_end
                 assert number > self.last_worker
                 self.last_worker = number
-                self.workers[number] = OutsideWorker(self.now + START_SECONDS)
-                assert len(self.workers) <= self.setting.workers
+                self.workers[number] = OutsideWorker(self.now + START_SECONDS, self.failed_starts)
+                assert len(self.workers) <= min(self.setting.workers, self.room or inf)
+                assert self.now >= self.may_start_at
+                assert self.failed_starts < FAILED_STARTS or len(self.workers) == 1
             case SendBatch():
                 assert not self.must_end
                 self._receive(command)
             case KillWorker(number):
-                if number in self.must_kill:
-                    self.must_kill.remove(number)
-                else:
-                    self._let_go(number)
+                assert self.must_end or number in self.must_kill
+                self.must_kill.discard(number)
+                self._let_go(number)
             case ReleaseWorker(number):
+                assert self.must_end
                 assert self.workers[number].is_ready
                 assert not self.workers[number].held
                 self._let_go(number)
             case PullInput(stop):
                 assert not self.must_end
-                assert not self.knows_end
                 assert self.requested is None
-                assert self.at_hand < stop <= (self._ahead_stop() or inf)
+                assert self.at_hand < stop <= self._pull_stop()
                 self.requested = stop
             case FailItem(index):
                 self.must_fail.remove(index)
+            case RetryItem(index):
+                self.must_retry.remove(index)
             case AbortRun(reason):
                 assert reason is self.must_abort
                 self.must_abort = None
 
     def _let_go(self, number: int) -> None:
-        assert self.must_end
-        self.gone[number] = self.workers.pop(number).held
+        worker = self.workers.pop(number, None)
+        self.gone[number] = [] if worker is None else worker.held
 
     def _receive(self, batch: SendBatch) -> None:
         items = range(batch.start, batch.stop)
         assert items
+        assert self.settled.isdisjoint(items)
         assert self.setting.batch is None or len(items) <= self.setting.batch
         assert batch.may_give_back == (self.setting.batch is None)
         assert batch.token > self.last_token
         self.last_token = batch.token
-        if self.returned:
-            assert batch.start == min(self.returned)
-            assert self.returned.issuperset(items)
-            self.returned.difference_update(items)
-            suspicions = {self.suspects.pop(index, None) for index in items}
-            assert len(suspicions) == 1, "suspects and others are in one batch"
-            if (count := suspicions.pop()) is not None:
-                assert len(items) <= max(1, count // SUSPECT_PIECES)
+        assert batch.tries == 1 + self.failed_tries.get(batch.start, 0)
+        assert batch.tries <= 1 + self.setting.retries + (batch.start in self.was_starved)
+        assert len(items) == 1 or self.failed_tries.keys().isdisjoint(items), "a try is not a batch of its own"
+        assert not self._runs_alone(), "something runs beside an item that must run alone"
+        is_alone = bool(self.was_starved & self.returned)
+        if is_alone:
+            assert not self._busy(), "an item that must run alone does not"
+            assert batch.start == min(self.was_starved & self.returned)
+            self.returned.remove(batch.start)
+        elif self.returned:
+            self._take_returned(items)
         else:
             assert batch.start == self.cursor
             assert batch.stop <= min(self.at_hand, self._ahead_stop() or inf)
             self.cursor = batch.stop
+            self._step_over_recalled()
+        self._hand_over(batch, is_alone=is_alone)
+
+    def _take_returned(self, items: range) -> None:
+        assert items.start == min(self.returned)
+        assert self.returned.issuperset(items)
+        self.returned.difference_update(items)
+        suspicions = {self.suspects.pop(index, None) for index in items}
+        assert len(suspicions) == 1, "suspects and others are in one batch"
+        if (count := suspicions.pop()) is not None:
+            assert len(items) <= max(1, count // SUSPECT_PIECES)
+
+    def _hand_over(self, batch: SendBatch, *, is_alone: bool) -> None:
         worker = self.workers[batch.worker]
         assert worker.is_ready
-        worker.held.append(HeldBatch(batch.token, batch.start, batch.stop))
-        assert len(worker.held) <= 2
+        assert not worker.is_worn
+        worker.held.append(HeldBatch(batch.token, batch.start, batch.stop, is_alone=is_alone))
+        worker.given += batch.stop - batch.start
+        worker.setbacks = self.setbacks
+        assert worker.given <= (self.setting.recycle or inf)
+        assert len(worker.held) <= (2 if self.room is None else 1)
+        assert len(worker.held) == 2 or self._busy() <= (self.room or inf)
+
+
+def as_ranges(indices: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Put ascending indices together to ranges."""
+    for _, group in groupby(enumerate(indices), lambda at_index: at_index[1] - at_index[0]):
+        run = [index for _, index in group]
+        yield run[0], run[-1] + 1
 
 
 Act = Callable[[World, int, int], bool]
+Excuses = tuple[tuple[int, Excuse], ...]
 
 ACTS: tuple[Act, ...] = (
     World.come_up,
@@ -1069,9 +1599,12 @@ ACTS: tuple[Act, ...] = (
     World.let_time_pass,
     World.stop,
     World.lose_engine,
+    World.wear,
+    World.measure_room,
 )
 CHOICES = 16  # for `which` and `far`
 STEPS = 40  # of a history, before it runs out
+ENOUGH = 50  # steps for an item, its worker's start included
 HISTORIES = 12_000  # without hypothesis, which is thorough and slow
 
 
@@ -1097,6 +1630,10 @@ class Histories(RuleBasedStateMachine):
             stops_at_failure=st.booleans(),
             item_seconds=st.sampled_from([1e-6, 0.0, 1e-3, 0.1]),
             patience=st.integers(0, STEPS).map(lambda steps: STEPS - steps),
+            is_pulled=st.booleans(),
+            recalled=st.sampled_from([0, 0xFFFF]) | st.integers(0, 0xFFFF),
+            retries=st.integers(0, 3),
+            recycle=st.none() | st.integers(1, 8),
         )
     )
     def start(self, setting: Setting) -> None:
@@ -1147,7 +1684,7 @@ def test_many_random_histories(seed: int) -> None:
 def roll_setting(dice: random.Random) -> Setting:
     return Setting(
         workers=dice.randint(1, 4),
-        length=dice.randrange(1 + dice.choice([10, 60, 300])),
+        length=dice.randrange(1 + dice.choice([10, 10, 30, 60, 200])),
         is_stream=dice.random() < 0.5,
         batch=dice.choice([None, None, dice.randint(1, 6)]),
         ahead=dice.choice([None, dice.randint(1, 12)]),
@@ -1156,4 +1693,8 @@ def roll_setting(dice: random.Random) -> Setting:
         stops_at_failure=dice.random() < 0.25,
         item_seconds=dice.choice([0.0, 1e-6, 1e-3, 0.1]),
         patience=dice.randint(0, 4 * STEPS),
+        is_pulled=dice.random() < 0.3,
+        recalled=dice.choice([0, 0, 0xFFFF, dice.getrandbits(16), dice.getrandbits(16) | dice.getrandbits(16)]),
+        retries=dice.choice([0, 0, 1, 3]),
+        recycle=dice.choice([None, None, dice.randint(1, 8)]),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from allcores._sinks import ListSink, OrderedSink, Sink, UnorderedSink
@@ -97,3 +98,29 @@ def test_an_ordered_sink_tells_no_more_of_what_was_taken() -> None:
     sink.put(5, ["f"])
     sink.ready.popleft()
     assert sink.finished() == {1: "b", 5: "f"}
+
+
+@pytest.mark.parametrize("make_sink", [ListSink, OrderedSink, UnorderedSink])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_sink_has_what_was_put_and_nothing_else(make_sink: type[Sink], seed: int) -> None:
+    sink = make_sink()
+    here: set[int] = set()
+    for part in shuffled_parts(seed):
+        put(sink, part)
+        here.update(part)
+        assert {index for index in range(LENGTH + 1) if sink.has(index)} == here
+
+
+def test_an_ordered_sink_still_has_what_was_taken() -> None:
+    sink = OrderedSink()
+    sink.put(0, ["a", "b"])
+    sink.ready.popleft()
+    assert sink.has(0)
+    assert not sink.has(2)
+
+
+@pytest.mark.parametrize("make_sink", [ListSink, OrderedSink, UnorderedSink])
+def test_a_sink_has_values_that_are_false_or_do_not_compare(make_sink: type[Sink]) -> None:
+    sink = make_sink()
+    sink.put(1, [None, np.zeros(2)])
+    assert [sink.has(index) for index in range(4)] == [False, True, True, False]

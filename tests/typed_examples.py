@@ -42,6 +42,14 @@ assert_type(results.failures, list[allcores.Failure])
 assert_type(results.report, allcores.Report)
 assert_type(results.report.plan, allcores.Plan)
 
+allcores.map(length, ["a"], timeout=2.5, retries=1, retry_on=(OSError, allcores.WorkerDied), memory="2GB", recycle=100)
+allcores.map(length, ["a"], resume="run.journal", seed=7)
+with allcores.Journal("run.journal") as journal:
+    assert_type(journal.failures, list[allcores.Failure])
+    assert_type(journal.finished, int)
+assert_type(allcores.current_item().tries, int)
+allcores.replay(results.failures[0])
+
 # What a type checker must refuse; mypy says so if it does not, as these comments would be unused then.
 allcores.map(length, [1, 2])  # type: ignore[arg-type]
 allcores.map(length, ["a"], wrokers=2)  # type: ignore[call-overload]

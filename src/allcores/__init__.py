@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from allcores._current import CurrentItem, current_item, rng
     from allcores._errors import (
         AllcoresError,
         InternalError,
@@ -26,20 +27,24 @@ if TYPE_CHECKING:
         WorkerDied,
         WorkersUnavailable,
     )
+    from allcores._journal import Journal
     from allcores._map import ResultIterator, imap, imap_unordered, map, plan, starmap
     from allcores._options import Options
     from allcores._outcomes import Failure, Results, WorkerIdentity, finished
     from allcores._plan import Plan
+    from allcores._replay import replay
     from allcores._report import Report
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "AllcoresError": "_errors",
+    "CurrentItem": "_current",
     "Failure": "_outcomes",
     "InternalError": "_errors",
     "ItemError": "_errors",
     "ItemTimeout": "_errors",
+    "Journal": "_journal",
     "JournalDamaged": "_errors",
     "JournalError": "_errors",
     "JournalFull": "_errors",
@@ -57,20 +62,25 @@ _HOMES = {
     "WorkerDied": "_errors",
     "WorkerIdentity": "_outcomes",
     "WorkersUnavailable": "_errors",
+    "current_item": "_current",
     "finished": "_outcomes",
     "imap": "_map",
     "imap_unordered": "_map",
     "map": "_map",
     "plan": "_map",
+    "replay": "_replay",
+    "rng": "_current",
     "starmap": "_map",
 }
 
 __all__ = [
     "AllcoresError",
+    "CurrentItem",
     "Failure",
     "InternalError",
     "ItemError",
     "ItemTimeout",
+    "Journal",
     "JournalDamaged",
     "JournalError",
     "JournalFull",
@@ -88,11 +98,14 @@ __all__ = [
     "WorkerDied",
     "WorkerIdentity",
     "WorkersUnavailable",
+    "current_item",
     "finished",
     "imap",
     "imap_unordered",
     "map",
     "plan",
+    "replay",
+    "rng",
     "starmap",
 ]
 

@@ -148,7 +148,7 @@ class Channel:
     def _begin_message(self) -> bool:
         if len(self._inbox) < HEADER.size:
             return False
-        kind, flag, frame_count, token, start, stop, seconds = HEADER.unpack_from(self._inbox)
+        kind, flag, tries, frame_count, token, start, stop, seconds = HEADER.unpack_from(self._inbox)
         end = HEADER.size + frame_count * FRAME_LENGTH.size
         if len(self._inbox) < end:
             return False
@@ -156,7 +156,7 @@ class Channel:
         del self._inbox[:end]
         frames: list[Buffer] = [bytearray(length) for length in lengths]
         self._unfilled.extend(memoryview(frame) for frame in frames if frame)
-        self._partial = Message(Kind(kind), token, start, stop, seconds, bool(flag), frames)
+        self._partial = Message(Kind(kind), token, start, stop, seconds, bool(flag), frames, tries)
         return True
 
     def _filled(self, count: int) -> bool:

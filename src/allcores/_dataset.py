@@ -30,6 +30,11 @@ class Columns:
     def __init__(self, columns: tuple[Sequence[Any], ...]) -> None:
         self._columns = columns
         self.length: int | None = min(map(len, columns))
+        self.pulled = self.length  # all items are at hand
+
+    def pull(self, stop: int) -> int:
+        """Give how many items before `stop` there are."""
+        return min(stop, self.pulled)
 
     def items(self, start: int, stop: int) -> Sequence[Any]:
         """Give items ``[start, stop)``; a slice keeps its type, so that a range or an array travels as one."""

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
-from allcores._dataset import Dataset, Stream
+from allcores._dataset import Dataset
 from allcores._engines import Arrival, Engine
-from allcores._errors import WorkerDied, WorkersUnavailable
+from allcores._errors import MemoryLimitExceeded, WorkerDied, WorkersUnavailable
+from allcores._foreign import add_note, is_a
+from allcores._gatekeeper import Gatekeeper
 from allcores._messages import (
     AbortReason,
     AbortRun,
     BatchAdvanced,
     BatchFinished,
+    BatchUnreadable,
     Command,
     DeadlinePassed,
     Event,
+    Excuse,
     FailItem,
     InputEnded,
     InputPulled,
@@ -31,17 +36,22 @@ from allcores._messages import (
     PullInput,
     ReleaseWorker,
     ResultsTaken,
+    RetryItem,
+    RoomMeasured,
     RunStarted,
     RunStopped,
     SendBatch,
     StartWorker,
     WorkerDown,
 )
-from allcores._outcomes import Failure, Raised, attach_finished, short_repr
+from allcores._outcomes import Failure, Origin, Raised, attach_failure, attach_finished, short_repr
 from allcores._plan import Plan
 from allcores._report import Report
 from allcores._scheduler import Scheduler
 from allcores._sinks import Sink
+
+if TYPE_CHECKING:
+    from allcores._recorder import Recorder
 
 __all__ = ["Run"]
 
@@ -54,6 +64,9 @@ class Run:
         dataset: the items.
         make_engine: called when the first worker is needed; may raise what the caller must mend.
         sink: takes the values.
+        origin: goes into every failure.
+        retry_on: the exceptions that are worth another try.
+        recorder: of the run's journal; None if it has none.
         is_lazy: whether a consumer takes results one by one; it tells with `took`.
         on_progress: called with the number of settled items whenever it has grown.
         clock: seconds that never go back.
@@ -66,6 +79,9 @@ class Run:
         make_engine: Callable[[], Engine],
         sink: Sink,
         *,
+        origin: Origin | None = None,
+        retry_on: tuple[type[BaseException], ...] = (),
+        recorder: Recorder | None = None,
         is_lazy: bool,
         on_progress: Callable[[int], None],
         clock: Callable[[], float] = time.monotonic,
@@ -77,21 +93,34 @@ class Run:
         self._make_engine = make_engine
         self._engine: Engine | None = None
         self._sink = sink
+        self._origin = origin
+        self._retry_on = retry_on
+        self._recorder = recorder
         self._on_progress = on_progress
         self._clock = clock
         self._scheduler = Scheduler(
             workers=plan.workers,
             length=dataset.length,
+            is_pulled=recorder is not None,
             batch=plan.batch,
             ahead=plan.ahead,
             is_lazy=is_lazy,
             stops_at_failure=plan.errors == "raise",
+            retries=plan.retries,
+            recycle=plan.recycle_items,
         )
         self._arrivals: deque[Arrival] = deque()
+        self._is_torn = False  # whether the loop's body was left in the middle of an arrival
+        self._pulled = 0
+        self._tries: dict[int, int] = {}  # {index: how often it was run} of items that are tried again
+        self._retried = 0
+        self._recalled = 0
         self._item_seconds = 0.0
         self._began = self._clock()
+        self._room: int | None = None  # as the scheduler was told last
+        self._gatekeeper = Gatekeeper(plan.workers, self._began) if plan.on == "processes" else None
         self._ended: float | None = None
-        self._is_closed = False
+        self._is_closing = self._is_closed = False
         self._post(RunStarted())
 
     @property
@@ -107,6 +136,10 @@ class Run:
             workers=self._scheduler.peak_workers,
             items=self._scheduler.settled,
             failed=len(self.failures),
+            tries=self._scheduler.settled - self._recalled + self._retried,
+            deaths=self._scheduler.deaths,
+            recalled=self._recalled,
+            unrecorded=0 if self._recorder is None else self._recorder.unrecognised + self._recorder.unrecorded,
             item_seconds=self._item_seconds,
             plan=self._plan,
         )
@@ -119,26 +152,32 @@ class Run:
         """
         if self._engine is not None and not self._arrivals and not self._scheduler.is_finished:
             deadline = self._scheduler.next_deadline
-            timeout = None if deadline is None else max(0.0, deadline - self._clock())
-            self._arrivals.extend(self._engine.wait(timeout if may_block else 0))
+            self._arrivals.extend(self._engine.wait(self._patience(deadline) if may_block else 0))
             if deadline is not None and self._clock() >= deadline:
                 self._post(DeadlinePassed())
+            self._measure_memory(self._engine)
         settled = self._scheduler.settled
         while self._arrivals:
-            self._take(self._arrivals.popleft())
+            self._is_torn = True
+            self._take(self._arrivals[0])
+            self._arrivals.popleft()
+            self._is_torn = False
         if self._scheduler.settled > settled:
             self._on_progress(self._scheduler.settled)
+        if self._recorder is not None and self._recorder.due is not None and self._clock() >= self._recorder.due:
+            self._recorder.flush()
 
     def run_to_end(self) -> None:
         """Go around the loop until the run is finished, and let everything go; see `error` for what came of it."""
         try:
             while not self.is_finished:
                 self.turn()
+            self.close()
         except BaseException as error:
             self.attach_finished(error)
             raise
         finally:
-            self.close()
+            self.close()  # again: Ctrl-C may have come in the middle of it
         if self.error is not None:
             self.attach_finished(self.error)
 
@@ -154,33 +193,109 @@ class Run:
         """End the run, whatever state it is in, and let every worker go."""
         if self._is_closed:
             return
-        self._is_closed = True
+        interrupt = None
+        while not self._is_closed:
+            try:
+                self._close()
+                self._is_closed = True
+            except KeyboardInterrupt as error:  # another one: whatever is left must still be let go
+                interrupt = error
+            except BaseException:
+                self._is_closed = True
+                raise
+        if interrupt is not None:
+            self.attach_finished(interrupt)
+            raise interrupt
+
+    def _close(self) -> None:
+        self._is_closing = True
         try:
-            self._post(RunStopped())
-            while self._arrivals:
-                self._take(self._arrivals.popleft())
+            self._take_last_arrivals()
         finally:
             self._ended = self._clock()
-            if self._engine is not None:
-                self._engine.close()
+            try:
+                if self._engine is not None:
+                    self._engine.close()
+            finally:
+                if self._recorder is not None:
+                    self._recorder.close()
+
+    def _take_last_arrivals(self) -> None:
+        if self._is_torn:  # the scheduler was left in the middle of a step, so nobody may ask it any more
+            while self._arrivals:
+                self._salvage(self._arrivals[0])
+                self._arrivals.popleft()
+            return
+        self._post(RunStopped())
+        while self._arrivals:
+            self._is_torn = True
+            self._take(self._arrivals[0])
+            self._arrivals.popleft()
+            self._is_torn = False
+
+    def _salvage(self, arrival: Arrival) -> None:
+        """Keep the values of what arrived when the run was over; what failed does not matter any more."""
+        for start, stop in _between(arrival.start, len(arrival.values), arrival.raised):
+            if not self._sink.has(start):
+                self._put(start, arrival.values[start - arrival.start : stop - arrival.start], 0.0)
 
     # ------------------------------------------------------------------------------------------------ the loop's body
 
     def _post(self, event: Event) -> None:
         self._arrivals.append(Arrival(event))
 
+    def _patience(self, deadline: float | None) -> float | None:
+        timers = (self._recorder, self._gatekeeper)
+        dues = [deadline, *(timer.due for timer in timers if timer is not None)]
+        nearest = min((due for due in dues if due is not None), default=None)
+        return None if nearest is None else max(0.0, nearest - self._clock())
+
+    def _measure_memory(self, engine: Engine) -> None:
+        gatekeeper, now = self._gatekeeper, self._clock()
+        if gatekeeper is not None and gatekeeper.is_due(now):
+            gatekeeper.measure(engine, self._scheduler.busy, now)
+            if gatekeeper.limit != self._room:
+                self._room = gatekeeper.limit
+                self._post(RoomMeasured(self._room))
+
     def _take(self, arrival: Arrival) -> None:
-        event = arrival.event
+        event, cause = arrival.event, arrival.cause
+        if self._gatekeeper is not None and isinstance(cause, WorkerDied) and cause.is_out_of_memory:
+            self._gatekeeper.observe_kill(cause.memory or 0)
+        if self._scheduler.is_finished:
+            self._salvage(arrival)
+            return
+        if arrival.raised or cause is not None:
+            event = self._excused(event, arrival)
         settled = self._scheduler.settled
         commands = self._scheduler.handle(event, self._clock())
-        if isinstance(event, BatchAdvanced | BatchFinished) and self._scheduler.settled > settled:
-            self._deliver(event, arrival)
+        retried = {command.index for command in commands if isinstance(command, RetryItem)}
+        for index in retried:
+            self._tries[index] = self._tries.get(index, 1) + 1
+        self._retried += len(retried)
+        if isinstance(event, BatchAdvanced | BatchFinished) and (retried or self._scheduler.settled > settled):
+            self._deliver(event, arrival, retried)
         for command in commands:
             self._carry_out(command, arrival)
 
+    def _excused(self, event: Event, arrival: Arrival) -> Event:
+        """Say in the event which failures are worth another try."""
+        if isinstance(event, BatchAdvanced | BatchFinished):
+            excuses = {index: self._excuse(raised.exception) for index, raised in arrival.raised.items()}
+            return replace(event, excuses=tuple(excuses.items()))
+        if isinstance(event, WorkerDown | BatchUnreadable) and arrival.cause is not None:
+            return replace(event, excuse=self._excuse(arrival.cause))
+        return event
+
+    def _excuse(self, error: BaseException) -> Excuse:
+        is_out_of_memory = is_a(error, MemoryError) or (is_a(error, WorkerDied) and error.is_out_of_memory)
+        if is_out_of_memory and not is_a(error, MemoryLimitExceeded):
+            return Excuse.STARVED
+        return Excuse.RETRIABLE if issubclass(type(error), self._retry_on) else Excuse.NONE
+
     def _carry_out(self, command: Command, arrival: Arrival) -> None:
         match command:
-            case SendBatch() | StartWorker() | PullInput() if self._is_closed:
+            case SendBatch() | StartWorker() | PullInput() if self._is_closing:
                 pass  # what had arrived is being taken in; nothing new begins
             case SendBatch():
                 self._engine_in_use.send(command)
@@ -205,56 +320,91 @@ class Run:
         return self._engine
 
     def _pull(self, stop: int) -> None:
-        assert isinstance(self._dataset, Stream)
-        pulled = 0
+        start = self._pulled
         try:
-            pulled = self._dataset.pull(stop)
+            self._pulled = self._dataset.pull(stop)
         except Exception as error:  # the input's own; raised when what came before it is delivered
             self.error = error
-            pulled = self._dataset.pulled
-        self._post(InputPulled(pulled) if pulled == stop else InputEnded(pulled))
+            self._pulled = self._dataset.pulled
+        self._post(InputPulled(self._pulled, self._recall(start)))
+        if self._pulled < stop:
+            self._post(InputEnded(self._pulled))
+
+    def _recall(self, start: int) -> tuple[tuple[int, int], ...]:
+        """Deliver what the journal has of the items from `start` on that were just pulled; say which that is."""
+        if self._recorder is None or start == self._pulled:
+            return ()
+        recalled = self._recorder.recall(start, self._dataset.items(start, self._pulled))
+        ranges = tuple(_ranges(recalled))
+        for first, end in ranges:
+            self._sink.put(first, [recalled[index] for index in range(first, end)])
+            self._dataset.settle(first, end)
+        self._recalled += len(recalled)
+        return ranges
 
     # ------------------------------------------------------------------------------------------------------ outcomes
 
-    def _deliver(self, event: BatchAdvanced | BatchFinished, arrival: Arrival) -> None:
-        values = arrival.values
+    def _deliver(self, event: BatchAdvanced | BatchFinished, arrival: Arrival, retried: set[int]) -> None:
+        values, holes = arrival.values, set(retried)
         self._item_seconds += event.seconds
+        seconds = event.seconds / max(1, len(values))
         for index, raised in arrival.raised.items():
-            failure = self._record(index, raised, event.worker)
-            values[index - arrival.start] = failure
-        if arrival.raised and self._plan.errors == "raise":
-            values = values[: min(arrival.raised) - arrival.start]
-        self._sink.put(arrival.start, values)
-        self._dataset.settle(arrival.start, event.stop)
+            if index not in retried:
+                values[index - arrival.start] = self._record(index, raised, event.worker, seconds)
+                if self._plan.errors == "raise":
+                    holes.add(index)
+        self._put(arrival.start, values, seconds, holes)
+
+    def _put(self, start: int, values: list[Any], seconds: float, holes: Iterable[int] = ()) -> None:
+        """Hand on the values of consecutive items, all but those of some."""
+        for first, end in _between(start, len(values), holes):
+            part = values[first - start : end - start] if holes else values  # no copy in the common case
+            if self._recorder is not None:
+                self._record_values(self._recorder, first, part, seconds)
+            self._sink.put(first, part)
+            self._dataset.settle(first, end)
+
+    def _record_values(self, recorder: Recorder, start: int, values: list[Any], seconds: float) -> None:
+        for index, value in enumerate(values, start):
+            if not (type(value) is Failure and value.origin is self._origin):
+                recorder.record(index, value, seconds, self._tries.pop(index, 1))
 
     def _fail_item(self, index: int, arrival: Arrival) -> None:
         worker = getattr(arrival.event, "worker", -1)
         error = arrival.cause
         assert error is not None
-        if isinstance(error, WorkerDied):
+        if isinstance(arrival.event, WorkerDown):
             error = self._describe_death(index, error, arrival.event)
-        failure = self._record(index, Raised(error, f"{type(error).__name__}: {error}\n"), worker)
+        failure = self._record(index, Raised(error, f"{type(error).__name__}: {error}\n"), worker, 0.0)
         if self._plan.errors == "collect":
             self._sink.put(index, [failure])
         self._dataset.settle(index, index + 1)
 
-    def _describe_death(self, index: int, death: WorkerDied, event: Event) -> WorkerDied:
-        assert isinstance(event, WorkerDown)
+    def _describe_death(self, index: int, death: BaseException, event: WorkerDown) -> BaseException:
         doing = "while it ran" if event.moment is Moment.RUNNING else "while it received, or sent the result of,"
-        who = self._engine_in_use.identity(event.worker)
-        text = f"{who} {death} {doing} item {index} ({short_repr(self._item(index))})"
-        return WorkerDied(text, exit=death.exit, pid=death.pid)
+        who, tries = self._engine_in_use.identity(event.worker), self._describe_tries(index)
+        described = type(death)(f"{who} {death} {doing} item {index} ({short_repr(self._item(index))}){tries}")
+        vars(described).update(vars(death))
+        return described
 
-    def _record(self, index: int, raised: Raised, worker: int) -> Failure:
+    def _describe_tries(self, index: int) -> str:
+        tries = self._tries.get(index, 1)
+        return f", try {tries} of {max(tries, self._plan.retries + 1)}" if tries > 1 or self._plan.retries else ""
+
+    def _record(self, index: int, raised: Raised, worker: int, seconds: float) -> Failure:
         """Make a failure of it, and in raise mode the run's end."""
-        item = self._item(index)
+        item, error = self._item(index), raised.exception
         identity = self._engine_in_use.identity(worker)
-        with suppress(Exception):  # an exception that takes no attributes takes no notes
-            raised.exception.add_note(f"allcores: item {index} ({short_repr(item)}) failed on {identity}")
-        failure = Failure(index, item, raised.exception, raised.traceback, identity)
+        which_try = self._describe_tries(index)
+        add_note(error, f"allcores: item {index} ({short_repr(item)}) failed on {identity}{which_try}")
+        tries = self._tries.pop(index, 1)
+        failure = Failure(index, item, error, raised.traceback, identity, tries, self._origin)
+        if self._plan.errors == "raise" and not self.failures:
+            self.error = error  # before an error of the input, which came after this item
+            attach_failure(error, failure)
         self.failures.append(failure)
-        if self._plan.errors == "raise":
-            self.error = raised.exception  # before an error of the input, which came after this item
+        if self._recorder is not None:
+            self._recorder.record_failure(failure, seconds)
         return failure
 
     def _item(self, index: int) -> Any:
@@ -266,3 +416,23 @@ class Run:
             return
         last = "it did not come up in time" if arrival.cause is None else f"{arrival.cause}"
         self.error = WorkersUnavailable(f"{reason.value}; of the last one: {last}")
+
+
+def _between(start: int, count: int, holes: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Give the ranges of `count` items from `start` on that some of them leave."""
+    for before, after in pairwise([start - 1, *sorted(holes), start + count]):
+        if before + 1 < after:
+            yield before + 1, after
+
+
+def _ranges(indices: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Put indices together to ranges."""
+    start = stop = None
+    for index in sorted(indices):
+        if index != stop:
+            if start is not None and stop is not None:
+                yield start, stop
+            start = index
+        stop = index + 1
+    if start is not None and stop is not None:
+        yield start, stop

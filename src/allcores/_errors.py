@@ -77,12 +77,24 @@ class WorkerDied(AllcoresError):
     Attributes:
         exit: how it ended: a signal's name (``"SIGKILL"``) or ``"exit code 3"``.
         pid: its process id, or None if it was never known.
+        memory: the most memory that it had in use, in bytes, or None where the system does not tell.
+        is_out_of_memory: whether the kernel's out-of-memory killer ended it, as far as can be told.
     """
 
-    def __init__(self, message: str, *, exit: str = "", pid: int | None = None) -> None:  # noqa: A002 - it is what it is
+    def __init__(
+        self,
+        message: str,
+        *,
+        exit: str = "",  # noqa: A002 - it is what it is
+        pid: int | None = None,
+        memory: int | None = None,
+        is_out_of_memory: bool = False,
+    ) -> None:
         super().__init__(message)
         self.exit = exit
         self.pid = pid
+        self.memory = memory
+        self.is_out_of_memory = is_out_of_memory
 
 
 class ItemTimeout(AllcoresError, TimeoutError):

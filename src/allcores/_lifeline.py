@@ -14,9 +14,22 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["die_with_parent", "die_with_peer", "has_news", "hold_interrupts"]
+if TYPE_CHECKING:
+    from resource import struct_rusage
+
+__all__ = [
+    "End",
+    "descendants",
+    "die_with_parent",
+    "die_with_peer",
+    "end_all",
+    "has_news",
+    "hold_interrupts",
+    "peak_of",
+]
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -56,22 +69,62 @@ def die_with_peer(lifeline: socket.socket) -> None:
         os._exit(1)
 
 
-def has_news(descriptor: int) -> bool:
-    """Whether something can be read from a descriptor now, its end included."""
+class End(NamedTuple):
+    """How a process ended."""
+
+    status: int | None  # as waitpid gives it; None: nobody knows
+    peak: int | None = None  # the most memory it had in use, in bytes
+
+
+def peak_of(usage: struct_rusage) -> int:
+    """Give the most memory that an ended process had in use, in bytes."""
+    return usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024
+
+
+def descendants(pid: int) -> list[int]:
+    """Give the processes that a process has started, and those that they have, as far as the system tells."""
+    found: list[int] = []
+    with suppress(OSError, ValueError):  # it has just ended, or this system has no such files
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            for child in map(int, _read(f"/proc/{pid}/task/{thread}/children").split()):
+                found += [child, *descendants(child)]
+    return found
+
+
+def _read(path: str) -> bytes:
+    """Read a small file without `open`, which is gone when the interpreter's end closes what was left open."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(file, 1 << 16)
+    finally:
+        os.close(file)
+
+
+def end_all(pids: list[int]) -> None:
+    """Kill processes that are nobody's concern any more."""
+    for pid in pids:
+        with suppress(OSError):  # it has ended, or is not ours to kill
+            os.kill(pid, signal.SIGKILL)
+
+
+def has_news(descriptor: int, within: float = 0.0) -> bool:
+    """Whether something can be read from a descriptor now, or within some seconds, its end included."""
     poll = select.poll()  # select.select knows only the first thousand descriptors
     poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(within * 1000))
 
 
 @contextmanager
 def hold_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back while a process is being started.
+    """Hold Ctrl-C back while a process changes hands: is started, kept, or seen to end.
 
-    The parent must not be interrupted before it knows of its child. The child inherits the block, and lifts it when it
-    has its own handler; a child that was interrupted before would print a traceback that explains nothing.
+    The parent must not be interrupted before it knows of its child, or after it has forgotten it. The child inherits
+    the block, and lifts it when it has its own handler; a child that was interrupted before would print a traceback
+    that explains nothing.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # asked first: to block may itself raise, when it has blocked
     try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

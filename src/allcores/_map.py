@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, overload
+from weakref import finalize
 
+from allcores._codec import encode_job
 from allcores._dataset import Dataset, make_dataset
 from allcores._driver import Run
 from allcores._engines import Engine
 from allcores._job import Job
 from allcores._machine import find_facts
 from allcores._options import OptionKeywords, Options
-from allcores._outcomes import Failure, Results
+from allcores._outcomes import Chance, Failure, Origin, Results
 from allcores._plan import Plan, make_plan
 from allcores._progress import Progress
 from allcores._report import Report
 from allcores._sinks import ListSink, OrderedSink, UnorderedSink
+
+if TYPE_CHECKING:
+    from allcores._recorder import Recorder
 
 __all__ = ["ResultIterator", "imap", "imap_unordered", "map", "plan", "starmap"]
 
@@ -248,7 +256,7 @@ class ResultIterator(Generic[R]):
         self._sink = sink
         self._ready: deque[Any] = sink.ready
         self._run: Run | None = None
-        self._progress: Progress | None = None
+        self._end: Callable[[], object] = _do_nothing
         self._taken = 0
         self._turn_at = 0.0
         self._is_closed = False
@@ -272,6 +280,8 @@ class ResultIterator(Generic[R]):
         now = time.perf_counter()
         if not self._ready or now >= self._turn_at:
             error = self._advance()
+            if isinstance(error, StopIteration):  # which, raised here, would pass for the end of the results
+                raise RuntimeError("an item raised StopIteration") from error
             if error is not None:
                 raise error
             self._turn_at = now + TURN_SECONDS
@@ -287,10 +297,6 @@ class ResultIterator(Generic[R]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        if not getattr(self, "_is_closed", True):
-            self.close()
-
     def close(self) -> None:
         """End the run: workers are let go, results that were not taken are lost."""
         if not self._is_closed:
@@ -298,29 +304,24 @@ class ResultIterator(Generic[R]):
             self._ready.clear()
             self._end()
 
-    def _end(self) -> None:
-        if self._run is not None:
-            self._run.close()
-        if self._progress is not None:
-            self._progress.close()
+    def _begin(self) -> Run:
+        progress = self._start.progress()
+        self._run = run = self._start.run(self._sink, is_lazy=True, on_progress=progress)
+        # An iterator that nobody closes is closed when it is forgotten, or at the interpreter's exit.
+        self._end = finalize(self, _end_run, run, progress, os.getpid())
+        return run
 
     def _advance(self) -> BaseException | None:
         """Let the driver work until a result is ready or the run is over; give the error that the run ends with."""
         try:
-            if self._run is None:
-                self._progress = self._start.progress()
-                self._run = self._start.run(self._sink, is_lazy=True, on_progress=self._progress)
-            run = self._run
+            run = self._run or self._begin()
             if not run.is_finished:
                 run.took(self._taken)
                 run.turn(may_block=not self._ready)
             while not self._ready and not run.is_finished:
                 run.turn()
         except BaseException as error:
-            if self._run is not None:
-                self._run.attach_finished(error)
-            self._is_closed = True
-            self._end()
+            self._fail(error)
             raise
         if not run.is_finished:
             return None
@@ -331,6 +332,27 @@ class ResultIterator(Generic[R]):
         if run.error is not None:
             run.attach_finished(run.error)
         return run.error
+
+    def _fail(self, error: BaseException) -> None:
+        self._is_closed = True
+        if self._run is not None:
+            try:
+                self._run.attach_finished(error)
+                self._end()
+            finally:
+                self._run.close()  # again: Ctrl-C may have come in the middle of it
+
+
+def _do_nothing() -> None:
+    """The end of a run that has not begun."""
+
+
+def _end_run(run: Run, progress: Progress, pid: int) -> None:
+    if os.getpid() == pid:  # in a forked child it is not the child's to end
+        try:
+            run.close()
+        finally:
+            progress.close()
 
 
 class _Start:
@@ -347,27 +369,60 @@ class _Start:
         return Progress(wanted=self._options.progress, total=self._dataset.length)
 
     def run(self, sink: ListSink | OrderedSink | UnorderedSink, *, is_lazy: bool, on_progress: Progress) -> Run:
-        return Run(self._plan, self._dataset, self._make_engine, sink, is_lazy=is_lazy, on_progress=on_progress)
+        recorder = self._open_journal()
+        chance = self._job.chance if recorder is None else Chance(recorder.entropy, recorder.is_seeded)
+        job = replace(self._job, chance=chance)
+        return Run(
+            self._plan,
+            self._dataset,
+            partial(self._make_engine, job),
+            sink,
+            origin=Origin(lambda: job, chance),
+            retry_on=self._options.retry_on_types,
+            recorder=recorder,
+            is_lazy=is_lazy,
+            on_progress=on_progress,
+        )
 
-    def _make_engine(self) -> Engine:
+    def _open_journal(self) -> Recorder | None:
+        if self._plan.resume is None:
+            return None
+        from allcores._digest import digest_function
+        from allcores._recorder import Recorder
+
+        job = self._job
+        try:
+            frames, _ = encode_job(job)
+        except Exception:  # it may run all the same, where workers are forked; only `replay` will miss it
+            frames = []
+        return Recorder(
+            self._plan.resume,
+            function_digest=digest_function(job.function) + bytes([job.is_star]),
+            function_name=getattr(job.function, "__qualname__", type(job.function).__qualname__),
+            job=frames,
+            entropy=job.chance.entropy,
+            is_seeded=job.chance.is_seeded,
+        )
+
+    def _make_engine(self, job: Job) -> Engine:
         if self._plan.on == "serial":
             from allcores._engines.serial import SerialEngine
 
-            return SerialEngine(self._job, self._dataset)
+            return SerialEngine(job, self._dataset)
         if self._plan.on == "threads":
             from allcores._engines.threads import ThreadEngine
 
-            return ThreadEngine(self._job, self._dataset, self._cores)
+            return ThreadEngine(job, self._dataset, self._cores)
         from allcores._engines.processes import ProcessEngine
 
         if self._plan.start == "fork":
             from allcores._engines.forked import ForkedSource
 
-            return ProcessEngine(ForkedSource(self._plan, self._job, self._dataset, self._cores), self._dataset)
+            return ProcessEngine(ForkedSource(self._plan, job, self._dataset, self._cores), self._dataset, self._plan)
         from allcores._engines.clean import CleanSource
 
         assert self._plan.start is not None
-        return ProcessEngine(CleanSource(self._plan.start, self._job, self._cores), self._dataset)
+        return ProcessEngine(CleanSource(self._plan.start, job, self._cores), self._dataset, self._plan)
 
 
 def _start(
@@ -380,9 +435,22 @@ def _start(
         raise TypeError("the dataset is missing: give at least one iterable after the function")
     dataset = make_dataset(iterables)
     facts = find_facts()
-    job = Job(fn, is_star, options.errors == "raise", options.initializer, options.initargs)
     plan = make_plan(options, facts)
+    job = Job(
+        fn,
+        is_star,
+        options.errors == "raise" and not options.retries,
+        options.initializer,
+        options.initargs,
+        is_timed=plan.timeout is not None,
+        chance=_chance(options.seed),
+    )
     return _Start(plan, options, job, dataset, max(1, facts.cores // plan.workers))
+
+
+def _chance(seed: int | None) -> Chance:
+    """Give what a run's random numbers come from: the seed, or else what the system makes up."""
+    return Chance(int.from_bytes(os.urandom(16)) if seed is None else seed, is_seeded=seed is not None)
 
 
 def _collect(
@@ -393,11 +461,18 @@ def _collect(
     progress = start.progress()
     run = start.run(ListSink(results), is_lazy=False, on_progress=progress)
     try:
-        run.run_to_end()
-    finally:
-        progress.close()
+        try:
+            run.run_to_end()
+        finally:
+            try:
+                run.close()  # again: Ctrl-C may have come in the middle of it
+            finally:
+                progress.close()
+        results.failures = sorted(run.failures, key=lambda failure: failure.index)
+        results.report = run.report
+    except BaseException as error:
+        run.attach_finished(error)  # to an interrupt that came after the run's end, too
+        raise
     if run.error is not None:
         raise run.error
-    results.failures = sorted(run.failures, key=lambda failure: failure.index)
-    results.report = run.report
     return results

@@ -20,6 +20,7 @@ __all__ = [
     "DeadlinePassed",
     "EngineLost",
     "Event",
+    "Excuse",
     "FailItem",
     "InputEnded",
     "InputPulled",
@@ -28,6 +29,8 @@ __all__ = [
     "PullInput",
     "ReleaseWorker",
     "ResultsTaken",
+    "RetryItem",
+    "RoomMeasured",
     "RunStarted",
     "RunStopped",
     "SendBatch",
@@ -36,6 +39,7 @@ __all__ = [
     "WorkerReady",
     "WorkerSetupFailed",
     "WorkerUp",
+    "WorkerWorn",
 ]
 
 
@@ -78,9 +82,10 @@ class DeadlinePassed:
 
 @dataclass(frozen=True, slots=True)
 class InputPulled:
-    """Items up to `stop` (exclusive) are at hand."""
+    """Items up to `stop` (exclusive) are at hand; the ranges `recalled` among the new ones are settled already."""
 
     stop: int
+    recalled: tuple[tuple[int, int], ...] = ()  # ascending
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,28 @@ class WorkerSetupFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerWorn:
+    """The worker shall take no more items: it has grown too large."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoomMeasured:
+    """Memory suffices for items on so many workers at once; None: for all."""
+
+    workers: int | None
+
+
+class Excuse(Enum):
+    """Why an item that failed may be tried again."""
+
+    NONE = "none"  # it may not
+    RETRIABLE = "retriable"  # the caller said that such failures are worth further tries
+    STARVED = "starved"  # it was lost to a lack of memory
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerDown:
     """The worker is gone, and whatever it held with it. If it was RUNNING items, one in ``[start, stop)`` did it."""
 
@@ -126,6 +153,7 @@ class WorkerDown:
     moment: Moment
     start: int = 0
     stop: int = 0
+    excuse: Excuse = Excuse.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +165,7 @@ class BatchAdvanced:
     stop: int
     seconds: float  # spent inside the items that this event reports
     failed: tuple[int, ...] = ()  # indices among them that failed
+    excuses: tuple[tuple[int, Excuse], ...] = ()  # of those that failed and may be tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +177,7 @@ class BatchFinished:
     stop: int
     seconds: float
     failed: tuple[int, ...] = ()
+    excuses: tuple[tuple[int, Excuse], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +196,7 @@ class BatchUnreadable:
     token: int
     stop: int
     is_last: bool  # whether the worker is done with the batch
+    excuse: Excuse = Excuse.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +215,8 @@ Event = (
     | WorkerReady
     | WorkerSetupFailed
     | WorkerDown
+    | WorkerWorn
+    | RoomMeasured
     | BatchAdvanced
     | BatchFinished
     | BatchRefused
@@ -210,6 +243,7 @@ class SendBatch:
     start: int
     stop: int
     may_give_back: bool  # whether the worker may return the rest when the batch runs long
+    tries: int = 1  # of an item that runs again, which is a batch of its own; this one included
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,10 +275,17 @@ class FailItem:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryItem:
+    """The item failed and will be tried again: hold back what came of it."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class AbortRun:
     """The run ends with an error."""
 
     reason: AbortReason
 
 
-Command = StartWorker | SendBatch | KillWorker | ReleaseWorker | PullInput | FailItem | AbortRun
+Command = StartWorker | SendBatch | KillWorker | ReleaseWorker | PullInput | FailItem | RetryItem | AbortRun

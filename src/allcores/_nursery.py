@@ -21,14 +21,14 @@ from contextlib import suppress
 from enum import IntEnum
 from types import FrameType
 
-from allcores._lifeline import die_with_parent
+from allcores._lifeline import descendants, die_with_parent, end_all, peak_of
 from allcores._worker import enter_worker_process, serve_clean
 
-__all__ = ["EXIT_STATUS", "REQUEST", "Order", "interpreter_command", "main"]
+__all__ = ["END", "REQUEST", "Order", "interpreter_command", "main"]
 
 REQUEST = struct.Struct("=BxxxII")  # order, worker's number, board slot
 DESCRIPTORS = 3  # that come with a request to start a worker: channel, pipe for the exit status, mark board
-EXIT_STATUS = struct.Struct("=i")  # as waitpid gives it
+END = struct.Struct("=iq")  # a status as waitpid gives it, and the peak of memory in bytes
 
 
 class Order(IntEnum):
@@ -37,6 +37,7 @@ class Order(IntEnum):
     FORK = 1
     SPAWN = 2
     KILL = 3
+    KILL_ALONE = 4  # without what it has started
 
 
 def interpreter_command(code: str) -> list[str]:
@@ -92,9 +93,14 @@ class Nursery:
     def kill_all(self) -> None:
         """End every worker, and see it end: not every system has somebody who would clear away what is left of it."""
         for pid in self._statuses:
-            os.kill(pid, signal.SIGKILL)
+            self._kill(pid)
         for pid in self._statuses:
             os.waitpid(pid, 0)
+
+    def _kill(self, pid: int, *, with_descendants: bool = True) -> None:
+        family = descendants(pid) if with_descendants else []
+        os.kill(pid, signal.SIGKILL)
+        end_all(family)
 
     def _serve_request(self) -> bool:
         try:
@@ -106,9 +112,9 @@ class Nursery:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
         order, number, slot = REQUEST.unpack(data)
-        if order == Order.KILL:
+        if order in (Order.KILL, Order.KILL_ALONE):
             if number in self._pids:
-                os.kill(self._pids[number], signal.SIGKILL)
+                self._kill(self._pids[number], with_descendants=order == Order.KILL)
         elif len(descriptors) == DESCRIPTORS:
             self._start(Order(order), number, slot, descriptors)
         else:  # there is no room for more; the driver sees the pipe end without a status
@@ -161,13 +167,13 @@ class Nursery:
         with suppress(BlockingIOError):
             os.read(self._wake, 4096)
         while self._statuses:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
             if pid == 0:
                 return
             number, pipe = self._statuses.pop(pid)
             del self._pids[number]
             with suppress(OSError):  # the driver does not listen any more
-                os.write(pipe, EXIT_STATUS.pack(status))
+                os.write(pipe, END.pack(status, peak_of(usage)))
             os.close(pipe)
 
 
@@ -186,7 +192,10 @@ def main(control: int, driver: int, slots: int, idle_seconds: float) -> None:
     """The whole life of a nursery."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    nursery = Nursery(socket.socket(fileno=control), driver, slots, idle_seconds)
+    try:
+        nursery = Nursery(socket.socket(fileno=control), driver, slots, idle_seconds)
+    except ProcessLookupError:  # the driver has ended already
+        os._exit(0)
     nursery.run()
     nursery.kill_all()
     os._exit(0)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import difflib
 import operator
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from typing import Any, Literal, TypedDict
+from math import isfinite
+from typing import Any, Literal, TypeAlias, TypedDict
+
+from allcores._bytes import parse_bytes
 
 __all__ = ["Engine", "Errors", "OptionKeywords", "Options", "ProgressCallback", "StartMethod"]
 
@@ -14,6 +18,7 @@ Engine = Literal["processes", "threads", "serial"]
 StartMethod = Literal["auto", "fork", "forkserver", "spawn"]
 Errors = Literal["raise", "collect"]
 ProgressCallback = Callable[[int, int | None], object]
+ExceptionTypes: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 
 ENGINES = ("processes", "threads", "serial")
 START_METHODS = ("auto", "fork", "forkserver", "spawn")
@@ -30,6 +35,13 @@ class OptionKeywords(TypedDict, total=False):
     ahead: int | None
     initializer: Callable[..., object] | None
     initargs: Iterable[Any]
+    timeout: float | None
+    retries: int
+    retry_on: ExceptionTypes
+    memory: str | int | None
+    recycle: str | int | None
+    resume: str | os.PathLike[str] | None
+    seed: int | None
     progress: bool | str | ProgressCallback | None
 
 
@@ -49,6 +61,18 @@ class Options:
             item runs, a failed position holds its `Failure`.
         initializer: called once in each worker before its first item.
         initargs: the initializer's arguments.
+        timeout: how many seconds an item may run; one that overstays fails with `ItemTimeout`, and its worker is
+            killed, C code included.
+        retries: how many further tries an item has that failed; they are its own, and each is a batch of its own.
+        retry_on: the exceptions that are worth another try, one type or several; by default every `Exception`, deaths
+            (`WorkerDied`) and timeouts (`ItemTimeout`) included.
+        memory: how much memory a worker may use, in bytes or as ``"2GB"``; the item that makes it use more fails with
+            `MemoryLimitExceeded`, and the worker is replaced. What a forked worker was born with does not count.
+        recycle: replace a worker after so many items, or once it has grown by so much memory: ``"500MB"``.
+        resume: the path of a journal: what finishes is recorded there, and a rerun of the same line runs only what is
+            missing or failed.
+        seed: what every item's random numbers follow from, together with its index: see `rng`. The generators of
+            `random` and of `numpy.random` are seeded for each item, too, except in threads, which share them.
         progress: None: a bar when a person is watching and the run lasts; True, False, a description for the bar,
             or a callback ``callback(finished, total)`` whose total is None where the length is unknown.
 
@@ -65,11 +89,30 @@ class Options:
     errors: Errors = "raise"
     initializer: Callable[..., object] | None = None
     initargs: tuple[Any, ...] = ()
+    timeout: float | None = None
+    retries: int = 0
+    retry_on: ExceptionTypes = (Exception,)
+    memory: str | int | None = None
+    recycle: str | int | None = None
+    resume: str | os.PathLike[str] | None = None
+    seed: int | None = None
     progress: bool | str | ProgressCallback | None = None
 
     def __post_init__(self) -> None:
         for name in ("workers", "batch", "ahead"):
-            self._set(name, _positive_integer(name, getattr(self, name)))
+            self._set(name, _whole_number(name, getattr(self, name), least=1))
+        self._set("seed", _whole_number("seed", self.seed, least=0))
+        self._set("retries", _whole_number("retries", self.retries, least=0) or 0)
+        self._set("timeout", _seconds(self.timeout))
+        _require_exception_types(self.retry_on)
+        self._set("memory", None if self.memory is None else _size("memory", self.memory))
+        if not isinstance(self.recycle, str):
+            self._set("recycle", _whole_number("recycle", self.recycle, least=1))
+        else:
+            _size("recycle", self.recycle)
+        if not (self.resume is None or isinstance(self.resume, str | os.PathLike)):
+            raise TypeError(f"resume={self.resume!r} is not a path; allowed: the path of a journal, or None")
+        self._set("resume", None if self.resume is None else os.fsdecode(self.resume))
         _require_choice("on", self.on, ENGINES)
         _require_choice("start", self.start, START_METHODS)
         _require_choice("errors", self.errors, ERRORS)
@@ -82,6 +125,11 @@ class Options:
             raise TypeError(
                 f"progress={self.progress!r} makes no sense; allowed: None, True, False, a description, or a callback"
             )
+
+    @property
+    def retry_on_types(self) -> tuple[type[BaseException], ...]:
+        """The exceptions worth another try, always several."""
+        return self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
 
     @classmethod
     def from_keywords(cls, keywords: dict[str, Any]) -> Options:
@@ -98,7 +146,8 @@ class Options:
         object.__setattr__(self, name, value)
 
 
-def _positive_integer(name: str, value: Any) -> int | None:
+def _whole_number(name: str, value: Any, *, least: int) -> int | None:
+    allowed = f"allowed: {least}, {least + 1}, {least + 2}, … or None for the default"
     if value is None:
         return None
     try:
@@ -106,10 +155,38 @@ def _positive_integer(name: str, value: Any) -> int | None:
     except TypeError:
         number = None
     if number is None:
-        raise TypeError(f"{name}={value!r} is not a whole number; allowed: 1, 2, 3, … or None for the default")
-    if number < 1:
-        raise ValueError(f"{name}={value!r} makes no sense; allowed: 1, 2, 3, … or None for the default")
+        raise TypeError(f"{name}={value!r} is not a whole number; {allowed}")
+    if number < least:
+        raise ValueError(f"{name}={value!r} makes no sense; {allowed}")
     return number
+
+
+def _seconds(value: Any) -> float | None:
+    allowed = "allowed: a number of seconds greater than 0, or None for no limit"
+    if value is None:
+        return None
+    try:
+        seconds = None if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError):
+        seconds = None
+    if seconds is None:
+        raise TypeError(f"timeout={value!r} is not a number; {allowed}")
+    if not (isfinite(seconds) and seconds > 0):
+        raise ValueError(f"timeout={value!r} makes no sense; {allowed}")
+    return seconds
+
+
+def _size(name: str, value: Any) -> int:
+    try:
+        return parse_bytes(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}={value!r} makes no sense: {error}") from None
+
+
+def _require_exception_types(value: Any) -> None:
+    types = value if isinstance(value, tuple) else (value,)
+    if not all(isinstance(each, type) and issubclass(each, BaseException) for each in types):
+        raise TypeError(f"retry_on={value!r} makes no sense; allowed: a type of exception, or a tuple of them")
 
 
 def _require_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:

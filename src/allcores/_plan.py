@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from allcores._bytes import format_bytes, parse_bytes
 from allcores._options import Engine, Errors, Options
 
 __all__ = ["Facts", "Plan", "make_plan"]
@@ -43,6 +45,12 @@ class Plan:
         batch: items per batch, or None where it is measured and adapted.
         ahead: how far a lazy run reads ahead, in items, or None for a few batches per worker.
         errors: what a failure does.
+        timeout: how many seconds an item may run, or None.
+        retries: how many further tries an item has.
+        memory: how many bytes a worker may use, or None.
+        recycle_items: after how many items a worker is replaced, or None.
+        recycle_bytes: after growing by how many bytes, or None.
+        resume: the path of the journal, or None.
     """
 
     on: Engine
@@ -54,13 +62,34 @@ class Plan:
     batch: int | None
     ahead: int | None
     errors: Errors
+    timeout: float | None = None
+    retries: int = 0
+    memory: int | None = None
+    recycle_items: int | None = None
+    recycle_bytes: int | None = None
+    resume: str | None = None
 
     def __str__(self) -> str:
         lines = [f"{self.workers} on {self.on}: {self.workers_reason}"]
         if self.start is not None:
             lines.append(f"start {self.start}: {self.start_reason}")
         lines.append(f"batch {self.batch or 'adaptive'}, ahead {self.ahead or 'a few batches per worker'}")
+        lines += self._limits()
         return "\n".join(lines)
+
+    def _limits(self) -> Iterator[str]:
+        if self.timeout is not None:
+            yield f"timeout {self.timeout:g} s per item"
+        if self.retries:
+            yield f"retries {self.retries} per item"
+        if self.memory is not None:
+            yield f"memory {format_bytes(self.memory)} per worker"
+        if self.recycle_items is not None:
+            yield f"recycle each worker after {self.recycle_items} items"
+        if self.recycle_bytes is not None:
+            yield f"recycle each worker that has grown by {format_bytes(self.recycle_bytes)}"
+        if self.resume is not None:
+            yield f"resume from {self.resume}"
 
 
 def make_plan(options: Options, facts: Facts) -> Plan:
@@ -71,8 +100,10 @@ def make_plan(options: Options, facts: Facts) -> Plan:
         facts: what the machine and this process allow.
 
     Raises:
-        ValueError: the options ask for a way of starting workers that this platform lacks.
+        ValueError: the options ask for what this platform lacks, or for what the engine cannot do.
     """
+    _require_workers_that_can_be_killed(options)
+    keeps_limits = options.on == "processes"
     workers, workers_reason = _decide_workers(options, facts)
     start, start_reason = _decide_start(options, facts) if options.on == "processes" else (None, "")
     return Plan(
@@ -85,7 +116,23 @@ def make_plan(options: Options, facts: Facts) -> Plan:
         batch=options.batch,
         ahead=options.ahead,
         errors=options.errors,
+        timeout=options.timeout if keeps_limits else None,
+        retries=options.retries,
+        memory=parse_bytes(options.memory) if keeps_limits and options.memory is not None else None,
+        recycle_items=options.recycle if keeps_limits and isinstance(options.recycle, int) else None,
+        recycle_bytes=parse_bytes(options.recycle) if keeps_limits and isinstance(options.recycle, str) else None,
+        resume=None if options.resume is None else str(options.resume),
     )
+
+
+def _require_workers_that_can_be_killed(options: Options) -> None:
+    """Refuse limits that a thread would not keep; `on="serial"`, which is for debugging, ignores them."""
+    for name in ("timeout", "memory", "recycle"):
+        value = getattr(options, name)
+        if options.on == "threads" and value is not None:
+            raise ValueError(
+                f"{name}={value!r} needs workers that can be killed, and threads cannot; use on='processes'"
+            )
 
 
 def _decide_workers(options: Options, facts: Facts) -> tuple[int, str]:

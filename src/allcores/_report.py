@@ -18,6 +18,10 @@ class Report:
         workers: how many workers took part at the same time, at most.
         items: how many items finished or failed.
         failed: how many of them failed.
+        tries: how often an item was run in all, tries that failed and were repeated included.
+        deaths: how many workers died or were killed over an item.
+        recalled: how many items were not run because a journal had their results.
+        unrecorded: how many items the journal could not take, since they or their results cannot be pickled.
         item_seconds: time spent inside items, summed over all workers.
         plan: how the run was done, and why so.
     """
@@ -28,6 +32,10 @@ class Report:
     failed: int
     item_seconds: float
     plan: Plan
+    tries: int = 0
+    deaths: int = 0
+    recalled: int = 0
+    unrecorded: int = 0
 
     @property
     def efficiency(self) -> float:
@@ -36,8 +44,15 @@ class Report:
         return self.item_seconds / available if available > 0 else 0.0
 
     def __str__(self) -> str:
-        failed = f", {self.failed} failed" if self.failed else ""
+        asides = {
+            "failed": self.failed,
+            "tried again": self.tries + self.recalled - self.items,
+            "from the journal": self.recalled,
+            "not recorded": self.unrecorded,
+            "worker died" if self.deaths == 1 else "workers died": self.deaths,
+        }
+        told = "".join(f", {count} {what}" for what, count in asides.items() if count > 0)
         return (
-            f"{self.items} items{failed} in {self.wall_seconds:.3g} s on {self.workers} workers: "
+            f"{self.items} items{told} in {self.wall_seconds:.3g} s on {self.workers} workers: "
             f"{self.item_seconds:.3g} s inside items, efficiency {self.efficiency:.0%}"
         )

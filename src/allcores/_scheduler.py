@@ -14,6 +14,9 @@ index first, because an ordered consumer waits for them. A returned range may be
 ended a worker or could not be read, and nobody knows which, so it runs in smaller and smaller pieces until the
 culprit is alone.
 
+An item that failed may be tried again: it is returned as a range of its own. One that was lost to a lack of memory
+waits until no other item runs, and then no other runs beside it.
+
 Nothing here grows with the number of items: the cost is per batch, and the memory per worker.
 """
 
@@ -39,6 +42,7 @@ from allcores._messages import (
     DeadlinePassed,
     EngineLost,
     Event,
+    Excuse,
     FailItem,
     InputEnded,
     InputPulled,
@@ -47,6 +51,8 @@ from allcores._messages import (
     PullInput,
     ReleaseWorker,
     ResultsTaken,
+    RetryItem,
+    RoomMeasured,
     RunStarted,
     RunStopped,
     SendBatch,
@@ -55,15 +61,19 @@ from allcores._messages import (
     WorkerReady,
     WorkerSetupFailed,
     WorkerUp,
+    WorkerWorn,
 )
 from allcores._pace import Pace
 
 __all__ = ["Scheduler"]
 
 START_SECONDS = 60.0  # until a new process must have said hello; a forked one may be deadlocked from birth
-FAILED_STARTS = 5  # in a row: start no more while there are workers; if there are none, give up
+FAILED_STARTS = 8  # in a row: start no more while there are workers; if there are none, give up
+HASTY_STARTS = 3  # that may fail in a row before the next one is put off
+PAUSE_SECONDS = 0.05  # before the first start that is put off; each further one is put off twice as long
 SETBACKS = 10  # in a row without one finished item, blaming no item: something ends every worker
 AHEAD_BATCHES = 4  # per worker: how far a lazy run reads ahead by default
+RECALL_STRIDE = 256  # items at most to ask for at once while the journal has them all
 SUSPECT_PIECES = 8  # a suspect range runs in about so many pieces
 HISTORY = 50  # events kept to explain an illegal one
 
@@ -72,6 +82,9 @@ class _Phase(Enum):
     NEW = "new"
     RUNNING = "running"
     FINISHED = "finished"
+
+
+_NEW, _RUNNING, _FINISHED = _Phase  # looked up with every event, which takes an enum several times as long
 
 
 @dataclass(slots=True)
@@ -86,6 +99,17 @@ class _Worker:
     is_ready: bool = False
     is_hungry: bool = False  # whether it stands in the queue of those that may take a batch
     batches: list[_Batch] = field(default_factory=list)  # sent and not yet done, oldest first; two at most
+    allowance: float = inf  # items that it may yet take before it is replaced; -inf once it is worn
+    failed_starts: int = 0  # of others in a row, when it was started
+    setbacks: int = 0  # in a row, when it was last sent something
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """An item that has failed and may yet yield a value."""
+
+    tries: int = 0  # that failed
+    was_starved: bool = False  # that try does not count, and later ones run with no other item beside them
 
 
 class Scheduler:
@@ -93,11 +117,14 @@ class Scheduler:
 
     Args:
         workers: how many workers there may be at a time.
-        length: how many items the input has, all at hand; None for an input to be pulled, of unknown length.
+        length: how many items the input has; None where nobody knows.
+        is_pulled: whether items come to hand only as they are pulled; always so where the length is unknown.
         batch: items per batch; None to measure and adapt.
         ahead: how many items may be sent past those taken; None for a few batches per worker.
         is_lazy: whether somebody takes the results one by one; otherwise a settled item counts as taken.
         stops_at_failure: whether the first failure ends the run.
+        retries: how many further tries an item has whose failure is excused.
+        recycle: after how many items a worker is replaced; None for never.
     """
 
     def __init__(
@@ -105,10 +132,13 @@ class Scheduler:
         *,
         workers: int,
         length: int | None,
+        is_pulled: bool = False,
         batch: int | None = None,
         ahead: int | None = None,
         is_lazy: bool = False,
         stops_at_failure: bool = True,
+        retries: int = 0,
+        recycle: int | None = None,
     ) -> None:
         self._limit = workers
         self._length = length
@@ -117,14 +147,23 @@ class Scheduler:
         self._is_lazy = is_lazy
         self._adapts = batch is None
         self._stops_at_failure = stops_at_failure
+        self._retries = retries
+        self._recycle = inf if recycle is None else recycle
         self._pace = Pace(workers=workers, fixed=batch)
 
-        self._phase = _Phase.NEW
-        self._available = length or 0  # items at hand, sent or not
+        self._phase = _NEW
+        self._is_pulled = is_pulled or length is None
+        self._available = 0 if self._is_pulled else length or 0  # items at hand, sent or not
         self._requested = 0  # items asked for by PullInput
         self._cursor = 0  # the first item never sent
         self._returned: list[tuple[int, int, bool]] = []  # heap of (start, stop, is_suspect)
-        self._returned_items = 0
+        self._returned_items = 0  # in the heap, or starved
+        self._recalled: deque[tuple[int, int]] = deque()  # settled ranges that the cursor has yet to step over
+        self._recalled_items = 0  # in those
+        self._recall_stride = 0  # items to pull at least, after pulls that brought nothing to run
+        self._troubles: dict[int, _Trouble] = {}
+        self._starved: list[int] = []  # heap of items that wait to run with no other beside them
+        self._is_exclusive = False  # whether such an item runs, or waits to
         self._settled = 0
         self._taken = 0
 
@@ -133,17 +172,21 @@ class Scheduler:
         self._starting: OrderedDict[int, float] = OrderedDict()
         self._preparing = 0  # workers that are up and not ready
         self._hungry: deque[int] = deque()
+        self._room = workers  # how many of them may hold a batch
+        self._is_crowded = False  # whether memory is short, so that no batch waits behind another
         self._wants_worker_at: float | None = None
+        self._may_start_at = -inf
         self._next_worker = 0
         self._next_token = 0
         self._peak_workers = 0
+        self._deaths = 0
         self._failed_starts = 0
         self._setbacks = 0
         self._history: deque[Event] = deque(maxlen=HISTORY)
 
     def __repr__(self) -> str:
         total = "?" if self._length is None else self._length
-        sent = self._cursor - self._returned_items - self._settled
+        sent = self._cursor - self._returned_items - (self._settled - self._recalled_items)
         return (
             f"<Scheduler {self._phase.value}: {self._settled} of {total} items settled, {sent} sent, "
             f"{self._returned_items} returned, {len(self._workers)} of {self._limit} workers>"
@@ -152,7 +195,7 @@ class Scheduler:
     @property
     def is_finished(self) -> bool:
         """Whether the run is over; every later event is ignored."""
-        return self._phase is _Phase.FINISHED
+        return self._phase is _FINISHED
 
     @property
     def settled(self) -> int:
@@ -163,6 +206,16 @@ class Scheduler:
     def peak_workers(self) -> int:
         """How many workers there were at a time, at most."""
         return self._peak_workers
+
+    @property
+    def deaths(self) -> int:
+        """How many workers died that were ready to run items."""
+        return self._deaths
+
+    @property
+    def busy(self) -> int:
+        """How many workers hold a batch."""
+        return sum(bool(worker.batches) for worker in self._workers.values())
 
     @property
     def next_deadline(self) -> float | None:
@@ -184,27 +237,30 @@ class Scheduler:
         Raises:
             InternalError: the event cannot happen in this state.
         """
-        if self._phase is _Phase.FINISHED:
+        if self._phase is _FINISHED:
             return []
         self._history.append(event)
         commands: list[Command] = []
         self._HANDLERS[type(event)](self, event, now, commands)
         # Comparing first keeps the common path short: most events neither end the run nor leave workers hungry.
-        if self._phase is _Phase.RUNNING:
+        if self._phase is _RUNNING:
             if self._settled == self._length:
                 self._finish(commands)
             else:
                 self._send_batches(commands)
-                self._pull_input(commands)
-                self._recruit(now, commands)
+                if self._is_pulled:
+                    self._pull_input(commands)
+                self._wants_worker_at = None
+                if len(self._workers) < self._room:
+                    self._recruit(now, commands)
         return commands
 
     # ------------------------------------------------------------------------------------------- what happened
 
     def _on_started(self, event: RunStarted, now: float, commands: list[Command]) -> None:
-        if self._phase is not _Phase.NEW:
+        if self._phase is not _NEW:
             self._reject(event, "the run has started before")
-        self._phase = _Phase.RUNNING
+        self._phase = _RUNNING
 
     def _on_stopped(self, event: RunStopped, now: float, commands: list[Command]) -> None:
         self._finish(commands)
@@ -213,17 +269,25 @@ class Scheduler:
         while next(iter(self._starting.values()), inf) <= now:
             worker = next(iter(self._starting))
             commands.append(KillWorker(worker))
-            self._drop(WorkerDown(worker, Moment.STARTING), commands)
+            self._drop(WorkerDown(worker, Moment.STARTING), now, commands)
 
     def _on_pulled(self, event: InputPulled, now: float, commands: list[Command]) -> None:
-        if self._length is not None or event.stop < self._available:
+        if not self._is_pulled or event.stop < self._available:
             self._reject(event, f"length {self._length}, {self._available} items at hand")
+        brought_nothing = event.recalled == ((self._available, event.stop),)
+        self._recall_stride = min(2 * self._recall_stride + 1, RECALL_STRIDE) if brought_nothing else 0
         self._available = event.stop
+        for start, stop in event.recalled:
+            self._recalled.append((start, stop))
+            self._recalled_items += stop - start
+            self._settled += stop - start
+        self._step_over_recalled()
 
     def _on_ended(self, event: InputEnded, now: float, commands: list[Command]) -> None:
         if self._length is not None or event.length < self._available:
             self._reject(event, f"length {self._length}, {self._available} items at hand")
         self._length = self._available = event.length
+        self._is_pulled = False
 
     def _on_taken(self, event: ResultsTaken, now: float, commands: list[Command]) -> None:
         self._taken = event.count
@@ -241,29 +305,44 @@ class Scheduler:
         self._preparing -= 1
         self._failed_starts = 0
         worker.is_ready = True
-        self._queue_for_work(event.worker, worker)
+        self._go_on(event.worker, worker, commands)
 
     def _on_setup_failed(self, event: WorkerSetupFailed, now: float, commands: list[Command]) -> None:
         if event.worker in self._workers:
             self._abort(AbortReason.SETUP_FAILED, commands)
 
     def _on_down(self, event: WorkerDown, now: float, commands: list[Command]) -> None:
-        self._drop(event, commands)
+        self._drop(event, now, commands)
+
+    def _on_worn(self, event: WorkerWorn, now: float, commands: list[Command]) -> None:
+        worker = self._workers.get(event.worker)
+        if worker is not None:
+            worker.allowance = -inf
+            if worker.is_hungry:
+                worker.is_hungry = False
+                self._hungry.remove(event.worker)
+            if worker.is_ready:
+                self._go_on(event.worker, worker, commands)
+
+    def _on_room(self, event: RoomMeasured, now: float, commands: list[Command]) -> None:
+        self._is_crowded = event.workers is not None
+        self._room = self._limit if event.workers is None else min(event.workers, self._limit)
 
     def _on_batch_advanced(self, event: BatchAdvanced, now: float, commands: list[Command]) -> None:
         worker = self._workers.get(event.worker)
         if worker is not None:
-            self._settle_part(self._find_batch(worker, event), event, commands)
+            self._settle_part(self._find_batch(worker, event, event.stop), event, commands)
 
     def _on_batch_finished(self, event: BatchFinished, now: float, commands: list[Command]) -> None:
         worker = self._workers.get(event.worker)
         if worker is None:
             return
-        batch = self._find_batch(worker, event)
+        batch = self._find_batch(worker, event, event.stop)
         worker.batches.remove(batch)
         self._settle_part(batch, event, commands)
-        self._return(batch.start, batch.stop)
-        self._queue_for_work(event.worker, worker)
+        if batch.start < batch.stop:
+            self._give_back(worker, batch)
+        self._go_on(event.worker, worker, commands)
 
     def _on_batch_refused(self, event: BatchRefused, now: float, commands: list[Command]) -> None:
         worker = self._workers.get(event.worker)
@@ -271,21 +350,21 @@ class Scheduler:
             return
         batch = self._find_batch(worker, event)
         worker.batches.remove(batch)
-        self._return(batch.start, batch.stop)
-        self._queue_for_work(event.worker, worker)
-        self._count_setback(commands)
+        self._give_back(worker, batch)
+        self._go_on(event.worker, worker, commands)
+        self._count_setback(worker, commands)
 
     def _on_batch_unreadable(self, event: BatchUnreadable, now: float, commands: list[Command]) -> None:
         worker = self._workers.get(event.worker)
         if worker is None:
             return
-        batch = self._find_batch(worker, event)
+        batch = self._find_batch(worker, event, event.stop)
         start, batch.start = batch.start, event.stop
         if event.is_last:
             worker.batches.remove(batch)
-            self._return(batch.start, batch.stop)
-            self._queue_for_work(event.worker, worker)
-        self._suspect(start, event.stop, commands)
+            self._give_back(worker, batch)
+            self._go_on(event.worker, worker, commands)
+        self._suspect(start, event.stop, event.excuse, commands)
 
     def _on_engine_lost(self, event: EngineLost, now: float, commands: list[Command]) -> None:
         self._abort(AbortReason.ENGINE_LOST, commands)
@@ -301,6 +380,8 @@ class Scheduler:
         WorkerReady: _on_ready,
         WorkerSetupFailed: _on_setup_failed,
         WorkerDown: _on_down,
+        WorkerWorn: _on_worn,
+        RoomMeasured: _on_room,
         BatchAdvanced: _on_batch_advanced,
         BatchFinished: _on_batch_finished,
         BatchRefused: _on_batch_refused,
@@ -310,9 +391,9 @@ class Scheduler:
 
     # ---------------------------------------------------------------------------------------- what items become
 
-    def _find_batch(self, worker: _Worker, event: Any) -> _Batch:
+    def _find_batch(self, worker: _Worker, event: Any, stop: int | None = None) -> _Batch:
         for batch in worker.batches:
-            if batch.token == event.token and batch.start <= getattr(event, "stop", batch.start) <= batch.stop:
+            if batch.token == event.token and (stop is None or batch.start <= stop <= batch.stop):
                 return batch
         return self._reject(event, f"the worker holds {worker.batches}")
 
@@ -321,53 +402,101 @@ class Scheduler:
         if count:
             self._pace.observe(count, event.seconds)
             self._setbacks = 0
-            batch.start = event.stop
             self._settled += count
-        if event.failed and self._stops_at_failure:
+            batch.start = event.stop
+        if event.failed:
+            self._settle_failed(event, commands)
+        elif count and self._troubles:
+            self._troubles.pop(event.stop - 1, None)  # one that is tried again is a batch of its own
+
+    def _settle_failed(self, event: BatchAdvanced | BatchFinished, commands: list[Command]) -> None:
+        excuses = dict(event.excuses)
+        retried = sum(self._is_tried_again(index, excuses.get(index, Excuse.NONE), commands) for index in event.failed)
+        self._settled -= retried
+        if retried < len(event.failed) and self._stops_at_failure:
             self._finish(commands)
 
-    def _fail(self, index: int, commands: list[Command]) -> None:
-        commands.append(FailItem(index))
+    def _fail(self, index: int, excuse: Excuse, commands: list[Command]) -> None:
         self._setbacks = 0
+        if self._is_tried_again(index, excuse, commands):
+            return
+        commands.append(FailItem(index))
         self._settled += 1
         if self._stops_at_failure:
             self._finish(commands)
 
+    def _is_tried_again(self, index: int, excuse: Excuse, commands: list[Command]) -> bool:
+        trouble = self._troubles.pop(index, None) or _Trouble()
+        trouble.tries += 1
+        if excuse is Excuse.STARVED and not trouble.was_starved:
+            trouble.was_starved = True
+        elif excuse is Excuse.NONE or trouble.tries - trouble.was_starved > self._retries:
+            return False
+        self._troubles[index] = trouble
+        self._return(index, index + 1)
+        commands.append(RetryItem(index))
+        return True
+
     def _return(self, start: int, stop: int, *, is_suspect: bool = False) -> None:
         if start < stop:
-            heappush(self._returned, (start, stop, is_suspect))
             self._returned_items += stop - start
+            if start in self._troubles and self._troubles[start].was_starved:
+                heappush(self._starved, start)
+                self._is_exclusive = True
+            else:
+                heappush(self._returned, (start, stop, is_suspect))
 
-    def _suspect(self, start: int, stop: int, commands: list[Command]) -> None:
+    def _suspect(self, start: int, stop: int, excuse: Excuse, commands: list[Command]) -> None:
         if stop - start == 1:
-            self._fail(start, commands)
+            self._fail(start, excuse, commands)
         else:
             self._return(start, stop, is_suspect=True)
 
     # -------------------------------------------------------------------------------------------- what workers do
 
-    def _queue_for_work(self, number: int, worker: _Worker) -> None:
-        if not worker.is_hungry and worker.is_ready:
+    def _give_back(self, worker: _Worker, batch: _Batch) -> None:
+        """Return what the worker did not run."""
+        worker.allowance += batch.stop - batch.start
+        self._return(batch.start, batch.stop)
+
+    def _go_on(self, number: int, worker: _Worker, commands: list[Command]) -> None:
+        """Let the worker take another batch; one that has done its share is replaced instead, once it is idle."""
+        if worker.allowance <= 0:
+            if not worker.batches and self._phase is _RUNNING:
+                commands.append(KillWorker(number))
+                self._forget(number)
+        elif not worker.is_hungry:
             worker.is_hungry = True
             self._hungry.append(number)
 
-    def _drop(self, event: WorkerDown, commands: list[Command]) -> None:
-        worker = self._workers.pop(event.worker, None)
+    def _forget(self, number: int) -> _Worker | None:
+        worker = self._workers.pop(number, None)
+        if worker is not None and worker.is_hungry:
+            self._hungry.remove(number)
+        return worker
+
+    def _drop(self, event: WorkerDown, now: float, commands: list[Command]) -> None:
+        worker = self._forget(event.worker)
         if worker is None:
             return
-        if worker.is_hungry:
-            self._hungry.remove(event.worker)
         if not worker.is_ready:
             if self._starting.pop(event.worker, None) is None:
                 self._preparing -= 1
-            self._failed_starts += 1
-            if self._failed_starts >= FAILED_STARTS and not self._workers:
-                self._abort(AbortReason.NO_WORKERS, commands)
+            self._count_failed_start(worker, now, commands)
             return
+        self._deaths += 1
         if not self._blame(worker, event, commands):
-            self._count_setback(commands)
+            self._count_setback(worker, commands)
         for batch in worker.batches:
             self._return(batch.start, batch.stop)
+
+    def _count_failed_start(self, worker: _Worker, now: float, commands: list[Command]) -> None:
+        # However many fail together of one cause, it is one failure.
+        self._failed_starts = max(self._failed_starts, worker.failed_starts + 1)
+        if self._failed_starts >= FAILED_STARTS and not self._workers:
+            self._abort(AbortReason.NO_WORKERS, commands)
+        elif self._failed_starts >= HASTY_STARTS:  # what ends them may pass
+            self._may_start_at = now + PAUSE_SECONDS * 2 ** (self._failed_starts - HASTY_STARTS)
 
     def _blame(self, worker: _Worker, event: WorkerDown, commands: list[Command]) -> bool:
         """Take the suspects of a death out of what the worker held; say whether there are any."""
@@ -381,37 +510,62 @@ class Scheduler:
             if start < stop:
                 self._return(batch.start, start)
                 batch.start = stop
-                self._suspect(start, stop, commands)
+                self._suspect(start, stop, event.excuse, commands)
                 return True
         return False
 
-    def _count_setback(self, commands: list[Command]) -> None:
-        self._setbacks += 1
+    def _count_setback(self, worker: _Worker, commands: list[Command]) -> None:
+        # However many workers end together of one cause, it is one setback.
+        self._setbacks = max(self._setbacks, min(self._setbacks, worker.setbacks) + 1)
         if self._setbacks >= SETBACKS:
             self._abort(AbortReason.NO_WORKERS, commands)
 
     # ---------------------------------------------------------------------------------------------- what comes next
 
     def _send_batches(self, commands: list[Command]) -> None:
+        if self._is_exclusive:
+            self._send_starved(commands)
+            if self._is_exclusive:
+                return
         hungry = self._hungry
         while hungry:
             size = self._next_size()
-            depth = self._pace.queue_depth(size)
+            depth = 1 if self._is_crowded else self._pace.queue_depth(size)
             number = hungry[0]
             worker = self._workers[number]
             if len(worker.batches) < depth:
-                taken = self._take_range(size)
+                if self._is_crowded and not worker.batches and self.busy >= self._room:
+                    return
+                taken = self._take_range(size, worker.allowance)
                 if taken is None:
                     return
-                start, stop = taken
-                token = self._next_token
-                self._next_token = token + 1
-                worker.batches.append(_Batch(token, start, stop))
-                commands.append(SendBatch(number, token, start, stop, self._adapts))
+                self._send(number, worker, taken, commands)
             hungry.popleft()
-            worker.is_hungry = len(worker.batches) < depth
+            worker.is_hungry = len(worker.batches) < depth and worker.allowance > 0
             if worker.is_hungry:
                 hungry.append(number)  # behind the others: all get a first batch before anyone gets a second
+
+    def _send_starved(self, commands: list[Command]) -> None:
+        """Send an item that was lost to a lack of memory, once nobody is busy; until its end nothing else is sent."""
+        if any(worker.batches for worker in self._workers.values()):
+            return
+        self._is_exclusive = bool(self._starved)
+        if self._starved and self._hungry:
+            number, index = self._hungry.popleft(), heappop(self._starved)
+            worker = self._workers[number]
+            worker.is_hungry = False
+            self._returned_items -= 1
+            self._send(number, worker, (index, index + 1), commands)
+
+    def _send(self, number: int, worker: _Worker, items: tuple[int, int], commands: list[Command]) -> None:
+        start, stop = items
+        token = self._next_token
+        self._next_token = token + 1
+        worker.batches.append(_Batch(token, start, stop))
+        worker.allowance -= stop - start
+        worker.setbacks = self._setbacks
+        tries = 1 + self._troubles[start].tries if start in self._troubles else 1
+        commands.append(SendBatch(number, token, start, stop, self._adapts, tries))
 
     def _next_size(self) -> int:
         remaining = None if self._length is None else self._length - self._cursor + self._returned_items
@@ -420,19 +574,31 @@ class Scheduler:
             size = max(1, min(size, self._ahead // (2 * self._limit)))
         return size
 
-    def _take_range(self, size: int) -> tuple[int, int] | None:
+    def _take_range(self, size: int, allowance: float) -> tuple[int, int] | None:
+        count = size if size <= allowance else int(allowance)
         if self._returned:
             start, stop, is_suspect = heappop(self._returned)
-            end = start + max(1, (stop - start) // SUSPECT_PIECES) if is_suspect else min(stop, start + size)
+            end = start + (
+                max(1, min(count, (stop - start) // SUSPECT_PIECES)) if is_suspect else min(count, stop - start)
+            )
             self._returned_items -= stop - start
             self._return(end, stop, is_suspect=is_suspect)
             return start, end
         start = self._cursor
-        end = min(start + size, self._sendable_stop(size))
+        end = min(start + count, self._sendable_stop(size) if self._is_bounded else self._available)
         if end <= start:
             return None
+        if self._recalled:
+            end = min(end, self._recalled[0][0])
         self._cursor = end
+        if self._recalled:
+            self._step_over_recalled()
         return start, end
+
+    def _step_over_recalled(self) -> None:
+        while self._recalled and self._recalled[0][0] == self._cursor:
+            start, self._cursor = self._recalled.popleft()
+            self._recalled_items -= self._cursor - start
 
     def _sendable_stop(self, size: int) -> int:
         return min(self._available, self._ahead_stop(size)) if self._is_bounded else self._available
@@ -449,13 +615,17 @@ class Scheduler:
 
     def _next_pull(self) -> int | None:
         """Say how far to pull next: one batch while there are workers, present or to come, with nothing to run."""
-        if self._length is not None or self._requested > self._available:
+        if not self._is_pulled or self._available == self._length or self._requested > self._available:
             return None
-        size = self._next_size()
+        size = max(self._next_size(), 0 if self._is_lazy else self._recall_stride)
         takers = self._coming_workers() + (len(self._workers) < self._limit)
         if self._available - self._cursor >= takers * size:
             return None
-        stop = min(self._available + size, self._ahead_stop(size))
+        stop = self._available + size
+        if self._is_bounded:
+            stop = min(stop, self._ahead_stop(size))
+        if self._length is not None:
+            stop = min(stop, self._length)
         return stop if stop > self._available else None
 
     def _coming_workers(self) -> int:
@@ -467,11 +637,13 @@ class Scheduler:
 
         One at a time, so that the first ones get their first batches while later ones are still being started.
         """
-        self._wants_worker_at = None
         if not self._needs_worker():
             return
+        if now < self._may_start_at:
+            self._wants_worker_at = self._may_start_at
+            return
         commands.append(StartWorker(self._next_worker))
-        self._workers[self._next_worker] = _Worker()
+        self._workers[self._next_worker] = _Worker(allowance=self._recycle, failed_starts=self._failed_starts)
         self._starting[self._next_worker] = now + START_SECONDS
         self._next_worker += 1
         self._peak_workers = max(self._peak_workers, len(self._workers))
@@ -479,20 +651,22 @@ class Scheduler:
             self._wants_worker_at = now
 
     def _needs_worker(self) -> bool:
-        if len(self._workers) >= self._limit:
+        if len(self._workers) >= self._room:
             return False
         if self._failed_starts >= FAILED_STARTS and self._workers:
             return False  # make do with those there are
         size = self._next_size()
-        unsent = self._returned_items + max(0, self._sendable_stop(size) - self._cursor)
-        return unsent > self._coming_workers() * size
+        fresh = self._sendable_stop(size) - self._cursor
+        if fresh > 0:  # the first of them is not recalled
+            fresh = max(1, fresh - self._recalled_items)
+        return self._returned_items + max(0, fresh) > self._coming_workers() * size
 
     # ------------------------------------------------------------------------------------------------- how it ends
 
     def _finish(self, commands: list[Command]) -> None:
-        if self._phase is _Phase.FINISHED:
+        if self._phase is _FINISHED:
             return
-        self._phase = _Phase.FINISHED
+        self._phase = _FINISHED
         for number, worker in self._workers.items():
             is_idle = worker.is_ready and not worker.batches
             commands.append(ReleaseWorker(number) if is_idle else KillWorker(number))
@@ -502,7 +676,7 @@ class Scheduler:
         self._wants_worker_at = None
 
     def _abort(self, reason: AbortReason, commands: list[Command]) -> None:
-        if self._phase is not _Phase.FINISHED:
+        if self._phase is not _FINISHED:
             commands.append(AbortRun(reason))
             self._finish(commands)
 

@@ -16,6 +16,9 @@ class Sink(Protocol):
     def put(self, start: int, values: list[Any]) -> None:
         """Take the values of the items from `start` on."""
 
+    def has(self, index: int) -> bool:
+        """Whether the value of this item was put, as far as can be told: one that was taken may be forgotten."""
+
     def finished(self) -> dict[int, Any]:
         """Give ``{index: value}`` of what is here, in order of index."""
 
@@ -37,6 +40,10 @@ class ListSink:
             self.values.extend([_MISSING] * missing)
         self.values[start : start + len(values)] = values
 
+    def has(self, index: int) -> bool:
+        """Whether the value of this item was put."""
+        return index < len(self.values) and self.values[index] is not _MISSING
+
     def finished(self) -> dict[int, Any]:
         """Give what is here."""
         return {index: value for index, value in enumerate(self.values) if value is not _MISSING}
@@ -53,9 +60,15 @@ class OrderedSink:
     def put(self, start: int, values: list[Any]) -> None:
         """Take the values of the items from `start` on."""
         self._early[start] = values
-        while values := self._early.pop(self._next, []):
-            self.ready.extend(values)
-            self._next += len(values)
+        while values := self._early.get(self._next, []):
+            following = self._next + len(values)
+            del self._early[self._next]
+            self._next = following
+            self.ready.extend(values)  # at once after the line above: Ctrl-C never comes between the two
+
+    def has(self, index: int) -> bool:
+        """Whether the value of this item was put."""
+        return index < self._next or any(0 <= index - start < len(values) for start, values in self._early.items())
 
     def finished(self) -> dict[int, Any]:
         """Give what is here and was not taken."""
@@ -73,6 +86,10 @@ class UnorderedSink:
     def put(self, start: int, values: list[Any]) -> None:
         """Take the values of the items from `start` on."""
         self.ready.extend(enumerate(values, start))
+
+    def has(self, index: int) -> bool:
+        """Whether the value of this item is here."""
+        return any(index == other for other, _ in self.ready)
 
     def finished(self) -> dict[int, Any]:
         """Give what is here and was not taken."""

@@ -2,7 +2,7 @@
 
 A message is a header, the lengths of its frames, and the frames::
 
-    kind  flags  frame count  token  start  stop  seconds   | length, length, ... | frame, frame, ...
+    kind  flags  tries  frame count  token  start  stop  seconds   | length, length, ... | frame, frame, ...
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["FRAME_LENGTH", "HEADER", "Buffer", "Kind", "Message"]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
-HEADER = struct.Struct("=BBxxIqqqd")
+HEADER = struct.Struct("=BBxxIIqqqd")
 FRAME_LENGTH = struct.Struct("=Q")
 
 
@@ -47,10 +47,11 @@ class Message:
     seconds: float = 0.0
     flag: bool = False  # RUN: the rest may be given back; REPORT: the batch is done
     frames: list[Buffer] = field(default_factory=list)
+    tries: int = 1  # RUN: how often the item was run, this time included
 
     def head(self) -> bytes:
         """Give all that goes before the frames."""
         lengths = (memoryview(frame).nbytes for frame in self.frames)
         return HEADER.pack(
-            self.kind, self.flag, len(self.frames), self.token, self.start, self.stop, self.seconds
+            self.kind, self.flag, self.tries, len(self.frames), self.token, self.start, self.stop, self.seconds
         ) + b"".join(map(FRAME_LENGTH.pack, lengths))

@@ -23,6 +23,8 @@ from allcores._dataset import Columns
 from allcores._exceptions import encode_exception
 from allcores._job import Job, run_batch
 from allcores._machine import CORES_VARIABLE
+from allcores._memory import offer_to_oom_killer
+from allcores._messages import SendBatch
 from allcores._pickling import decode, encode
 from allcores._wire import Kind, Message
 
@@ -70,6 +72,7 @@ class WorkerLoop:
     def __init__(self, channel: Channel, mark: Mark, *, idle_seconds: float | None = None) -> None:
         self._channel = channel
         self._mark = mark
+        self._words = mark.words
         self._idle_seconds = idle_seconds
         self._job: Job | None = None
         self._dataset: Columns | None = None
@@ -95,11 +98,11 @@ class WorkerLoop:
             self._set_up(message)
         elif message.kind is Kind.FORGET:
             self._job = self._dataset = self._unlearnt = None
-            self._mark[INDEX] = IDLE
+            self._words[INDEX] = IDLE
             self._channel.set_patience(self._idle_seconds)
 
     def _set_up(self, message: Message) -> None:
-        self._mark[INDEX] = PREPARING
+        self._words[INDEX] = PREPARING
         try:
             pickle.loads(message.frames[0]).adopt()  # from our own driver
             job, definitions = decode(message.frames[1:])
@@ -116,32 +119,33 @@ class WorkerLoop:
             self._unlearnt = error  # told when items come that need it
 
     def _prepare(self, job: Job, dataset: Columns | None) -> None:
-        self._mark[INDEX] = PREPARING
+        self._words[INDEX] = PREPARING
         try:
             job.prepare()
         except BaseException as error:  # the caller's initializer may raise anything
             self._answer(Kind.SETUP_FAILED, error)
             return
         self._job, self._dataset = job, dataset
-        self._mark[INDEX] = IDLE
+        self._words[INDEX] = IDLE
         flush_output()
         self._channel.send(Message(Kind.READY))
 
     def _run(self, message: Message) -> None:
         assert self._job is not None
-        self._mark[INDEX] = MOVING
+        self._words[INDEX] = MOVING
         try:
             items = self._items_of(message)
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._answer(Kind.UNREADABLE, self._unlearnt or error, message.token, message.stop)
             return
-        parts = run_batch(self._job, items, message.start, message.stop, self._mark, may_give_back=message.flag)
-        for part in parts:
-            self._mark[INDEX] = MOVING
+        batch = SendBatch(0, message.token, message.start, message.stop, message.flag, message.tries)
+        for part in run_batch(self._job, items, batch, self._mark):
+            self._words[INDEX] = MOVING
             frames = encode_outcomes(part.start, part.values, part.raised)
+            self._mark.shelf.expect(sum(memoryview(frame).nbytes for frame in frames) / max(1, len(part.values)))
             flush_output()
             if part.is_last:
-                self._mark[INDEX] = IDLE
+                self._words[INDEX] = IDLE
             report = Message(Kind.REPORT, message.token, part.start, part.stop, part.seconds, part.is_last, frames)
             self._channel.send(report)
 
@@ -154,7 +158,7 @@ class WorkerLoop:
 
     def _answer(self, kind: Kind, error: BaseException, token: int = 0, stop: int = 0) -> None:
         flush_output()
-        self._mark[INDEX] = IDLE
+        self._words[INDEX] = IDLE
         self._channel.send(Message(kind, token, stop=stop, frames=encode(encode_exception(error))))
 
 
@@ -162,12 +166,13 @@ class WorkerLoop:
 
 
 def enter_worker_process() -> None:
-    """Cut what a worker must not share with the process it comes from: signals and standard input."""
+    """Cut what a worker must not share with the process it comes from: signals, standard input, its importance."""
     # A handler that does nothing, rather than ignoring: programs that the user's function starts must still be
     # interruptible, and only a handler is reset in them.
     signal.signal(signal.SIGINT, _leave_it_to_the_driver)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    offer_to_oom_killer()
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)

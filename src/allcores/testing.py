@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from allcores._engines import Arrival
+from allcores._engines import Arrival, WorkerMemory
 from allcores._messages import KillWorker, ReleaseWorker, SendBatch, StartWorker, WorkerReady, WorkerUp
 from allcores._outcomes import WorkerIdentity
 
@@ -110,6 +110,10 @@ class FakeEngine:
             arrivals.append(more)
             self._news.popleft()
         return arrivals
+
+    def memory(self) -> list[WorkerMemory]:
+        """Nothing is known of workers that do not exist."""
+        return []
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Name a worker that has no process."""

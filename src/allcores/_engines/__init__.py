@@ -7,12 +7,12 @@ what a death means for them and when the run is over is the scheduler's business
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from allcores._messages import Event, SendBatch
 from allcores._outcomes import Raised, WorkerIdentity
 
-__all__ = ["Arrival", "Engine"]
+__all__ = ["Arrival", "Engine", "WorkerMemory"]
 
 
 @dataclass(slots=True)
@@ -32,6 +32,13 @@ class Arrival:
     values: list[Any] = field(default_factory=list)
     raised: dict[int, Raised] = field(default_factory=dict)
     cause: BaseException | None = None
+
+
+class WorkerMemory(NamedTuple):
+    """What a worker uses beyond its size before its first item, in bytes."""
+
+    now: int
+    peak: int  # since its last report
 
 
 class Engine(Protocol):
@@ -55,6 +62,9 @@ class Engine(Protocol):
 
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait until something happens, at most `timeout` seconds (None: for ever); the one place that blocks."""
+
+    def memory(self) -> list[WorkerMemory]:
+        """Tell what each worker uses that is in the middle of something, as far as the place knows."""
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is, also after its end."""

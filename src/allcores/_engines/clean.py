@@ -21,8 +21,8 @@ from allcores._captures import explain_unpicklable
 from allcores._channel import Channel, channel_pair
 from allcores._codec import encode_job
 from allcores._job import Job
-from allcores._lifeline import has_news
-from allcores._nursery import EXIT_STATUS, REQUEST, Order, interpreter_command
+from allcores._lifeline import End, has_news
+from allcores._nursery import END, REQUEST, Order, interpreter_command
 from allcores._wire import Buffer, Kind, Message
 from allcores._worker import Surroundings
 
@@ -60,15 +60,15 @@ class CleanProcess:
             return True
         return self.sentinel is None or has_news(self.sentinel)
 
-    def kill(self) -> None:
-        """End the process now."""
-        self._nursery.request(Order.KILL, self._number)
+    def kill(self, *, with_descendants: bool = True) -> None:
+        """End the process now, and what it has started."""
+        self._nursery.request(Order.KILL if with_descendants else Order.KILL_ALONE, self._number)
 
-    def wait_status(self) -> int | None:
-        """Wait for the end of a process that has ended or will at once; None if the nursery went with it."""
+    def wait_for_end(self) -> End:
+        """Wait for the end of a process that has ended or will at once; what went with the nursery is unknown."""
         assert self.sentinel is not None
-        data = os.read(self.sentinel, EXIT_STATUS.size)
-        return int(EXIT_STATUS.unpack(data)[0]) if data else None
+        data = os.read(self.sentinel, END.size)
+        return End(*END.unpack(data)) if data else End(None)
 
     def close(self) -> None:
         """Close the driver's descriptors and free the slot of a process that has ended."""
@@ -95,8 +95,8 @@ class NurseryProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs."""
-        return self._process.poll() is None
+        """Whether it can still be asked: one that is about to end has closed its socket before all else."""
+        return not has_news(self._control.fileno()) and self._process.poll() is None
 
     def request(self, order: Order, number: int, slot: int = 0, descriptors: tuple[int, ...] = ()) -> None:
         """Ask for something; a nursery that is gone does not hear it."""
@@ -192,8 +192,8 @@ class WarmSet:
         )
 
     def _end(self, process: CleanProcess) -> None:
-        process.kill()
-        process.wait_status()
+        process.kill(with_descendants=False)
+        process.wait_for_end()
         process.close()
 
     def forget_after_fork(self) -> None:
@@ -220,18 +220,15 @@ class CleanSource:
     def __init__(self, start: CleanStart, job: Job, cores: int) -> None:
         self.setup, self.taught = _encode_setup(job, cores)
         self._start: CleanStart = start
-        self._leaves_traces = job.initializer is not None
+        self.keeps_processes = job.initializer is None  # else they are this run's own
 
     def start(self) -> CleanProcess:
         """Lease a worker."""
         return warm_set.lease(self._start)
 
-    def keep(self, process: CleanProcess) -> bool:
-        """Keep it warm, unless an initializer has made it one of this run's."""
-        if self._leaves_traces:
-            return False
+    def keep(self, process: CleanProcess) -> None:
+        """Keep it warm."""
         warm_set.give_back(process, self._start)
-        return True
 
     def close(self) -> None:
         """Nothing is held."""

@@ -16,7 +16,7 @@ from allcores._board import Board, Mark
 from allcores._channel import Channel, channel_pair
 from allcores._dataset import Columns, Dataset
 from allcores._job import Job
-from allcores._lifeline import die_with_parent, die_with_peer
+from allcores._lifeline import End, descendants, die_with_parent, die_with_peer, end_all, peak_of
 from allcores._plan import Plan
 from allcores._wire import Buffer
 from allcores._worker import enter_worker_process, flush_output, serve_forked
@@ -36,6 +36,7 @@ class ForkedSource:
     """
 
     inherits = True
+    keeps_processes = False  # they have inherited what belongs to this run alone
 
     def __init__(self, plan: Plan, job: Job, dataset: Dataset, cores: int) -> None:
         self.setup: list[Buffer] = []
@@ -51,9 +52,8 @@ class ForkedSource:
         with _no_fork_warnings(is_safe=self._is_safe):
             return ForkedProcess(self._board, self._job, self._columns, self._cores)
 
-    def keep(self, process: ForkedProcess) -> bool:
-        """Keep none: it has inherited what belongs to this run alone."""
-        return False
+    def keep(self, process: ForkedProcess) -> None:
+        """Keep none."""
 
     def close(self) -> None:
         """Let go of the mark board."""
@@ -92,20 +92,23 @@ class ForkedProcess:
         self.channel = Channel(ours)
         self.sentinel = _open_process(self._pid)
 
-    def kill(self) -> None:
-        """End the process now."""
+    def kill(self, *, with_descendants: bool = True) -> None:
+        """End the process now, and what it has started."""
+        family = descendants(self._pid) if with_descendants else []
         with suppress(ProcessLookupError):  # somebody else has waited for it
             if self.sentinel is not None:
                 signal.pidfd_send_signal(self.sentinel, signal.SIGKILL)
             else:
                 os.kill(self._pid, signal.SIGKILL)
+        end_all(family)
 
-    def wait_status(self) -> int | None:
-        """Wait for the end of a process that has ended or will at once; None if somebody else has waited for it."""
+    def wait_for_end(self) -> End:
+        """Wait for the end of a process that has ended or will at once; nothing is known if somebody else has."""
         try:
-            return os.waitpid(self._pid, 0)[1]
+            _, status, usage = os.wait4(self._pid, 0)
         except ChildProcessError:
-            return None
+            return End(None)
+        return End(status, peak_of(usage))
 
     def close(self) -> None:
         """Close the driver's descriptors and free the slot of a process that has ended."""

@@ -3,28 +3,33 @@
 A forked worker has the function and the dataset from birth, and only ranges travel to it. A clean one, or any worker
 of a stream, gets what it needs over its channel: the job once, then each batch's items.
 
+What a worker had finished and not yet reported when it died is found on its shelf of the mark board.
+
 A worker's end shows on its sentinel, a descriptor that becomes readable, where the system has one, and else as the end
 of its channel. What it had reported until then still counts: the channel is read to its end first.
 """
 
 from __future__ import annotations
 
-import os
 import selectors
-import signal
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from allcores._board import Mark, read_mark
+from allcores._board import Mark
 from allcores._channel import Channel
 from allcores._codec import decode_outcomes, encode_definitions, encode_items
 from allcores._dataset import Columns, Dataset
-from allcores._engines import Arrival
+from allcores._engines import Arrival, WorkerMemory
+from allcores._engines.deaths import DeathReader
+from allcores._engines.watch import Verdict, Watch
 from allcores._errors import UnpicklableItem, UnpicklableResult, WorkerDied
 from allcores._exceptions import decode_exception
-from allcores._lifeline import hold_interrupts
+from allcores._foreign import describe
+from allcores._lifeline import End, has_news, hold_interrupts
+from allcores._memory import peak_memory, reset_peak, resident_memory
 from allcores._messages import (
     BatchAdvanced,
     BatchFinished,
@@ -35,12 +40,19 @@ from allcores._messages import (
     WorkerReady,
     WorkerSetupFailed,
     WorkerUp,
+    WorkerWorn,
 )
 from allcores._outcomes import WorkerIdentity
 from allcores._pickling import decode
+from allcores._plan import Plan
 from allcores._wire import Buffer, Kind, Message
 
 __all__ = ["ProcessEngine"]
+
+PROMPT_SECONDS = 1.0  # for processes that were killed to end
+
+
+EXIT_SECONDS = 0.5  # between the end of a process's channel and its own
 
 
 class Process(Protocol):
@@ -51,11 +63,11 @@ class Process(Protocol):
     channel: Channel
     sentinel: int | None  # a descriptor that becomes readable when the process ends; None where there is none
 
-    def kill(self) -> None:
-        """End the process now."""
+    def kill(self, *, with_descendants: bool = True) -> None:
+        """End the process now, and what it has started."""
 
-    def wait_status(self) -> int | None:
-        """Wait for the end of a process that has ended or will at once; None if nobody knows how it ended."""
+    def wait_for_end(self) -> End:
+        """Wait for the end of a process that has ended or will at once."""
 
     def close(self) -> None:
         """Free what the driver holds for a process that has ended."""
@@ -67,24 +79,16 @@ class ProcessSource(Protocol):
     inherits: bool  # whether its processes are born with the job, the dataset's columns and the caller's __main__
     setup: list[Buffer]  # what one must be sent first otherwise
     taught: set[str]  # the names of the caller's __main__ that come with it
+    keeps_processes: bool  # whether idle ones are of use to later runs
 
     def start(self) -> Process:
         """Begin to start a process. Raises OSError where the system does not allow it."""
 
-    def keep(self, process: Any) -> bool:
-        """Take back an idle process; False if it is of no more use and must end."""
+    def keep(self, process: Any) -> None:
+        """Take back an idle process, where they are kept."""
 
     def close(self) -> None:
         """Free what the source holds; its processes have ended or were kept."""
-
-
-LIKELY_CAUSES = {
-    "SIGKILL": "the usual cause is lack of memory",
-    "SIGSEGV": "the usual cause is a bug in a compiled library",
-    "SIGBUS": "the usual cause is a bug in a compiled library",
-    "SIGABRT": "the usual cause is a check that failed in a compiled library",
-    "SIGILL": "the usual cause is a library compiled for another processor",
-}
 
 
 @dataclass(slots=True)
@@ -93,6 +97,12 @@ class _Worker:
     process: Process
     known: set[str]  # names of the caller's __main__ that it has learnt
     is_writing: bool = False  # whether the selector waits for room in the channel
+    born_with: int = 0  # bytes of memory that are not its own doing
+    idle_size: int = 0  # bytes of memory when it was ready for its first item
+    idle_peak: int = 0  # the most it had used by then
+    reported: tuple[int, int] = (-1, 0)  # the token of its last report, and where that ended
+    verdict: Verdict | None = None  # why we have killed it
+    is_mute: bool = False  # whether it has closed its channel, and so was killed
 
 
 class ProcessEngine:
@@ -101,30 +111,35 @@ class ProcessEngine:
     Args:
         source: starts them.
         dataset: where items come from.
+        plan: says which limits workers must keep.
     """
 
-    def __init__(self, source: ProcessSource, dataset: Dataset) -> None:
+    def __init__(self, source: ProcessSource, dataset: Dataset, plan: Plan) -> None:
         self._source = source
         self._dataset = dataset
         self._has_items = source.inherits and isinstance(dataset, Columns)
         self._workers: dict[int, _Worker] = {}
-        self._ending: list[_Worker] = []  # killed, and not yet seen to end
+        self._ending: dict[int, _Worker] = {}  # killed, and not yet seen to end
         self._identities: dict[int, WorkerIdentity] = {}
         self._host = socket.gethostname()
         self._arrivals: list[Arrival] = []  # to be told by the next wait
-        self._selector = selectors.DefaultSelector()
+        self._limits = Watch(plan.timeout, plan.memory)
+        self._recycle_bytes = plan.recycle_bytes
+        self._is_measuring = False  # whether anyone asks for the memory of workers
+        self._deaths = DeathReader()
+        self._selector = selectors.DefaultSelector()  # last: it needs to be closed
 
     # ------------------------------------------------------------------------------------------------- commands
 
     def start(self, worker: int) -> None:
         """Start a process, and send it what it was not born with."""
-        self._see_killed_end()
         with hold_interrupts():  # until the process is known, or nobody would end it
             try:
-                process = self._source.start()
+                process = self._start_process()
             except OSError as error:
                 self._arrivals.append(Arrival(WorkerDown(worker, Moment.STARTING), cause=error))
                 return
+            process.mark.shelf.clear(-1, 0, 0)  # what an earlier run has left there
             state = self._workers[worker] = _Worker(worker, process, set(self._source.taught))
             self._identities[worker] = WorkerIdentity(worker, process.pid, self._host)
             self._selector.register(process.channel, selectors.EVENT_READ, state)
@@ -140,7 +155,7 @@ class ProcessEngine:
         state = self._workers.get(batch.worker)
         if state is None:  # it has just ended, and the scheduler is about to hear of it
             return
-        message = Message(Kind.RUN, batch.token, batch.start, batch.stop, flag=batch.may_give_back)
+        message = Message(Kind.RUN, batch.token, batch.start, batch.stop, flag=batch.may_give_back, tries=batch.tries)
         if not self._has_items:
             items = self._dataset.items(batch.start, batch.stop)
             message.frames, definitions = encode_items(items, state.known)
@@ -148,46 +163,76 @@ class ProcessEngine:
         self._post(state, message)
 
     def kill(self, worker: int) -> None:
-        """Kill the worker's process; `close` sees it end."""
-        state = self._let_go(worker)
+        """Kill the worker's process; nobody waits for its end before `close`."""
+        state = self._workers.get(worker)
         if state is not None:
-            state.process.kill()
-            self._ending.append(state)
+            self._let_end(state, with_descendants=True)
 
     def release(self, worker: int) -> None:
         """Give the worker's process back to where it came from, or end it."""
-        state = self._let_go(worker)  # first: once it is given back, it may be another run's, or closed
-        if state is not None and not self._source.keep(state.process):
-            state.process.kill()
-            self._ending.append(state)
+        state = self._workers.get(worker)
+        if state is None:
+            return
+        if self._source.keeps_processes:
+            with hold_interrupts():  # or it would be nobody's
+                self._let_go(state)  # first: once it is kept, it may be another run's, or closed
+                self._source.keep(state.process)
+        else:
+            self._let_end(state, with_descendants=False)
 
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait for messages, ends of processes, and room in channels."""
         arrivals, self._arrivals = self._arrivals, []
-        for key, mask in self._selector.select(0 if arrivals else timeout):
+        for key, mask in self._selector.select(0 if arrivals else self._limits.patience(timeout, time.monotonic_ns())):
             state: _Worker = key.data
-            if state.number not in self._workers:  # it ended by an earlier key of this very wait
+            if state.number not in self._workers:  # it ended by an earlier key of this very wait, or was killed
+                self._bury(state)
                 continue
             if mask & selectors.EVENT_WRITE:
                 state.process.channel.flush()
-                self._watch(state)
+                self._await_room(state)
             if key.fileobj is not state.process.channel:
                 arrivals += self._read_to_the_end(state)
             elif mask & selectors.EVENT_READ:
                 arrivals += self._read(state)
+        self._enforce_limits()
         return arrivals
+
+    def memory(self) -> list[WorkerMemory]:
+        """Tell what each worker uses that is in the middle of something."""
+        self._is_measuring = True
+        return [
+            WorkerMemory(max(0, now - state.idle_size), max(0, peak - state.idle_peak))
+            for state in self._workers.values()
+            if state.process.mark.is_busy
+            and (pid := state.process.pid) is not None
+            and (now := resident_memory(pid)) is not None
+            and (peak := peak_memory(pid)) is not None
+        ]
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is."""
         return self._identities.get(worker) or WorkerIdentity(worker, None, self._host)
 
     def close(self) -> None:
-        """Kill what still runs, and see every killed process end."""
-        for worker in list(self._workers):
-            self.kill(worker)
-        self._see_killed_end()
-        self._selector.close()
-        self._source.close()
+        """Kill what still runs, and see every killed process end.
+
+        They end at once, and until then Ctrl-C is held back. One that doesn't is in the depths of the kernel and ends
+        when it comes up; who does not want to wait for that may interrupt, and it is not seen to end.
+        """
+        with hold_interrupts():
+            for state in list(self._workers.values()):
+                self._let_end(state, with_descendants=True)
+            self._see_prompt_ends()
+        try:
+            self._see_killed_end()
+        finally:
+            with hold_interrupts():
+                for state in self._ending.values():
+                    state.process.close()
+                self._ending.clear()
+                self._selector.close()
+                self._source.close()
 
     # ------------------------------------------------------------------------------------------------- arrivals
 
@@ -200,8 +245,15 @@ class ProcessEngine:
         for message in state.process.channel.messages():
             yield self._understand(state, message)
         if not is_open:
+            self._see_to_its_end(state)
+            yield from self._mourn(state)
+
+    def _see_to_its_end(self, state: _Worker) -> None:
+        """A channel that has ended belongs to a process that is about to; one that goes on has closed it by mistake."""
+        sentinel = state.process.sentinel
+        if sentinel is None or not has_news(sentinel, within=EXIT_SECONDS):
+            state.is_mute = sentinel is not None
             state.process.kill()
-            yield self._mourn(state)
 
     def _read_to_the_end(self, state: _Worker) -> Iterator[Arrival]:
         """The process has ended: take what it still said, then tell of its end."""
@@ -213,17 +265,37 @@ class ProcessEngine:
             pass
         for message in channel.messages():
             yield self._understand(state, message)
-        yield self._mourn(state)
+        yield from self._mourn(state)
 
-    def _mourn(self, state: _Worker) -> Arrival:
-        status = state.process.wait_status()
-        moment, start, stop = read_mark(state.process.mark)
-        self._unregister(state)
-        del self._workers[state.number]
-        state.process.close()
-        how, exit_name = _describe_end(status)
-        cause = WorkerDied(how, exit=exit_name, pid=self._identities[state.number].pid)
-        return Arrival(WorkerDown(state.number, moment, start, stop), cause=cause)
+    def _mourn(self, state: _Worker) -> Iterator[Arrival]:
+        """Tell what the worker had finished, and of its end; whatever it did after our verdict nobody is blamed for."""
+        end = state.process.wait_for_end()
+        mark, verdict = state.process.mark, state.verdict
+        moment, start, stop = mark.read()
+        yield from self._salvage(state)
+        with hold_interrupts():  # or its descriptors would be nobody's
+            self._let_go(state)
+            state.process.close()
+        pid = self._identities[state.number].pid
+        if verdict is None and state.is_mute:
+            cause: BaseException = WorkerDied("was killed as it had closed its channel", exit="SIGKILL", pid=pid)
+        elif verdict is None:
+            cause = self._deaths.explain(end, pid)
+        else:
+            cause = verdict.error
+            if (moment, start) != (Moment.RUNNING, verdict.index):
+                moment = Moment.IDLE
+        yield Arrival(WorkerDown(state.number, moment, start, stop), cause=cause)
+
+    def _salvage(self, state: _Worker) -> Iterator[Arrival]:
+        """Tell what lies on the worker's shelf, less what it had reported."""
+        token, start, seconds, values = state.process.mark.shelf.read()
+        last_token, reported = state.reported
+        unreported = values[max(0, reported - start) if token == last_token else 0 :]
+        if unreported:
+            stop = start + len(values)
+            event = BatchAdvanced(state.number, token, stop, seconds)
+            yield Arrival(event, stop - len(unreported), unreported)
 
     def _understand(self, state: _Worker, message: Message) -> Arrival:
         worker = state.number
@@ -233,15 +305,18 @@ class ProcessEngine:
                 self._identities[worker] = WorkerIdentity(worker, message.start, self._host)
                 return Arrival(WorkerUp(worker))
             case Kind.READY:
+                self._weigh(state)
                 return Arrival(WorkerReady(worker))
             case Kind.SETUP_FAILED:
                 raised = decode_exception(decode(message.frames))
                 return Arrival(WorkerSetupFailed(worker), cause=raised.exception)
             case Kind.REPORT:
+                state.reported = (message.token, message.stop)
+                self._look_at_growth(state)
                 return _understand_report(worker, message)
             case Kind.UNREADABLE:
                 error = decode_exception(decode(message.frames)).exception
-                text = f"it arrived at its worker and could not be unpickled there: {type(error).__name__}: {error}"
+                text = f"it arrived at its worker and could not be unpickled there: {describe(error)}"
                 return Arrival(
                     BatchUnreadable(worker, message.token, message.stop, is_last=True), cause=UnpicklableItem(text)
                 )
@@ -252,9 +327,9 @@ class ProcessEngine:
 
     def _post(self, state: _Worker, message: Message) -> None:
         state.process.channel.send(message)
-        self._watch(state)
+        self._await_room(state)
 
-    def _watch(self, state: _Worker) -> None:
+    def _await_room(self, state: _Worker) -> None:
         """Have the selector wait for room in the channel exactly while something is unsent."""
         if state.process.channel.has_unsent is not state.is_writing:
             state.is_writing = not state.is_writing
@@ -267,43 +342,87 @@ class ProcessEngine:
             state.known.update(definitions)
             self._post(state, Message(Kind.TEACH, frames=encode_definitions(definitions)))
 
-    def _let_go(self, worker: int) -> _Worker | None:
-        state = self._workers.pop(worker, None)
-        if state is not None:
-            self._unregister(state)
-        return state
+    def _start_process(self) -> Process:
+        try:
+            return self._source.start()
+        except OSError:
+            if not self._ending:
+                raise
+        self._see_killed_end()  # they may hold what was missing
+        return self._source.start()
 
-    def _see_killed_end(self) -> None:
-        for state in self._ending:
-            state.process.wait_status()
-            state.process.close()
-        self._ending.clear()
-
-    def _unregister(self, state: _Worker) -> None:
+    def _let_go(self, state: _Worker) -> None:
+        self._workers.pop(state.number, None)
         self._selector.unregister(state.process.channel)
         if state.process.sentinel is not None:
             self._selector.unregister(state.process.sentinel)
+
+    def _let_end(self, state: _Worker, *, with_descendants: bool) -> None:
+        """Kill a process that nothing more is wanted from; `wait` buries it when its sentinel tells."""
+        with hold_interrupts():
+            state.process.kill(with_descendants=with_descendants)
+            self._ending[state.number] = state
+            self._workers.pop(state.number, None)
+            self._selector.unregister(state.process.channel)
+
+    def _bury(self, state: _Worker) -> None:
+        if state.number in self._ending:
+            state.process.wait_for_end()
+            with hold_interrupts():
+                del self._ending[state.number]
+                if state.process.sentinel is not None:
+                    self._selector.unregister(state.process.sentinel)
+                state.process.close()
+
+    def _see_prompt_ends(self) -> None:
+        """See those processes end that do so at once, as all but a few do."""
+        deadline = time.monotonic() + PROMPT_SECONDS
+        while any(state.process.sentinel is not None for state in self._ending.values()):
+            ended = self._selector.select(max(0.0, deadline - time.monotonic()))
+            for key, _ in ended:
+                self._bury(key.data)
+            if not ended:
+                return
+
+    def _see_killed_end(self) -> None:
+        for state in list(self._ending.values()):
+            self._bury(state)
+
+    # -------------------------------------------------------------------------------------------- what they consume
+
+    def _weigh(self, state: _Worker) -> None:
+        """Take down what a worker has before its first item."""
+        pid = state.process.pid
+        if pid is not None:
+            state.idle_size, state.idle_peak = resident_memory(pid) or 0, peak_memory(pid) or 0
+            state.born_with = state.idle_size if self._source.inherits else 0
+
+    def _look_at_growth(self, state: _Worker) -> None:
+        pid = state.process.pid
+        if pid is None:
+            return
+        if self._is_measuring:
+            reset_peak(pid)
+        if self._recycle_bytes is not None and (resident_memory(pid) or 0) - state.idle_size > self._recycle_bytes:
+            self._arrivals.append(Arrival(WorkerWorn(state.number)))
+
+    def _enforce_limits(self) -> None:
+        """Kill every worker that has broken a limit; its end will be told as that of any other."""
+        now = time.monotonic_ns()
+        if self._limits.is_due(now):
+            for state in self._workers.values():
+                if state.verdict is None:
+                    process = state.process
+                    state.verdict = self._limits.look(process.mark, process.pid, state.born_with, now)
+                    if state.verdict is not None:
+                        process.kill()
 
 
 def _understand_report(worker: int, message: Message) -> Arrival:
     try:
         values, raised = decode_outcomes(message.frames)
-    except Exception as error:  # a result's unpickling may raise anything
-        text = f"its result arrived and could not be unpickled here: {type(error).__name__}: {error}"
-        lost = BatchUnreadable(worker, message.token, message.stop, is_last=message.flag)
-        return Arrival(lost, cause=UnpicklableResult(text))
+    except UnpicklableResult as error:
+        return Arrival(BatchUnreadable(worker, message.token, message.stop, is_last=message.flag), cause=error)
     happened = BatchFinished if message.flag else BatchAdvanced
     event = happened(worker, message.token, message.stop, message.seconds, tuple(raised))
     return Arrival(event, message.start, values, raised)
-
-
-def _describe_end(status: int | None) -> tuple[str, str]:
-    """Put a process's exit status into words, and give its name alone."""
-    if status is None:
-        return "ended, and nobody knows how", "unknown"
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"ended itself with exit code {code}", f"exit code {code}"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    hint = f" ({LIKELY_CAUSES[name]})" if name in LIKELY_CAUSES else ""
-    return f"was killed by {name}{hint}", name

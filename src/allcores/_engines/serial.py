@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import nullcontext
 
+from allcores._current import keep_global_streams
 from allcores._dataset import Dataset
-from allcores._engines import Arrival
+from allcores._engines import Arrival, WorkerMemory
 from allcores._exceptions import raised_here
 from allcores._job import Job, Part, run_batch
 from allcores._messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
@@ -60,6 +62,10 @@ class SerialEngine:
                 arrivals.append(arrival)
         return arrivals
 
+    def memory(self) -> list[WorkerMemory]:
+        """Nobody knows: it is all this process's."""
+        return []
+
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is: this process."""
         return WorkerIdentity(worker, os.getpid(), socket.gethostname())
@@ -70,16 +76,12 @@ class SerialEngine:
 
     def _run(self, batch: SendBatch) -> Iterator[Arrival]:
         items = self._dataset.items(batch.start, batch.stop)
-        parts = run_batch(
-            self._job,
-            items,
-            batch.start,
-            batch.stop,
-            [0, 1],
-            may_give_back=batch.may_give_back,
-            passing=(KeyboardInterrupt,),
-        )
-        for part in parts:
+        parts = run_batch(self._job, items, batch, passing=(KeyboardInterrupt,))
+        while True:
+            with keep_global_streams() if self._job.chance.is_seeded else nullcontext():
+                part = next(parts, None)
+            if part is None:
+                return
             yield arrival_of(batch, part)
 
 

@@ -6,10 +6,11 @@ import os
 import queue
 import socket
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from allcores._dataset import Dataset
-from allcores._engines import Arrival
+from allcores._engines import Arrival, WorkerMemory
 from allcores._engines.serial import arrival_of
 from allcores._job import Job, run_batch
 from allcores._machine import limit_cores_here
@@ -31,7 +32,7 @@ class ThreadEngine:
     """
 
     def __init__(self, job: Job, dataset: Dataset, cores: int) -> None:
-        self._job = job
+        self._job = replace(job, chance=replace(job.chance, is_seeded=False))  # global generators are shared
         self._dataset = dataset
         self._cores = cores
         self._inboxes: dict[int, Inbox] = {}
@@ -69,6 +70,10 @@ class ThreadEngine:
         except queue.Empty:
             return arrivals
 
+    def memory(self) -> list[WorkerMemory]:
+        """Nobody knows: it is all this process's."""
+        return []
+
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is: this process."""
         return WorkerIdentity(worker, os.getpid(), socket.gethostname())
@@ -90,7 +95,7 @@ class ThreadEngine:
         self._outbox.put(Arrival(WorkerReady(worker)))
         while (work := inbox.get()) is not None:
             batch, items = work
-            for part in run_batch(self._job, items, batch.start, batch.stop, [0, 1], may_give_back=batch.may_give_back):
+            for part in run_batch(self._job, items, batch):
                 self._outbox.put(arrival_of(batch, part))
                 if self._is_closed.is_set():
                     return
