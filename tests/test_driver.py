@@ -18,7 +18,9 @@ from allcores._messages import (
     BatchFinished,
     BatchRefused,
     BatchUnreadable,
+    Command,
     EngineLost,
+    Event,
     KillWorker,
     Moment,
     ReleaseWorker,
@@ -31,7 +33,7 @@ from allcores._messages import (
 from allcores._options import Options
 from allcores._outcomes import Raised
 from allcores._plan import Facts, make_plan
-from allcores._scheduler import FAILED_STARTS, HASTY_STARTS, PAUSE_SECONDS, SETBACKS, START_SECONDS
+from allcores._scheduler import FAILED_STARTS, HASTY_STARTS, PAUSE_SECONDS, SETBACKS, START_SECONDS, Scheduler
 from allcores._sinks import ListSink, OrderedSink, Sink, UnorderedSink
 from allcores.testing import EngineCommand, FakeClock, FakeEngine, News, come_up
 
@@ -682,6 +684,34 @@ def test_ctrl_c_in_the_middle_of_an_arrival_loses_nothing_that_had_arrived(inter
     assert sorted(sink.indices) == [0, 2, 4, 5, 6, 7, 8, 9], "each once"
     assert engine.is_closed
     assert {batch.start for batch in sent(engine)} <= {0, 5, 1}, "nothing new began"
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["before", "after"])
+def test_ctrl_c_in_the_middle_of_a_decision_loses_nothing_that_had_arrived(monkeypatch, *, is_late: bool) -> None:
+    def handle_and_interrupt(scheduler: Scheduler, event: Event, now: float) -> list[Command]:
+        if isinstance(event, BatchFinished) and not is_late:
+            raise KeyboardInterrupt
+        commands = handle(scheduler, event, now)
+        if isinstance(event, BatchFinished):
+            raise KeyboardInterrupt
+        return commands
+
+    def finish_together(command: EngineCommand) -> list[News]:
+        if not isinstance(command, SendBatch):
+            return come_up(command)
+        batches.append(command)
+        return list(map(squared, batches)) if len(batches) == 2 else []
+
+    batches: list[SendBatch] = []
+    handle = Scheduler.handle
+    monkeypatch.setattr(Scheduler, "handle", handle_and_interrupt)
+    engine, sink = FakeEngine(finish_together), Puts()
+    run = make_run(engine, sink, range(100), workers=2, batch=5)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run.run_to_end()
+    assert allcores.finished(caught.value) == {index: index * index for index in range(10)}
+    assert sorted(sink.indices) == list(range(10)), "each once"
+    assert engine.is_closed
 
 
 class StubbornEngine(FakeEngine):

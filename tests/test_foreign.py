@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import odd_exceptions
 import odd_objects
 import pytest
@@ -33,6 +35,15 @@ def test_what_is_not_raised_again_comes_from_outside(later):
     with pytest.raises(KeyboardInterrupt):
         ask(question)
     assert kinds == []
+
+
+def test_ctrl_c_comes_from_outside_however_often_it_comes():
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ask(signal.raise_signal, signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def test_an_answer_is_given_after_one_question():

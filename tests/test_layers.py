@@ -14,7 +14,7 @@ import allcores
 PACKAGE = Path(allcores.__file__).parent
 
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("_bytes", "_errors", "_foreign", "_outcomes", "_messages", "_options", "_wire"),
+    ("_bytes", "_errors", "_foreign", "_interrupts", "_outcomes", "_messages", "_options", "_wire"),
     ("_admission", "_plan", "_scheduler", "_pace", "_report"),
     (
         "_board",

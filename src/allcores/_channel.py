@@ -12,7 +12,7 @@ import socket
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
-from weakref import WeakSet
+from weakref import ref
 
 from allcores._wire import FRAME_LENGTH, HEADER, Buffer, Kind, Message
 
@@ -22,7 +22,8 @@ CHUNK = 1 << 18  # bytes read at once: what a Unix socket's buffer holds
 BUFFERS_AT_ONCE = 64  # per sendmsg; systems allow at least that many
 
 
-_drivers_ends: WeakSet[socket.socket] = WeakSet()
+# {descriptor: the socket, if it is still there}. Not a WeakSet: Ctrl-C in the middle of its callback would be lost.
+_drivers_ends: dict[int, ref[socket.socket]] = {}
 
 
 def channel_pair() -> tuple[socket.socket, socket.socket]:
@@ -33,13 +34,15 @@ def channel_pair() -> tuple[socket.socket, socket.socket]:
     """
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    _drivers_ends.add(ours)
+    _drivers_ends[ours.fileno()] = ref(ours)
     return ours, theirs
 
 
 def _close_drivers_ends() -> None:
-    for end in list(_drivers_ends):
-        end.close()
+    for end in list(_drivers_ends.values()):
+        connection = end()
+        if connection is not None:
+            connection.close()
 
 
 if hasattr(os, "register_at_fork"):

@@ -18,6 +18,7 @@ from allcores._engines import Arrival, Engine
 from allcores._errors import MemoryLimitExceeded, WorkerDied, WorkersUnavailable
 from allcores._foreign import add_note, is_a
 from allcores._gatekeeper import Gatekeeper
+from allcores._interrupts import let_interrupts_in
 from allcores._messages import (
     AbortReason,
     AbortRun,
@@ -163,7 +164,8 @@ class Run:
             self._arrivals.popleft()
             self._is_torn = False
         if self._scheduler.settled > settled:
-            self._on_progress(self._scheduler.settled)
+            with let_interrupts_in():
+                self._on_progress(self._scheduler.settled)
         if self._recorder is not None and self._recorder.due is not None and self._clock() >= self._recorder.due:
             self._recorder.flush()
 
@@ -322,7 +324,8 @@ class Run:
     def _pull(self, stop: int) -> None:
         start = self._pulled
         try:
-            self._pulled = self._dataset.pull(stop)
+            with let_interrupts_in():
+                self._pulled = self._dataset.pull(stop)
         except Exception as error:  # the input's own; raised when what came before it is delivered
             self.error = error
             self._pulled = self._dataset.pulled

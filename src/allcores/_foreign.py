@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeGuard, TypeVar
 
+from allcores._interrupts import hold_interrupts
+
 __all__ = [
     "Outburst",
     "add_note",
@@ -34,9 +36,9 @@ class Outburst(Exception):
 def ask(question: Callable[..., T], *arguments: Any) -> T:
     """Call what may run the user's code for our own ends; of whatever it raises, only an `Exception` comes out.
 
-    Ctrl-C and signal handlers end programs as well, and strike wherever the program happens to be, but not twice at
-    the same place. So what is raised again when asked again is the object's own doing, and an `Outburst`; what is not,
-    comes from outside, and passes.
+    Ctrl-C and signal handlers end programs as well, and strike wherever the program happens to be. But they don't
+    twice at the same place, or Ctrl-C is held back there. So what is raised again when asked again is the object's own
+    doing, and an `Outburst`; what is not, comes from outside, and passes.
     """
     try:
         return question(*arguments)
@@ -49,11 +51,12 @@ def ask(question: Callable[..., T], *arguments: Any) -> T:
 
 
 def _raises_again(kind: type, question: Callable[..., object], arguments: tuple[Any, ...]) -> bool:
-    try:
-        question(*arguments)
-    except BaseException as error:
-        return type(error) is kind
-    return False
+    with hold_interrupts():
+        try:
+            question(*arguments)
+        except BaseException as error:
+            return type(error) is kind
+        return False
 
 
 def is_a(thing: object, kind: type[T]) -> TypeGuard[T]:

@@ -27,8 +27,8 @@ __all__ = [
     "die_with_peer",
     "end_all",
     "has_news",
-    "hold_interrupts",
     "peak_of",
+    "shield_children",
 ]
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -115,12 +115,11 @@ def has_news(descriptor: int, within: float = 0.0) -> bool:
 
 
 @contextmanager
-def hold_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back while a process changes hands: is started, kept, or seen to end.
+def shield_children() -> Iterator[None]:
+    """Have processes that are started meanwhile begin with Ctrl-C blocked.
 
-    The parent must not be interrupted before it knows of its child, or after it has forgotten it. The child inherits
-    the block, and lifts it when it has its own handler; a child that was interrupted before would print a traceback
-    that explains nothing.
+    They lift the block when they have their own handler; one that was interrupted before would print a traceback that
+    explains nothing.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())  # asked first: to block may itself raise, when it has blocked
     try:

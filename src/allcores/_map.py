@@ -6,6 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, overload
@@ -15,6 +16,7 @@ from allcores._codec import encode_job
 from allcores._dataset import Dataset, make_dataset
 from allcores._driver import Run
 from allcores._engines import Engine
+from allcores._interrupts import hold_interrupts
 from allcores._job import Job
 from allcores._machine import find_facts
 from allcores._options import OptionKeywords, Options
@@ -277,19 +279,19 @@ class ResultIterator(Generic[R]):
     def __next__(self) -> R:
         if self._is_closed:
             raise StopIteration
-        now = time.perf_counter()
-        if not self._ready or now >= self._turn_at:
-            error = self._advance()
-            if isinstance(error, StopIteration):  # which, raised here, would pass for the end of the results
-                raise RuntimeError("an item raised StopIteration") from error
-            if error is not None:
-                raise error
-            self._turn_at = now + TURN_SECONDS
-        if not self._ready:
-            raise StopIteration
-        self._taken += 1
-        value: R = self._ready.popleft()
-        return value
+        try:
+            now = time.perf_counter()
+            if not self._ready or now >= self._turn_at:
+                self._advance()
+                self._turn_at = now + TURN_SECONDS
+            if self._ready:
+                self._taken += 1
+                value: R = self._ready.popleft()
+                return value
+        except BaseException as error:  # Ctrl-C, or what the run ends with
+            self._fail(error)
+            raise
+        raise StopIteration
 
     def __enter__(self) -> Self:
         return self
@@ -299,10 +301,11 @@ class ResultIterator(Generic[R]):
 
     def close(self) -> None:
         """End the run: workers are let go, results that were not taken are lost."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._ready.clear()
-            self._end()
+        with hold_interrupts():
+            if not self._is_closed:
+                self._is_closed = True
+                self._ready.clear()
+                self._end()
 
     def _begin(self) -> Run:
         progress = self._start.progress()
@@ -311,36 +314,31 @@ class ResultIterator(Generic[R]):
         self._end = finalize(self, _end_run, run, progress, os.getpid())
         return run
 
-    def _advance(self) -> BaseException | None:
-        """Let the driver work until a result is ready or the run is over; give the error that the run ends with."""
-        try:
+    def _advance(self) -> None:
+        """Let the driver work until a result is ready or the run is over; raise the error that the run ends with."""
+        with hold_interrupts():
             run = self._run or self._begin()
             if not run.is_finished:
                 run.took(self._taken)
                 run.turn(may_block=not self._ready)
             while not self._ready and not run.is_finished:
                 run.turn()
-        except BaseException as error:
-            self._fail(error)
-            raise
-        if not run.is_finished:
-            return None
-        self._end()
-        if self._ready:
-            return None
-        self._is_closed = True
-        if run.error is not None:
-            run.attach_finished(run.error)
-        return run.error
+            if run.is_finished:
+                self._end()
+                if not self._ready:
+                    self._is_closed = True
+                    if isinstance(run.error, StopIteration):  # raised here it would pass for the end
+                        raise RuntimeError("an item raised StopIteration") from run.error
+                    if run.error is not None:
+                        raise run.error
 
     def _fail(self, error: BaseException) -> None:
-        self._is_closed = True
-        if self._run is not None:
-            try:
-                self._run.attach_finished(error)
-                self._end()
-            finally:
-                self._run.close()  # again: Ctrl-C may have come in the middle of it
+        with hold_interrupts():
+            self._is_closed = True
+            if self._run is None:
+                return
+            self._run.attach_finished(error)
+            self._end()
 
 
 def _do_nothing() -> None:
@@ -349,10 +347,11 @@ def _do_nothing() -> None:
 
 def _end_run(run: Run, progress: Progress, pid: int) -> None:
     if os.getpid() == pid:  # in a forked child it is not the child's to end
-        try:
-            run.close()
-        finally:
-            progress.close()
+        with suppress(KeyboardInterrupt), hold_interrupts():  # it may be forgotten anywhere: nobody could be told
+            try:
+                run.close()
+            finally:
+                progress.close()
 
 
 class _Start:
@@ -458,20 +457,20 @@ def _collect(
 ) -> Results[Any]:
     start = _start(fn, iterables, keywords, is_star=is_star)
     results: Results[Any] = Results()
-    progress = start.progress()
-    run = start.run(ListSink(results), is_lazy=False, on_progress=progress)
+    run = None
     try:
-        try:
-            run.run_to_end()
-        finally:
+        with hold_interrupts():
+            progress = start.progress()
+            run = start.run(ListSink(results), is_lazy=False, on_progress=progress)
             try:
-                run.close()  # again: Ctrl-C may have come in the middle of it
+                run.run_to_end()
             finally:
                 progress.close()
-        results.failures = sorted(run.failures, key=lambda failure: failure.index)
-        results.report = run.report
+            results.failures = sorted(run.failures, key=lambda failure: failure.index)
+            results.report = run.report
     except BaseException as error:
-        run.attach_finished(error)  # to an interrupt that came after the run's end, too
+        if run is not None:
+            run.attach_finished(error)  # to an interrupt that was held back, too
         raise
     if run.error is not None:
         raise run.error

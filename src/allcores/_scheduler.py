@@ -204,7 +204,7 @@ class Scheduler:
 
     @property
     def peak_workers(self) -> int:
-        """How many workers there were at a time, at most."""
+        """How many workers were up at a time, at most."""
         return self._peak_workers
 
     @property
@@ -295,6 +295,7 @@ class Scheduler:
     def _on_up(self, event: WorkerUp, now: float, commands: list[Command]) -> None:
         if self._starting.pop(event.worker, None) is not None:
             self._preparing += 1
+            self._peak_workers = max(self._peak_workers, len(self._workers) - len(self._starting))
 
     def _on_ready(self, event: WorkerReady, now: float, commands: list[Command]) -> None:
         worker = self._workers.get(event.worker)
@@ -646,7 +647,6 @@ class Scheduler:
         self._workers[self._next_worker] = _Worker(allowance=self._recycle, failed_starts=self._failed_starts)
         self._starting[self._next_worker] = now + START_SECONDS
         self._next_worker += 1
-        self._peak_workers = max(self._peak_workers, len(self._workers))
         if self._needs_worker() or self._next_pull() is not None:
             self._wants_worker_at = now
 

@@ -20,6 +20,7 @@ from allcores._board import Board
 from allcores._captures import explain_unpicklable
 from allcores._channel import Channel, channel_pair
 from allcores._codec import encode_job
+from allcores._interrupts import hold_interrupts
 from allcores._job import Job
 from allcores._lifeline import End, has_news
 from allcores._nursery import END, REQUEST, Order, interpreter_command
@@ -40,14 +41,11 @@ _ORDERS = {"forkserver": Order.FORK, "spawn": Order.SPAWN}
 class CleanProcess:
     """The driver's handle of one clean worker."""
 
-    def __init__(
-        self, nursery: NurseryProcess, number: int, *, board: Board, slot: int, channel: Channel, sentinel: int
-    ) -> None:
+    def __init__(self, nursery: NurseryProcess, number: int, *, slot: int, channel: Channel, sentinel: int) -> None:
         self.pid: int | None = None  # told by its hello
-        self.mark = board.mark(slot)
+        self.mark = nursery.board.mark(slot)
         self.channel = channel
         self.sentinel: int | None = sentinel
-        self._board = board
         self._slot = slot
         self.idle_since = 0.0
         self._nursery = nursery
@@ -76,11 +74,16 @@ class CleanProcess:
         if self.sentinel is not None:
             os.close(self.sentinel)
             self.sentinel = None
-            self._board.free_slot(self._slot)
+            self._nursery.board.free_slot(self._slot)
 
 
 class NurseryProcess:
-    """The driver's handle of the nursery."""
+    """The driver's handle of the nursery.
+
+    Attributes:
+        board: the marks of its workers. Another nursery's have another one: when a nursery is killed, its workers may
+            live on for a moment, and write their marks.
+    """
 
     def __init__(self) -> None:
         self._control, theirs = channel_pair()
@@ -88,6 +91,8 @@ class NurseryProcess:
         code = f"from allcores._nursery import main; main({theirs.fileno()}, {os.getpid()}, {SLOTS}, {IDLE_SECONDS})"
         with theirs, ExitStack() as if_it_fails:
             if_it_fails.callback(self._control.close)
+            self.board = Board(SLOTS, shareable=True)
+            if_it_fails.callback(self.board.close)
             self._process = subprocess.Popen(
                 interpreter_command(code), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
             )
@@ -106,6 +111,7 @@ class NurseryProcess:
     def close(self) -> None:
         """End it, and with it every worker."""
         self._control.close()
+        self.board.close()
         try:
             self._process.wait(FAREWELL_SECONDS)
         except subprocess.TimeoutExpired:
@@ -123,7 +129,6 @@ class WarmSet:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._nursery: NurseryProcess | None = None
-        self._board: Board | None = None
         self._warm: dict[CleanStart, list[CleanProcess]] = {"forkserver": [], "spawn": []}
         self._next_number = 0
 
@@ -158,7 +163,7 @@ class WarmSet:
 
     def close(self) -> None:
         """End every warm worker and the nursery; a later `lease` begins anew."""
-        with self._lock:
+        with hold_interrupts(), self._lock:
             for warm in self._warm.values():
                 while warm:
                     warm.pop().close()
@@ -172,10 +177,9 @@ class WarmSet:
             self._nursery = None
         if self._nursery is None:
             self._nursery = NurseryProcess()
-        if self._board is None:
-            self._board = Board(SLOTS, shareable=True)
+        board = self._nursery.board
+        assert board.descriptor is not None
         self._next_number += 1
-        assert self._board.descriptor is not None
         with ExitStack() as here, ExitStack() as if_it_fails:
             ours, theirs = channel_pair()
             here.callback(theirs.close)
@@ -183,13 +187,11 @@ class WarmSet:
             sentinel, status = os.pipe()
             here.callback(os.close, status)
             if_it_fails.callback(os.close, sentinel)
-            slot = self._board.take_slot()
+            slot = board.take_slot()
             if_it_fails.pop_all()
-            descriptors = (theirs.fileno(), status, self._board.descriptor)
+            descriptors = (theirs.fileno(), status, board.descriptor)
             self._nursery.request(_ORDERS[start], self._next_number, slot, descriptors)
-        return CleanProcess(
-            self._nursery, self._next_number, board=self._board, slot=slot, channel=Channel(ours), sentinel=sentinel
-        )
+        return CleanProcess(self._nursery, self._next_number, slot=slot, channel=Channel(ours), sentinel=sentinel)
 
     def _end(self, process: CleanProcess) -> None:
         process.kill(with_descendants=False)
@@ -248,7 +250,12 @@ def _encode_setup(job: Job, cores: int) -> tuple[list[Buffer], set[str]]:
     return [pickle.dumps(Surroundings.here(cores)), *frames], names
 
 
+def _leave() -> None:
+    with suppress(KeyboardInterrupt):  # the interpreter is ending already
+        warm_set.close()
+
+
 warm_set = WarmSet()
-atexit.register(warm_set.close)
+atexit.register(_leave)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=warm_set.forget_after_fork)

@@ -28,7 +28,8 @@ from allcores._engines.watch import Verdict, Watch
 from allcores._errors import UnpicklableItem, UnpicklableResult, WorkerDied
 from allcores._exceptions import decode_exception
 from allcores._foreign import describe
-from allcores._lifeline import End, has_news, hold_interrupts
+from allcores._interrupts import let_interrupts_in
+from allcores._lifeline import End, has_news, shield_children
 from allcores._memory import peak_memory, reset_peak, resident_memory
 from allcores._messages import (
     BatchAdvanced,
@@ -133,18 +134,18 @@ class ProcessEngine:
 
     def start(self, worker: int) -> None:
         """Start a process, and send it what it was not born with."""
-        with hold_interrupts():  # until the process is known, or nobody would end it
-            try:
+        try:
+            with shield_children():
                 process = self._start_process()
-            except OSError as error:
-                self._arrivals.append(Arrival(WorkerDown(worker, Moment.STARTING), cause=error))
-                return
-            process.mark.shelf.clear(-1, 0, 0)  # what an earlier run has left there
-            state = self._workers[worker] = _Worker(worker, process, set(self._source.taught))
-            self._identities[worker] = WorkerIdentity(worker, process.pid, self._host)
-            self._selector.register(process.channel, selectors.EVENT_READ, state)
-            if process.sentinel is not None:
-                self._selector.register(process.sentinel, selectors.EVENT_READ, state)
+        except OSError as error:
+            self._arrivals.append(Arrival(WorkerDown(worker, Moment.STARTING), cause=error))
+            return
+        process.mark.shelf.clear(-1, 0, 0)  # what an earlier run has left there
+        state = self._workers[worker] = _Worker(worker, process, set(self._source.taught))
+        self._identities[worker] = WorkerIdentity(worker, process.pid, self._host)
+        self._selector.register(process.channel, selectors.EVENT_READ, state)
+        if process.sentinel is not None:
+            self._selector.register(process.sentinel, selectors.EVENT_READ, state)
         if not self._source.inherits:
             if process.pid is not None:  # it is warm: it said hello to an earlier run
                 self._arrivals.append(Arrival(WorkerUp(worker)))
@@ -174,16 +175,18 @@ class ProcessEngine:
         if state is None:
             return
         if self._source.keeps_processes:
-            with hold_interrupts():  # or it would be nobody's
-                self._let_go(state)  # first: once it is kept, it may be another run's, or closed
-                self._source.keep(state.process)
+            self._let_go(state)  # first: once it is kept, it may be another run's, or closed
+            self._source.keep(state.process)
         else:
             self._let_end(state, with_descendants=False)
 
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait for messages, ends of processes, and room in channels."""
         arrivals, self._arrivals = self._arrivals, []
-        for key, mask in self._selector.select(0 if arrivals else self._limits.patience(timeout, time.monotonic_ns())):
+        patience = 0 if arrivals else self._limits.patience(timeout, time.monotonic_ns())
+        with let_interrupts_in():
+            ready = self._selector.select(patience)
+        for key, mask in ready:
             state: _Worker = key.data
             if state.number not in self._workers:  # it ended by an earlier key of this very wait, or was killed
                 self._bury(state)
@@ -220,19 +223,17 @@ class ProcessEngine:
         They end at once, and until then Ctrl-C is held back. One that doesn't is in the depths of the kernel and ends
         when it comes up; who does not want to wait for that may interrupt, and it is not seen to end.
         """
-        with hold_interrupts():
-            for state in list(self._workers.values()):
-                self._let_end(state, with_descendants=True)
-            self._see_prompt_ends()
+        for state in list(self._workers.values()):
+            self._let_end(state, with_descendants=True)
+        self._see_prompt_ends()
         try:
             self._see_killed_end()
         finally:
-            with hold_interrupts():
-                for state in self._ending.values():
-                    state.process.close()
-                self._ending.clear()
-                self._selector.close()
-                self._source.close()
+            for state in self._ending.values():
+                state.process.close()
+            self._ending.clear()
+            self._selector.close()
+            self._source.close()
 
     # ------------------------------------------------------------------------------------------------- arrivals
 
@@ -243,6 +244,8 @@ class ProcessEngine:
         except BlockingIOError:
             return
         for message in state.process.channel.messages():
+            if message.kind is Kind.REPORT:
+                yield from self._look_at_growth(state)
             yield self._understand(state, message)
         if not is_open:
             self._see_to_its_end(state)
@@ -253,7 +256,7 @@ class ProcessEngine:
         sentinel = state.process.sentinel
         if sentinel is None or not has_news(sentinel, within=EXIT_SECONDS):
             state.is_mute = sentinel is not None
-            state.process.kill()
+            state.process.kill(with_descendants=False)  # as if it had ended by itself
 
     def _read_to_the_end(self, state: _Worker) -> Iterator[Arrival]:
         """The process has ended: take what it still said, then tell of its end."""
@@ -273,9 +276,8 @@ class ProcessEngine:
         mark, verdict = state.process.mark, state.verdict
         moment, start, stop = mark.read()
         yield from self._salvage(state)
-        with hold_interrupts():  # or its descriptors would be nobody's
-            self._let_go(state)
-            state.process.close()
+        self._let_go(state)
+        state.process.close()
         pid = self._identities[state.number].pid
         if verdict is None and state.is_mute:
             cause: BaseException = WorkerDied("was killed as it had closed its channel", exit="SIGKILL", pid=pid)
@@ -312,7 +314,6 @@ class ProcessEngine:
                 return Arrival(WorkerSetupFailed(worker), cause=raised.exception)
             case Kind.REPORT:
                 state.reported = (message.token, message.stop)
-                self._look_at_growth(state)
                 return _understand_report(worker, message)
             case Kind.UNREADABLE:
                 error = decode_exception(decode(message.frames)).exception
@@ -359,20 +360,18 @@ class ProcessEngine:
 
     def _let_end(self, state: _Worker, *, with_descendants: bool) -> None:
         """Kill a process that nothing more is wanted from; `wait` buries it when its sentinel tells."""
-        with hold_interrupts():
-            state.process.kill(with_descendants=with_descendants)
-            self._ending[state.number] = state
-            self._workers.pop(state.number, None)
-            self._selector.unregister(state.process.channel)
+        state.process.kill(with_descendants=with_descendants)
+        self._ending[state.number] = state
+        self._workers.pop(state.number, None)
+        self._selector.unregister(state.process.channel)
 
     def _bury(self, state: _Worker) -> None:
         if state.number in self._ending:
             state.process.wait_for_end()
-            with hold_interrupts():
-                del self._ending[state.number]
-                if state.process.sentinel is not None:
-                    self._selector.unregister(state.process.sentinel)
-                state.process.close()
+            del self._ending[state.number]
+            if state.process.sentinel is not None:
+                self._selector.unregister(state.process.sentinel)
+            state.process.close()
 
     def _see_prompt_ends(self) -> None:
         """See those processes end that do so at once, as all but a few do."""
@@ -397,14 +396,15 @@ class ProcessEngine:
             state.idle_size, state.idle_peak = resident_memory(pid) or 0, peak_memory(pid) or 0
             state.born_with = state.idle_size if self._source.inherits else 0
 
-    def _look_at_growth(self, state: _Worker) -> None:
+    def _look_at_growth(self, state: _Worker) -> Iterator[Arrival]:
+        """Look at a worker between two batches, before it may get another."""
         pid = state.process.pid
         if pid is None:
             return
         if self._is_measuring:
             reset_peak(pid)
         if self._recycle_bytes is not None and (resident_memory(pid) or 0) - state.idle_size > self._recycle_bytes:
-            self._arrivals.append(Arrival(WorkerWorn(state.number)))
+            yield Arrival(WorkerWorn(state.number))
 
     def _enforce_limits(self) -> None:
         """Kill every worker that has broken a limit; its end will be told as that of any other."""

@@ -11,6 +11,7 @@ from allcores._current import keep_global_streams
 from allcores._dataset import Dataset
 from allcores._engines import Arrival, WorkerMemory
 from allcores._exceptions import raised_here
+from allcores._interrupts import let_interrupts_in
 from allcores._job import Job, Part, run_batch
 from allcores._messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
 from allcores._outcomes import WorkerIdentity
@@ -34,7 +35,8 @@ class SerialEngine:
         """Run the initializer."""
         self._arrivals.append(Arrival(WorkerUp(worker)))
         try:
-            self._job.prepare()
+            with let_interrupts_in():
+                self._job.prepare()
         except Exception as error:  # the caller's initializer may raise anything
             self._arrivals.append(Arrival(WorkerSetupFailed(worker), cause=error))
         else:
@@ -55,7 +57,8 @@ class SerialEngine:
         """Tell what has happened, or run the oldest batch until it has something to report."""
         arrivals, self._arrivals = self._arrivals, []
         while self._parts and not arrivals and timeout != 0:
-            arrival = next(self._parts[0], None)
+            with let_interrupts_in():
+                arrival = next(self._parts[0], None)
             if arrival is None:
                 del self._parts[0]
             else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from allcores._dataset import Dataset
 from allcores._engines import Arrival, WorkerMemory
 from allcores._engines.serial import arrival_of
+from allcores._interrupts import let_interrupts_in
 from allcores._job import Job, run_batch
 from allcores._machine import limit_cores_here
 from allcores._messages import SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
@@ -64,7 +65,8 @@ class ThreadEngine:
         """Wait for what the threads report."""
         arrivals = []
         try:
-            arrivals.append(self._outbox.get(timeout=timeout) if timeout != 0 else self._outbox.get_nowait())
+            with let_interrupts_in():
+                arrivals.append(self._outbox.get(timeout=timeout) if timeout != 0 else self._outbox.get_nowait())
             while True:
                 arrivals.append(self._outbox.get_nowait())
         except queue.Empty:
