@@ -5,13 +5,15 @@
 #   make test PYTHON=3.13                 builds .venv with this Python (a version or a command), not the default:
 #                                         `python3` if allcores runs on it, else the oldest that it runs on
 #   make test-default ARGS="-x -k pool"   tests on .venv's Python only, with arguments for pytest
+#   make faults FAULTS=10000 MINUTES=10 SEED=7 SCENARIO=42   so many faults, in so much time at most; all that is drawn
+#                                         follows from the seed; one scenario of it only, again and again
 
 # Fresh interpreters are what the tests start by the hundred: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-default lint format bench clean FORCE
+.PHONY: help demo test test-default faults lint format bench clean FORCE
 .PRECIOUS: .venv-%/.installed  # or make would delete these stamps as intermediate files
 
 help:  ## list the chores
@@ -30,9 +32,13 @@ test-default: .venv/.development  ## ... on .venv's Python only
 	@echo "=== tests on $$(.venv/bin/python --version), in .venv"
 	@.venv/bin/python -m pytest $(ARGS)
 
-test-%: .venv-%/.installed  ## ... on this Python only
+test-%: .venv-%/.installed  ## ... on this Python only, without what does not hang on its version
 	@echo "=== tests on $$(.venv-$*/bin/python --version), in .venv-$*"
-	@.venv-$*/bin/python -m pytest $(ARGS)
+	@.venv-$*/bin/python -m pytest --brief $(ARGS)
+
+faults: .venv/.development  ## inject faults for a few minutes and check that nothing is lost
+	@cd tests && ../.venv/bin/python -m faults \
+		$(FAULTS:%=--faults=%) $(MINUTES:%=--minutes=%) $(SEED:%=--seed=%) $(SCENARIO:%=--scenario=%)
 
 lint: .venv/.development  ## check style, format and types
 	.venv/bin/python -m ruff check

@@ -23,6 +23,28 @@ Finished = subprocess.CompletedProcess[str]
 Shell = Callable[..., Finished]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--brief",
+        action="store_true",
+        help="for a second Python: leave out the tests marked `once`, and start by spawn, which is forkserver's but for"
+        " a fresh interpreter",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--brief"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("once") or "spawn" in _parameters(item)]
+    items[:] = [item for item in items if item not in set(left_out)]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def _parameters(item: pytest.Item) -> list[object]:
+    call = getattr(item, "callspec", None)
+    return [] if call is None else [value for value in call.params.values() if isinstance(value, str)]
+
+
 @pytest.fixture(params=START_METHODS)
 def start(request: pytest.FixtureRequest) -> str:
     """Each way of starting processes."""

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from allcores._admission import COMFORT, FADING, RESERVE, Admission
 
+pytestmark = pytest.mark.once
+
 GB = 10**9
 TOTAL = 16 * GB
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from allcores._bytes import format_bytes, parse_bytes
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize(
     ("amount", "number"),

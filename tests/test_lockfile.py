@@ -12,6 +12,8 @@ import pytest
 
 from allcores._lockfile import LockFile
 
+pytestmark = pytest.mark.once
+
 HOLD = """
 import os, sys
 from allcores._lockfile import LockFile

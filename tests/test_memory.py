@@ -22,6 +22,8 @@ from allcores._memory import (
     resident_memory,
 )
 
+pytestmark = pytest.mark.once
+
 MB = 10**6
 MACHINE = {"proc/meminfo": "MemTotal: 8000000 kB\nMemFree: 100 kB\nMemAvailable: 5000000 kB"}
 THE_MACHINE = Room(free=5_120_000_000, total=8_192_000_000, bound="the machine's memory")

@@ -13,6 +13,8 @@ import pytest
 
 import allcores
 
+pytestmark = pytest.mark.once
+
 MB = 10**6
 GROUP = 300 << 20  # bytes, of which the program and its workers have up to a quarter before their first item
 

@@ -10,6 +10,8 @@ import pytest
 
 from allcores._occurrences import PART, PREFIX, Occurrences
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("seed", range(5))
 def test_each_digest_is_counted_by_itself(seed: int):

@@ -16,6 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.once
+
 GONE_SECONDS = 2.0  # within which nothing of the driver's is left
 
 Driver = subprocess.Popen[bytes]

@@ -10,6 +10,8 @@ import pytest
 
 import allcores
 
+pytestmark = pytest.mark.once
+
 MB = 10**6
 
 

@@ -65,6 +65,8 @@ from allcores._scheduler import (
     Scheduler,
 )
 
+pytestmark = pytest.mark.once
+
 C = TypeVar("C")
 
 EXCUSES = tuple(Excuse)

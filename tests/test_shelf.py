@@ -25,6 +25,8 @@ from allcores._options import Options
 from allcores._plan import Facts, make_plan
 from allcores._wire import Kind, Message
 
+pytestmark = pytest.mark.once
+
 TOKEN, START = 7, 40  # of the batch on the shelf, and of its first item
 
 

@@ -15,6 +15,8 @@ import pytest
 
 import allcores
 
+pytestmark = pytest.mark.once
+
 ENDLESS = 1000.0  # seconds
 
 
