@@ -114,6 +114,7 @@ class Run:
         self._is_torn = False  # whether the loop's body was left in the middle of an arrival
         self._pulled = 0
         self._tries: dict[int, int] = {}  # {index: how often it was run} of items that are tried again
+        self._starved: set[int] = set()  # items that have had their extra try after a lack of memory
         self._retried = 0
         self._recalled = 0
         self._item_seconds = 0.0
@@ -283,15 +284,17 @@ class Run:
     def _excused(self, event: Event, arrival: Arrival) -> Event:
         """Say in the event which failures are worth another try."""
         if isinstance(event, BatchAdvanced | BatchFinished):
-            excuses = {index: self._excuse(raised.exception) for index, raised in arrival.raised.items()}
+            excuses = {index: self._excuse(raised.exception, index) for index, raised in arrival.raised.items()}
             return replace(event, excuses=tuple(excuses.items()))
         if isinstance(event, WorkerDown | BatchUnreadable) and arrival.cause is not None:
-            return replace(event, excuse=self._excuse(arrival.cause))
+            index = event.start if isinstance(event, WorkerDown) else event.stop - 1
+            return replace(event, excuse=self._excuse(arrival.cause, index))
         return event
 
-    def _excuse(self, error: BaseException) -> Excuse:
+    def _excuse(self, error: BaseException, index: int) -> Excuse:
         is_out_of_memory = is_a(error, MemoryError) or (is_a(error, WorkerDied) and error.is_out_of_memory)
-        if is_out_of_memory and not is_a(error, MemoryLimitExceeded):
+        if is_out_of_memory and not is_a(error, MemoryLimitExceeded) and index not in self._starved:
+            self._starved.add(index)
             return Excuse.STARVED
         return Excuse.RETRIABLE if issubclass(type(error), self._retry_on) else Excuse.NONE
 
