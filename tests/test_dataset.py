@@ -181,7 +181,7 @@ def test_a_stream_that_is_settled_as_it_goes_holds_little() -> None:
     for start in range(0, 10_000, 10):
         stream.pull(start + 10)
         stream.settle(start, start + 10)
-    assert not any(isinstance(thing, Thing) for thing in gc.get_objects())
+    assert not any(type(thing) is Thing for thing in gc.get_objects())
 
 
 def test_columns_belong_to_the_caller() -> None:

