@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import allcores
-from allcores._board import INDEX, KEPT_SINCE, SHELF_BYTES, SINCE, SPAN, VALUE_BYTES, Board, Mark
+from allcores._board import INDEX, KEPT_COUNT, KEPT_SINCE, OWNER, SHELF_BYTES, SINCE, SPAN, VALUE_BYTES, Board, Mark
 from allcores._channel import Channel, channel_pair
 from allcores._codec import encode_outcomes
 from allcores._dataset import Columns
@@ -20,7 +20,7 @@ from allcores._engines import Arrival
 from allcores._engines.processes import ProcessEngine
 from allcores._errors import WorkerDied
 from allcores._lifeline import End
-from allcores._messages import BatchAdvanced, BatchFinished, Event, Moment, WorkerDown
+from allcores._messages import BatchAdvanced, BatchFinished, Event, Moment, SendBatch, WorkerDown
 from allcores._options import Options
 from allcores._plan import Facts, make_plan
 from allcores._wire import Kind, Message
@@ -57,8 +57,8 @@ def mark(board: Board) -> Mark:
     return mark
 
 
-def kept(mark: Mark) -> list[Any]:
-    token, start, _, values = mark.shelf.read()
+def kept(mark: Mark, pid: int | None = None) -> list[Any]:
+    token, start, _, values = mark.shelf.read(pid or os.getpid())
     assert (token, start) == (TOKEN, START)
     return values
 
@@ -80,9 +80,9 @@ def test_values_are_read_in_the_order_in_which_they_were_kept(mark):
 
 def test_it_tells_how_long_the_items_took(mark):
     mark.words[KEPT_SINCE], mark.words[SINCE] = 3 * 10**9, 5 * 10**9
-    assert mark.shelf.read()[2] == 2.0
+    assert mark.shelf.read(os.getpid())[2] == 2.0
     mark.words[SINCE] = 10**9  # of an item before, as the worker died before it wrote when the next one began
-    assert mark.shelf.read()[2] == 0.0
+    assert mark.shelf.read(os.getpid())[2] == 0.0
 
 
 def test_a_batch_begins_with_an_empty_shelf(mark):
@@ -172,7 +172,7 @@ def test_a_slot_that_is_taken_anew_has_an_empty_shelf(board):
     board.mark(slot).shelf.keep(["the last worker's"])
     board.free_slot(slot)
     assert board.take_slot() == slot
-    assert board.mark(slot).shelf.read()[3] == []
+    assert board.mark(slot).shelf.read(os.getpid())[3] == []
 
 
 def test_what_a_process_kept_is_found_after_its_death(board):
@@ -184,7 +184,25 @@ def test_what_a_process_kept_is_found_after_its_death(board):
         shelf.keep(["a", "b"])
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(pid, 0)
-    assert kept(board.mark(slot)) == ["a", "b"]
+    assert kept(board.mark(slot), pid) == ["a", "b"]
+
+
+def test_what_another_process_kept_in_the_same_place_is_not_taken_for_its_own(board, mark):
+    mark.shelf.keep(["a"])
+    assert mark.shelf.read(os.getpid() + 1)[3] == []
+
+
+def test_a_process_that_has_lost_its_place_keeps_nothing_any_more(mark):
+    mark.words[OWNER] = os.getpid() + 1
+    assert mark.shelf.keep(["a"])
+    assert mark.words[KEPT_COUNT] == 0
+
+
+def test_a_slot_is_free_once_however_often_it_is_given_back(board):
+    slot = board.take_slot()
+    for _ in range(2):
+        board.free_slot(slot)
+    assert board.take_slot() != board.take_slot()
 
 
 def test_it_can_be_shared_with_a_process_that_does_not_inherit_it():
@@ -207,7 +225,7 @@ class EndedProcess:
         mark: its own.
     """
 
-    pid = None
+    pid = os.getpid()
 
     def __init__(self, mark: Mark) -> None:
         ours, theirs = channel_pair()
@@ -266,6 +284,8 @@ def after(mark: Mark) -> Iterator[Callable[..., list[Arrival]]]:
 
     def wait(live: Callable[[EndedProcess], None]) -> list[Arrival]:
         engine.start(3)
+        engine.send(SendBatch(3, TOKEN - 1, START + 50, START + 51, may_give_back=True))
+        engine.send(SendBatch(3, TOKEN, START, START + 20, may_give_back=True))
         live(process)
         process.end()
         arrivals: list[Arrival] = []

@@ -26,12 +26,12 @@ VALUE_BYTES = 1 << 13  # a larger value is better reported at once than copied t
 
 # A mark's words: an item's index, or one of the negative numbers below; how many items from there on may be running,
 # because marking each would cost more than they do; since when, in nanoseconds of the monotonic clock; and what is on
-# its shelf: of which token, the first item's index, how many items, since when.
+# its shelf: of which token, the first item's index, how many items, since when, and by which process.
 #
 # The order of writing matters, as a worker may die, or be looked at, between any two. To make the span smaller, write
 # the index first, or the mark would say too little. To go on to another item, write since when first, or that item
 # would seem to run for longer than it does.
-INDEX, SPAN, SINCE, KEPT_TOKEN, KEPT_START, KEPT_COUNT, KEPT_SINCE = range(7)
+INDEX, SPAN, SINCE, KEPT_TOKEN, KEPT_START, KEPT_COUNT, KEPT_SINCE, OWNER = range(8)
 
 STARTING, PREPARING, IDLE, MOVING = -1, -2, -3, -4
 _MOMENTS = {STARTING: Moment.STARTING, PREPARING: Moment.PREPARING, IDLE: Moment.IDLE, MOVING: Moment.MOVING}
@@ -79,6 +79,7 @@ class Shelf:
     def __init__(self, words: Words, space: memoryview[int]) -> None:
         self._words = words
         self._space = space
+        self._owner = 0
         self._end = 0  # of the last record
         self._is_usable = True
         self._expects_large = False
@@ -88,6 +89,7 @@ class Shelf:
         words = self._words
         words[KEPT_COUNT] = 0
         words[KEPT_TOKEN], words[KEPT_START], words[KEPT_SINCE] = token, start, since
+        words[OWNER] = self._owner = os.getpid()
         self._end = 0
         self._is_usable = True
 
@@ -97,7 +99,9 @@ class Shelf:
 
     def keep(self, values: list[Any]) -> bool:
         """Put the values of the next items there; False if they are too large and had better be reported at once."""
-        if not self._is_usable:
+        if (
+            not self._is_usable or self._words[OWNER] != self._owner
+        ):  # the driver has given the place to another process
             return True
         if self._expects_large:
             return False
@@ -124,10 +128,12 @@ class Shelf:
         self._words[KEPT_COUNT] += len(values)
         return True
 
-    def read(self) -> tuple[int, int, float, list[Any]]:
-        """Give what is there: the token, the first item's index, the seconds that the items took, their values."""
+    def read(self, owner: int | None) -> tuple[int, int, float, list[Any]]:
+        """Give what a process has put there: the token, the first item's index, the items' seconds, their values."""
         words = self._words
         values: list[Any] = []
+        if words[OWNER] != owner:
+            return -1, 0, 0.0, values
         try:
             for record in self._records(words[KEPT_COUNT]):
                 values += ask(pickle.loads, record)
@@ -168,6 +174,7 @@ class Board:
             descriptor = _anonymous_file(size)
         self.descriptor = descriptor
         self._free = list(range(slots))
+        self._taken: set[int] = set()
         self._map = mmap.mmap(-1 if descriptor is None else descriptor, size)
         view = memoryview(self._map)
         self._words = view[: slots * MARK_BYTES].cast("q")
@@ -178,13 +185,16 @@ class Board:
         if not self._free:
             raise OSError("too many workers: every slot of the mark board is in use")
         slot = self._free.pop()
+        self._taken.add(slot)
         words = self.mark(slot).words
         words[INDEX], words[KEPT_COUNT] = STARTING, 0
         return slot
 
     def free_slot(self, slot: int) -> None:
         """Take a slot back; its worker must have ended."""
-        self._free.append(slot)
+        if slot in self._taken:
+            self._taken.remove(slot)
+            self._free.append(slot)
 
     def mark(self, slot: int) -> Mark:
         """Give the slot's mark; the worker writes it, the driver reads it."""

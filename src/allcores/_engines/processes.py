@@ -15,7 +15,7 @@ import selectors
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from allcores._board import Mark
@@ -101,7 +101,7 @@ class _Worker:
     born_with: int = 0  # bytes of memory that are not its own doing
     idle_size: int = 0  # bytes of memory when it was ready for its first item
     idle_peak: int = 0  # the most it had used by then
-    reported: tuple[int, int] = (-1, 0)  # the token of its last report, and where that ended
+    unreported: dict[int, tuple[int, int]] = field(default_factory=dict)  # {token: range} of what it holds
     verdict: Verdict | None = None  # why we have killed it
     is_mute: bool = False  # whether it has closed its channel, and so was killed
 
@@ -161,6 +161,7 @@ class ProcessEngine:
             items = self._dataset.items(batch.start, batch.stop)
             message.frames, definitions = encode_items(items, state.known)
             self._teach(state, definitions)
+        state.unreported[batch.token] = (batch.start, batch.stop)
         self._post(state, message)
 
     def kill(self, worker: int) -> None:
@@ -291,13 +292,11 @@ class ProcessEngine:
 
     def _salvage(self, state: _Worker) -> Iterator[Arrival]:
         """Tell what lies on the worker's shelf, less what it had reported."""
-        token, start, seconds, values = state.process.mark.shelf.read()
-        last_token, reported = state.reported
-        unreported = values[max(0, reported - start) if token == last_token else 0 :]
-        if unreported:
-            stop = start + len(values)
-            event = BatchAdvanced(state.number, token, stop, seconds)
-            yield Arrival(event, stop - len(unreported), unreported)
+        token, start, seconds, values = state.process.mark.shelf.read(state.process.pid)
+        first, end = state.unreported.get(token, (0, 0))
+        stop = start + len(values)
+        if start <= first < stop <= end:
+            yield Arrival(BatchAdvanced(state.number, token, stop, seconds), first, values[first - start :])
 
     def _understand(self, state: _Worker, message: Message) -> Arrival:
         worker = state.number
@@ -313,7 +312,9 @@ class ProcessEngine:
                 raised = decode_exception(decode(message.frames))
                 return Arrival(WorkerSetupFailed(worker), cause=raised.exception)
             case Kind.REPORT:
-                state.reported = (message.token, message.stop)
+                _, end = state.unreported.pop(message.token, (0, 0))
+                if not message.flag:
+                    state.unreported[message.token] = (message.stop, end)
                 return _understand_report(worker, message)
             case Kind.UNREADABLE:
                 error = decode_exception(decode(message.frames)).exception
