@@ -804,6 +804,17 @@ def test_what_a_killed_run_left_is_shown_and_not_touched(path: Path, tmp_path: P
     assert snapshot(tmp_path) == before
 
 
+@pytest.mark.parametrize("size", [0, 31, 32, 33, 100, 5_000])
+def test_what_was_left_by_a_run_that_was_killed_while_it_wrote_is_shown(path: Path, tmp_path: Path, size: int):
+    record_values(path, ["value"])
+    with running("recorder.record(1, 'b', 0.001, 1); recorder.flush(); os.kill(os.getpid(), 9)", path) as process:
+        process.wait()
+    os.truncate(f"{path}-wal", size)
+    before = snapshot(tmp_path)
+    assert list(Journal(path).results()) == [(0, "value")]
+    assert snapshot(tmp_path) == before
+
+
 def test_what_was_copied_from_under_a_run_is_shown_and_not_touched(path: Path, tmp_path: Path):
     copies = tmp_path / "copies"
     copies.mkdir()

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 CHUNK_BYTES = 1 << 20  # that are read at a time, and one outcome more
 ROW_BYTES = 100  # what an outcome takes besides its pickle
+WAL_HEADER_BYTES = 32  # SQLite's; a reader that may not write waits in vain for what should come after it
 
 
 class Journal:
@@ -174,7 +175,7 @@ class _State:
         status = os.stat(path)
         is_recording = False
         with suppress(FileNotFoundError):
-            is_recording = os.stat(f"{path}-wal").st_size > 0
+            is_recording = os.stat(f"{path}-wal").st_size > WAL_HEADER_BYTES
         stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
         return cls(stamp, is_recording, os.path.exists(f"{path}-shm"))
 
