@@ -230,6 +230,13 @@ def test_a_start_that_succeeds_forgives_the_failed_ones() -> None:
     assert tell(scheduler, WorkerDown(3, Moment.STARTING)) == [StartWorker(4)]
 
 
+def test_what_had_failed_before_a_start_that_succeeds_does_not_count_for_those_under_way_either() -> None:
+    scheduler, _ = start(workers=2)
+    tell(scheduler, WorkerDown(0, Moment.STARTING), WorkerDown(1, Moment.STARTING), DeadlinePassed())
+    tell(scheduler, WorkerUp(2), WorkerReady(2))  # worker 3 has been started after two that failed, like this one
+    assert tell(scheduler, WorkerDown(3, Moment.STARTING)) == [StartWorker(4)]
+
+
 def test_failed_starts_do_not_abort_while_there_is_somebody_but_no_more_are_tried() -> None:
     scheduler, _ = start(ready=1, workers=2, batch=1)
     now = 0.0
@@ -1409,7 +1416,7 @@ class World:
         return self._tell(DeadlinePassed())
 
     def _count_failed_start(self, worker: OutsideWorker) -> None:
-        self.failed_starts = max(self.failed_starts, worker.failed_starts + 1)
+        self.failed_starts = max(self.failed_starts, min(self.failed_starts, worker.failed_starts) + 1)
         if self.failed_starts >= FAILED_STARTS and not self.workers:
             self.must_abort = AbortReason.NO_WORKERS
         elif self.failed_starts >= HASTY_STARTS:

@@ -492,8 +492,8 @@ class Scheduler:
             self._return(batch.start, batch.stop)
 
     def _count_failed_start(self, worker: _Worker, now: float, commands: list[Command]) -> None:
-        # However many fail together of one cause, it is one failure.
-        self._failed_starts = max(self._failed_starts, worker.failed_starts + 1)
+        # However many fail together of one cause, it is one failure; what had failed before a success does not count.
+        self._failed_starts = max(self._failed_starts, min(self._failed_starts, worker.failed_starts) + 1)
         if self._failed_starts >= FAILED_STARTS and not self._workers:
             self._abort(AbortReason.NO_WORKERS, commands)
         elif self._failed_starts >= HASTY_STARTS:  # what ends them may pass
