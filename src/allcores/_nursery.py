@@ -188,12 +188,21 @@ def be_spawned(channel: int, board: int, slots: int, slot: int, idle_seconds: fl
     os._exit(0)
 
 
+def _with_lowest_number(connection: int) -> socket.socket:
+    """Give a socket the lowest free number, as the kernel closes what a killed process had open in that order.
+
+    So the driver sees that the nursery is gone before it sees that a worker is, and asks another one for the next.
+    """
+    with socket.socket(fileno=connection) as inherited:
+        return inherited.dup()
+
+
 def main(control: int, driver: int, slots: int, idle_seconds: float) -> None:
     """The whole life of a nursery."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
-        nursery = Nursery(socket.socket(fileno=control), driver, slots, idle_seconds)
+        nursery = Nursery(_with_lowest_number(control), driver, slots, idle_seconds)
     except ProcessLookupError:  # the driver has ended already
         os._exit(0)
     nursery.run()
