@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 START_METHODS = ("fork", "forkserver", "spawn")
@@ -258,12 +257,21 @@ def leaves_nothing() -> Iterator[None]:
     clean = sys.modules.get("allcores._engines.clean")
     if clean is not None:
         clean.warm_set.close()
-    _wait_until(lambda: not psutil.Process().children(recursive=True))
+    _wait_until(lambda: not _children())
     _wait_until(lambda: set(threading.enumerate()) <= threads)
-    assert psutil.Process().children(recursive=True) == []
+    assert _children() == []
     assert set(threading.enumerate()) <= threads
     assert _descriptors() <= descriptors
     assert _shared_files() <= files
+
+
+def _children() -> list[str]:
+    """The processes that this one, whichever thread of it, has started and that have not been waited for."""
+    found = []
+    for children in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # the thread has just ended
+            found += children.read_text().split()
+    return found
 
 
 def _descriptors() -> set[tuple[int, str]]:

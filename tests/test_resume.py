@@ -106,12 +106,12 @@ def test_what_finished_before_a_failure_that_was_raised_is_recorded(start, journ
         return int(logged(x))
 
     with pytest.raises(ValueError, match="40"):
-        allcores.map(brittle, range(60), resume=journal, start=start, batch=5)
+        allcores.map(brittle, range(60), resume=journal, start=start, batch=5, workers=2)
     first = ran(log)
     Path(f"{journal}.mended").touch()
     assert allcores.map(brittle, range(60), resume=journal, start=start, batch=5) == [x * 10 for x in range(60)]
     second = ran(log)
-    assert len(set(first) & set(second)) <= 10, "at most what the other worker was at"
+    assert len(set(first) & set(second)) <= 15, "two workers have two batches each, and one of these failed at once"
     assert set(first) | set(second) == {str(x) for x in range(60)}
 
 

@@ -159,6 +159,7 @@ class Saboteur:
         self._board = board
         self._deaths_in_a_row = self._births_in_a_row = 0
         self._entered: set[int] = set()  # workers that have run an item
+        self._elders: set[int] = set()  # workers that there were when one was last killed before it ran an item
         self._entered_before = 0  # when the driver was started: how many
 
     def attend(self, driver: subprocess.Popen[bytes]) -> None:
@@ -175,9 +176,9 @@ class Saboteur:
             self._deaths_in_a_row = 0
         with suppress(FileNotFoundError):
             entered = set(array("q", (self._folder / "entered").read_bytes()))
-            if entered > self._entered:
-                self._entered = entered
+            if entered - self._entered - self._elders:
                 self._births_in_a_row = 0
+            self._entered = entered
 
     def pause(self, bounds: tuple[float, float] = GAPS) -> None:
         """Do nothing for a while."""
@@ -300,7 +301,9 @@ class Saboteur:
             self.killed.add(pid)
             if send(pid, how):
                 self._deaths_in_a_row += 1
-                self._births_in_a_row += not is_born
+                if not is_born:
+                    self._births_in_a_row += 1
+                    self._elders = set(self._workers())
                 self._note(fault, pid)
         send(pid, signal.SIGCONT)  # it may have been stopped before
 

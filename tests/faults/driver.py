@@ -388,6 +388,7 @@ class Driver:
             attempt.make(self._ear, ledger.journal if call.resumes else None)
             audit = Audit(call, work, attempt, interrupts=self._ear.heard, settled=self._board[Word.SETTLED])
             audit.check()
+            _forget(audit.error)
             if call.resumes:
                 ledger.end(call, audit)
             audit.complaints += before.complaints + self._leftovers(number)
@@ -403,7 +404,6 @@ class Driver:
             warm_set.close()
         if warm_set._nursery is not None:
             return []
-        gc.collect()  # the exception that ended a call may be in a circle with what the call had open
         return [
             *(f"process {pid} is left" for pid in _wait_until_empty(_children)),
             *(f"thread {thread} is left" for thread in threading.enumerate()[1:]),
@@ -414,6 +414,13 @@ class Driver:
         complaints = [f"call {number}, {call!r}: {complaint}" for complaint in audit.complaints[:MOST_COMPLAINTS]]
         line = json.dumps({"complaints": complaints, "deaths": audit.deaths}) + "\n"
         os.write(self._findings, line.encode())
+
+
+def _forget(error: BaseException | None) -> None:
+    """Let go of what the exception that ended a call holds: of an iterator, if Ctrl-C came just before its closing."""
+    if isinstance(error, KeyboardInterrupt):
+        traceback.clear_frames(error.__traceback__)
+    gc.collect()  # it may be in a circle with what the call had open
 
 
 def _children() -> list[int]:
