@@ -10,7 +10,7 @@ import pytest
 import allcores
 from allcores._dataset import Stream, make_dataset
 from allcores._driver import Run
-from allcores._engines import Arrival, WorkerMemory
+from allcores._engines import Arrival, MemoryUse
 from allcores._errors import UnpicklableResult, WorkerDied, WorkersUnavailable
 from allcores._memory import Room
 from allcores._messages import (
@@ -515,6 +515,8 @@ class BusyEngine(FakeEngine):
         self._held: list[SendBatch] = []
         self._size = size
         self._how = news
+        self._peaks: list[int] = []
+        self._kills: list[int] = []
 
     def send(self, batch: SendBatch) -> None:
         super().send(batch)
@@ -524,11 +526,19 @@ class BusyEngine(FakeEngine):
     def wait(self, timeout: float | None) -> list[Arrival]:
         if not self._news and timeout != 0 and self._held:
             self._clock.advance(1.0)
-            self.report(self._how(self._held.pop(0)))
+            news = self._how(self._held.pop(0))
+            cause = news.cause if isinstance(news, Arrival) else None
+            if isinstance(cause, WorkerDied) and cause.is_out_of_memory:
+                self._kills.append(cause.memory or 0)
+            elif self._size:
+                self._peaks.append(self._size)
+            self.report(news)
         return super().wait(timeout)
 
-    def memory(self) -> list[WorkerMemory]:
-        return [WorkerMemory(self._size, self._size) for _ in self._held if self._size]
+    def memory(self) -> MemoryUse:
+        use = MemoryUse([self._size] * len(self._held) if self._size else [], self._peaks, self._kills)
+        self._peaks, self._kills = [], []
+        return use
 
 
 def crowds(monkeypatch, free: int, size: int, news: Callable[[SendBatch], News] = squared, **options: Any) -> list[int]:

@@ -264,7 +264,7 @@ class Run:
     def _take(self, arrival: Arrival) -> None:
         event, cause = arrival.event, arrival.cause
         if self._gatekeeper is not None and isinstance(cause, WorkerDied) and cause.is_out_of_memory:
-            self._gatekeeper.observe_kill(cause.memory or 0)
+            self._gatekeeper.hear_of_kill()
         if self._scheduler.is_finished:
             self._salvage(arrival)
             return

@@ -26,6 +26,7 @@ class Gatekeeper:
         self._admission = Admission(workers=workers)
         self._measure_at = now + MEASURE_SECONDS
         self._knows_memory = True
+        self._is_urgent = False  # whether the kernel has killed since the last measurement
 
     @property
     def limit(self) -> int | None:
@@ -41,9 +42,9 @@ class Gatekeeper:
         """Whether the last measurement is old."""
         return self._knows_memory and now >= self._measure_at
 
-    def observe_kill(self, used: int) -> None:
-        """Hear that the kernel has killed a worker that used so many bytes, for lack of memory: measure at once."""
-        self._admission.observe_kill(used)
+    def hear_of_kill(self) -> None:
+        """Hear that the kernel has killed a worker for lack of memory: measure at once."""
+        self._is_urgent = True
         self._measure_at = -inf
 
     def measure(self, engine: Engine, running: int, now: float) -> None:
@@ -58,9 +59,11 @@ class Gatekeeper:
         room = free_memory()
         if room is None:
             self._knows_memory = False
-        elif room.free < WATCHFUL * room.total or self._admission.limit is not None:
-            workers = engine.memory()
-            for worker in workers:
-                self._admission.observe_peak(worker.peak)
-            used = [worker.now for worker in workers]
-            self._admission.observe(free=room.free, total=room.total, used=used, running=running)
+        elif room.free < WATCHFUL * room.total or self._admission.limit is not None or self._is_urgent:
+            self._is_urgent = False
+            use = engine.memory()
+            for peak in use.peaks:
+                self._admission.observe_peak(peak)
+            for peak in use.kills:
+                self._admission.observe_kill(peak)
+            self._admission.observe(free=room.free, total=room.total, used=use.now, running=running)

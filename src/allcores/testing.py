@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from allcores._engines import Arrival, WorkerMemory
+from allcores._engines import Arrival, MemoryUse
 from allcores._messages import KillWorker, ReleaseWorker, SendBatch, StartWorker, WorkerReady, WorkerUp
 from allcores._outcomes import WorkerIdentity
 
@@ -111,9 +111,9 @@ class FakeEngine:
             self._news.popleft()
         return arrivals
 
-    def memory(self) -> list[WorkerMemory]:
+    def memory(self) -> MemoryUse:
         """Nothing is known of workers that do not exist."""
-        return []
+        return MemoryUse()
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Name a worker that has no process."""

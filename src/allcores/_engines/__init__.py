@@ -6,13 +6,14 @@ what a death means for them and when the run is over is the scheduler's business
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from allcores._messages import Event, SendBatch
 from allcores._outcomes import Raised, WorkerIdentity
 
-__all__ = ["Arrival", "Engine", "WorkerMemory"]
+__all__ = ["Arrival", "Engine", "MemoryUse"]
 
 
 @dataclass(slots=True)
@@ -34,11 +35,12 @@ class Arrival:
     cause: BaseException | None = None
 
 
-class WorkerMemory(NamedTuple):
-    """What a worker uses beyond its size before its first item, in bytes."""
+class MemoryUse(NamedTuple):
+    """What workers use beyond their size before their first item, in bytes."""
 
-    now: int
-    peak: int  # since its last report
+    now: Sequence[int] = ()  # each that is in the middle of something
+    peaks: Sequence[int] = ()  # for each report since this was last asked: the most since the one before
+    kills: Sequence[int] = ()  # the most that each had used which the kernel has killed since for lack of memory
 
 
 class Engine(Protocol):
@@ -63,8 +65,8 @@ class Engine(Protocol):
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait until something happens, at most `timeout` seconds (None: for ever); the one place that blocks."""
 
-    def memory(self) -> list[WorkerMemory]:
-        """Tell what each worker uses that is in the middle of something, as far as the place knows."""
+    def memory(self) -> MemoryUse:
+        """Tell what workers use, as far as the place knows."""
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is, also after its end."""

@@ -22,7 +22,7 @@ from allcores._board import Mark
 from allcores._channel import Channel
 from allcores._codec import decode_outcomes, encode_definitions, encode_items
 from allcores._dataset import Columns, Dataset
-from allcores._engines import Arrival, WorkerMemory
+from allcores._engines import Arrival, MemoryUse
 from allcores._engines.deaths import DeathReader
 from allcores._engines.watch import Verdict, Watch
 from allcores._errors import UnpicklableItem, UnpicklableResult, WorkerDied
@@ -127,6 +127,8 @@ class ProcessEngine:
         self._limits = Watch(plan.timeout, plan.memory)
         self._recycle_bytes = plan.recycle_bytes
         self._is_measuring = False  # whether anyone asks for the memory of workers
+        self._peaks: list[int] = []  # of workers that have reported, and
+        self._kills: list[int] = []  # of those that the kernel has killed, since it was last asked for
         self._deaths = DeathReader()
         self._selector = selectors.DefaultSelector()  # last: it needs to be closed
 
@@ -202,17 +204,19 @@ class ProcessEngine:
         self._enforce_limits()
         return arrivals
 
-    def memory(self) -> list[WorkerMemory]:
-        """Tell what each worker uses that is in the middle of something."""
+    def memory(self) -> MemoryUse:
+        """Tell what workers use."""
         self._is_measuring = True
-        return [
-            WorkerMemory(max(0, now - state.idle_size), max(0, peak - state.idle_peak))
+        now = [
+            max(0, size - state.idle_size)
             for state in self._workers.values()
             if state.process.mark.is_busy
             and (pid := state.process.pid) is not None
-            and (now := resident_memory(pid)) is not None
-            and (peak := peak_memory(pid)) is not None
+            and (size := resident_memory(pid)) is not None
         ]
+        use = MemoryUse(now, self._peaks, self._kills)
+        self._peaks, self._kills = [], []
+        return use
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is."""
@@ -283,7 +287,9 @@ class ProcessEngine:
         if verdict is None and state.is_mute:
             cause: BaseException = WorkerDied("was killed as it had closed its channel", exit="SIGKILL", pid=pid)
         elif verdict is None:
-            cause = self._deaths.explain(end, pid)
+            cause = death = self._deaths.explain(end, pid)
+            if death.is_out_of_memory:
+                self._kills.append(max(0, (end.peak or 0) - state.idle_peak))
         else:
             cause = verdict.error
             if (moment, start) != (Moment.RUNNING, verdict.index):
@@ -403,6 +409,7 @@ class ProcessEngine:
         if pid is None:
             return
         if self._is_measuring:
+            self._peaks.append(max(0, (peak_memory(pid) or 0) - state.idle_peak))
             reset_peak(pid)
         if self._recycle_bytes is not None and (resident_memory(pid) or 0) - state.idle_size > self._recycle_bytes:
             yield Arrival(WorkerWorn(state.number))

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 
 from allcores._current import keep_global_streams
 from allcores._dataset import Dataset
-from allcores._engines import Arrival, WorkerMemory
+from allcores._engines import Arrival, MemoryUse
 from allcores._exceptions import raised_here
 from allcores._interrupts import let_interrupts_in
 from allcores._job import Job, Part, run_batch
@@ -65,9 +65,9 @@ class SerialEngine:
                 arrivals.append(arrival)
         return arrivals
 
-    def memory(self) -> list[WorkerMemory]:
+    def memory(self) -> MemoryUse:
         """Nobody knows: it is all this process's."""
-        return []
+        return MemoryUse()
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is: this process."""

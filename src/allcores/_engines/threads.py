@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from allcores._dataset import Dataset
-from allcores._engines import Arrival, WorkerMemory
+from allcores._engines import Arrival, MemoryUse
 from allcores._engines.serial import arrival_of
 from allcores._interrupts import let_interrupts_in
 from allcores._job import Job, run_batch
@@ -72,9 +72,9 @@ class ThreadEngine:
         except queue.Empty:
             return arrivals
 
-    def memory(self) -> list[WorkerMemory]:
+    def memory(self) -> MemoryUse:
         """Nobody knows: it is all this process's."""
-        return []
+        return MemoryUse()
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is: this process."""
