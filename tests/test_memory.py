@@ -248,16 +248,44 @@ def test_the_peak_of_the_process_that_started_it_does_not_count(run_python) -> N
 # ------------------------------------------------------------------------------------------------------- whom it takes
 
 
-def test_a_system_that_does_not_count_kills_has_none(tree: Tree) -> None:
-    assert oom_kills(tree("", {})) == 0
-    assert oom_kills(tree("", {"proc/vmstat": "nr_free_pages 7"})) == 0
+@pytest.mark.parametrize("files", [{}, {"proc/vmstat": "nr_free_pages 7"}])
+def test_a_system_that_does_not_count_kills_has_none(tree: Tree, files: dict[str, str]) -> None:
+    assert oom_kills(tree("0::/", files)) == 0
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "kills"),
+    [
+        ("0::/", {}, 9),
+        ("0::/a/b", {"sys/fs/cgroup/a/memory.events.local": "oom 5\noom_kill 4"}, 4),
+        (
+            "0::/a",
+            {"sys/fs/cgroup/a/memory.events.local": "oom_kill 3", "sys/fs/cgroup/a/memory.events": "oom_kill 5"},
+            3,
+        ),
+        ("0::/a", {"sys/fs/cgroup/a/memory.events": "low 0\noom_kill 5"}, 5),
+        ("4:memory:/a\n0::/", {"sys/fs/cgroup/memory/a/memory.oom_control": "under_oom 0\noom_kill 2"}, 2),
+        ("4:memory:/a", {"sys/fs/cgroup/memory/a/memory.oom_control": "under_oom 0"}, 9),
+    ],
+)
+def test_kills_are_those_of_the_own_group_where_groups_count(
+    tree: Tree, groups: str, files: dict[str, str], kills: int
+) -> None:
+    assert oom_kills(tree(groups, {"proc/vmstat": "oom_kill 9", **files})) == kills
 
 
 def test_the_kernel_counts_whom_it_ends_for_lack_of_memory(memory_group) -> None:
+    program = (
+        "import subprocess, sys\n"
+        "from allcores._memory import oom_kills\n"
+        "before = oom_kills()\n"
+        "done = subprocess.run([sys.executable, '-c', 'bytearray(b\"x\") * (128 << 20)'])\n"
+        "print(done.returncode, oom_kills() - before)\n"
+    )
     before = oom_kills()
-    done = memory_group(32 << 20).run([sys.executable, "-c", "bytearray(b'x') * (64 << 20)"])
-    assert done.returncode == -signal.SIGKILL
-    assert oom_kills() > before
+    done = memory_group(96 << 20).run([sys.executable, "-c", program])
+    assert done.stdout.split() == [str(-signal.SIGKILL), "1"]
+    assert oom_kills() == before, "another group's is none of this one's"
 
 
 @pytest.mark.parametrize(("before", "after"), [(0, OOM_SCORE), (OOM_SCORE + 200, OOM_SCORE + 200)])

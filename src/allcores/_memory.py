@@ -59,6 +59,9 @@ VERSIONS = (
     _Version(("memory.limit_in_bytes",), "memory.usage_in_bytes", (b"total_inactive_file ", b"total_active_file ")),
 )
 
+# The kernel counts a kill in the group that the process was in, whichever limit or lack was the reason.
+KILL_COUNTERS = ("memory.events.local", "memory.events", "memory.oom_control")
+
 
 # ------------------------------------------------------------------------------------------------------ what there is
 
@@ -80,9 +83,15 @@ def free_memory(root: str | os.PathLike[str] = "/") -> Room | None:
 
 
 def oom_kills(root: str | os.PathLike[str] = "/") -> int:
-    """Give how many processes the kernel has ended for lack of memory since the machine started; 0 if nobody knows."""
+    """Give how many processes of this one's control group the kernel has ended for lack of memory so far.
+
+    Of the whole machine where groups do not count; 0 where nobody does. Where to look is found out once.
+
+    Args:
+        root: the folder that stands for ``/``.
+    """
     with suppress(OSError):
-        return _field(read(os.path.join(root, "proc/vmstat")), b"oom_kill ") or 0
+        return _field(read(_kill_counter(os.fspath(root))), b"oom_kill ") or 0
     return 0
 
 
@@ -95,6 +104,19 @@ def _machine_room(root: str | os.PathLike[str]) -> Room | None:
     if free is None or total is None:
         return None
     return Room(free * 1024, total * 1024, "the machine's memory")
+
+
+@functools.cache
+def _kill_counter(root: str) -> str:
+    files = (f"{folder}/{name}" for folder in group_folders(root, "memory") for name in KILL_COUNTERS)
+    return next(filter(_counts_kills, files), os.path.join(root, "proc/vmstat"))
+
+
+def _counts_kills(file: str) -> bool:
+    try:
+        return _field(read(file), b"oom_kill ") is not None
+    except OSError:
+        return False
 
 
 @functools.cache
