@@ -22,11 +22,12 @@ help:  ## list the chores
 demo: .venv/.runtime  ## run the example, a census of the standard library
 	.venv/bin/python examples/census.py
 
-test: test-default  ## run the tests on every supported Python of this machine
+# As many Pythons at a time as there are cores: the tests wait more than they compute.
+test: .venv/.development  ## run the tests on every supported Python of this machine
 	@default=$$(.venv/bin/python -c 'import sys; print("3.%d" % sys.version_info.minor)'); \
-	for version in $$(tools/pythons.sh | cut -d ' ' -f 1 | grep -v -x "$$default"); do \
-		$(MAKE) --no-print-directory test-$$version || exit; \
-	done
+	others=$$(tools/pythons.sh | cut -d ' ' -f 1 | grep -v -x "$$default" | sed 's/^/test-/'); \
+	$(MAKE) --no-print-directory --jobs=$$(getconf _NPROCESSORS_ONLN) \
+		$(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-default $$others
 
 test-default: .venv/.development  ## ... on .venv's Python only
 	@echo "=== tests on $$(.venv/bin/python --version), in .venv"

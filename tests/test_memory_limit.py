@@ -106,7 +106,7 @@ from pathlib import Path
 import allcores
 
 os.chdir(os.path.dirname(__file__))
-for name in ("1", "2"):
+for name in ("1", "2", "go 1", "go 2"):
     os.mkfifo(name)
 
 def run(x):
@@ -114,11 +114,15 @@ def run(x):
         return [int(Path(name).read_text()) for name in ("1", "2")]
     if allcores.current_item().tries == 1:
         Path(str(x)).write_text(str(os.getpid()))
+        Path(f"go {x}").read_text()
         bytearray(b"x") * (400 << 20)
     return allcores.current_item().tries
 
 results = allcores.imap(run, range(3), start=sys.argv[1], workers=3, batch=1)
-for pid in next(results):  # the run waits for its consumer until both are killed
+pids = next(results)
+for name in ("go 1", "go 2"):
+    Path(name).write_text("!")
+for pid in pids:  # the run waits for its consumer until both are killed
     with suppress(ProcessLookupError):  # and somebody has waited for it
         select.select([os.pidfd_open(pid)], [], [])
 print(list(results), results.report.deaths)
