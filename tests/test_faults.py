@@ -27,4 +27,4 @@ def test_nothing_is_lost(campaign):
 
 @pytest.mark.parametrize("fault", Fault)
 def test_each_kind_of_fault_was_injected(campaign, fault):
-    assert campaign.tally.survived[fault] >= 2
+    assert campaign.tally.survived[fault] >= 1

@@ -37,7 +37,7 @@ import allcores
 
 FAULTS = 30  # of the kind that leads, in a scenario
 FACTORS = {Fault.DRIVER_KILLED: 0.3, **dict.fromkeys((*OF_INTERRUPTS, *OF_NURSERIES), 0.5)}  # of that, by what leads
-FAULTS_PER_LEADING = 3  # in a scenario, at most
+FAULTS_PER_LEADING = 3  # in a scenario, at most, once there was one that leads
 
 GAPS = (0.002, 0.030)  # seconds between two faults
 STOPS = (0.001, 0.030)  # seconds for which a process is stopped
@@ -407,7 +407,8 @@ class Play:
 
     def _is_enough(self) -> bool:
         leading, others = self.faults[self._scenario.leading], self.faults.total()
-        return leading >= self._quota or others >= FAULTS_PER_LEADING * self._quota or self._is_over()
+        has_many = leading > 0 and others >= FAULTS_PER_LEADING * self._quota
+        return leading >= self._quota or has_many or self._is_over()
 
     # -------------------------------------------------------------------------------------------- looking into it
 
