@@ -29,6 +29,7 @@ from allcores._messages import (
     BatchRefused,
     BatchUnreadable,
     Command,
+    CondemnItems,
     DeadlinePassed,
     EngineLost,
     Event,
@@ -36,6 +37,7 @@ from allcores._messages import (
     FailItem,
     InputEnded,
     InputPulled,
+    ItemsCancelled,
     KillWorker,
     Moment,
     PullInput,
@@ -47,6 +49,7 @@ from allcores._messages import (
     RunStopped,
     SendBatch,
     StartWorker,
+    StretchBegan,
     WorkerDown,
     WorkerReady,
     WorkerSetupFailed,
@@ -263,6 +266,80 @@ def test_a_failed_setup_aborts_the_run() -> None:
     tell(scheduler, WorkerUp(1))
     commands = tell(scheduler, WorkerSetupFailed(1))
     assert commands == [AbortRun(AbortReason.SETUP_FAILED), KillWorker(0), KillWorker(1)]
+
+
+# ------------------------------------------------------------------------------------------------- served by others
+
+SINGLE = {"batch": 1, "depth": 1}
+ADAPTIVE = {"batch": None, "depth": 2}
+
+
+def serve(*, ready: int = 0, workers: int = 2, first: int = 0, **stretch: Any) -> tuple[Scheduler, list[Command]]:
+    """Start a run that others hand items to, with its first stretch, and make workers ready as in `start`."""
+    scheduler, _ = start(workers=workers, length=None, is_served=True)
+    commands = tell(scheduler, StretchBegan(0, **stretch), InputPulled(first))
+    for worker in range(ready):
+        commands = tell(scheduler, DeadlinePassed(), WorkerUp(worker), WorkerReady(worker))
+    return scheduler, commands
+
+
+def test_nobody_is_started_and_nothing_is_pulled_before_something_is_handed_in() -> None:
+    scheduler, commands = start(length=None, is_served=True)
+    assert commands == []
+    assert tell(scheduler, StretchBegan(0, **SINGLE)) == []
+    assert tell(scheduler, InputPulled(1)) == [StartWorker(0)]
+
+
+def test_a_worker_that_may_hold_one_batch_gets_no_second_one_however_short_they_are() -> None:
+    scheduler, commands = serve(ready=1, workers=1, first=10, **SINGLE)
+    for index in range(5):
+        (batch,) = only(SendBatch, commands)
+        assert (batch.start, batch.stop, batch.may_give_back) == (index, index + 1, False)
+        commands = tell(scheduler, finish(batch, SHORT))
+
+
+def test_no_batch_reaches_across_two_stretches() -> None:
+    scheduler, commands = serve(ready=1, workers=1, first=1000, **ADAPTIVE)
+    tell(scheduler, StretchBegan(1000, **ADAPTIVE), InputPulled(2000), StretchBegan(2000, **SINGLE), InputPulled(2002))
+    sent = only(SendBatch, commands)
+    for batch in sent:  # grows while it is walked
+        sent += only(SendBatch, tell(scheduler, finish(batch, SHORT)))
+    assert sorted(ranges(sent))[-2:] == [(2000, 2001), (2001, 2002)]
+    assert not [batch for batch in sent if batch.start < 1000 < batch.stop or batch.start < 2000 < batch.stop]
+    assert sum(batch.stop - batch.start for batch in sent) == 2002
+
+
+def test_what_was_measured_of_one_stretch_says_nothing_of_the_next() -> None:
+    scheduler, commands = serve(ready=1, workers=1, first=5000, **ADAPTIVE)
+    sent = only(SendBatch, commands)
+    for batch in sent:  # grows while it is walked
+        sent += only(SendBatch, tell(scheduler, finish(batch, SHORT)))
+    assert max(batch.stop - batch.start for batch in sent) > 100
+    commands = tell(scheduler, StretchBegan(5000, **ADAPTIVE), InputPulled(10_000))
+    assert ranges(commands) == [(5000, 5001)]
+
+
+def test_a_run_that_serves_goes_on_until_it_is_told_that_nothing_more_will_come() -> None:
+    scheduler, commands = serve(ready=1, workers=1, first=1, **SINGLE)
+    assert tell(scheduler, *map(finish, only(SendBatch, commands))) == []
+    assert not scheduler.is_finished
+    assert tell(scheduler, InputEnded(1)) == [ReleaseWorker(0)]
+    assert scheduler.is_finished
+
+
+def test_long_items_hold_up_nothing_that_is_handed_in_later() -> None:
+    scheduler, _ = serve(ready=1, workers=2, first=1, **SINGLE)
+    tell(scheduler, InputPulled(100), WorkerUp(1), WorkerReady(1))
+    for index in range(2, 50):
+        commands = tell(scheduler, BatchFinished(1, index - 1, index, SHORT))
+        assert ranges(commands) == [(index, index + 1)], "the first item still runs"
+
+
+def test_whoever_holds_an_item_that_is_cancelled_is_condemned_and_nobody_else() -> None:
+    scheduler, _ = serve(ready=2, workers=2, first=2, **SINGLE)
+    tell(scheduler, InputPulled(5))
+    assert tell(scheduler, ItemsCancelled(1, 2)) == [CondemnItems(1, 1, 2)]
+    assert tell(scheduler, ItemsCancelled(3, 5)) == []
 
 
 # ---------------------------------------------------------------------------------------------------- sending batches

@@ -17,6 +17,7 @@ __all__ = [
     "BatchRefused",
     "BatchUnreadable",
     "Command",
+    "CondemnItems",
     "DeadlinePassed",
     "EngineLost",
     "Event",
@@ -24,6 +25,7 @@ __all__ = [
     "FailItem",
     "InputEnded",
     "InputPulled",
+    "ItemsCancelled",
     "KillWorker",
     "Moment",
     "PullInput",
@@ -35,6 +37,7 @@ __all__ = [
     "RunStopped",
     "SendBatch",
     "StartWorker",
+    "StretchBegan",
     "WorkerDown",
     "WorkerReady",
     "WorkerSetupFailed",
@@ -86,6 +89,23 @@ class InputPulled:
 
     stop: int
     recalled: tuple[tuple[int, int], ...] = ()  # ascending
+
+
+@dataclass(frozen=True, slots=True)
+class StretchBegan:
+    """From item `start` on items are of another kind: no batch reaches across, and no measurement holds for both."""
+
+    start: int
+    batch: int | None  # items per batch; None to measure and adapt
+    depth: int  # batches that a worker may hold
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsCancelled:
+    """Nobody wants the outcomes of items ``[start, stop)`` any more, so whoever runs one should be ended."""
+
+    start: int
+    stop: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +229,8 @@ Event = (
     | RunStopped
     | DeadlinePassed
     | InputPulled
+    | StretchBegan
+    | ItemsCancelled
     | InputEnded
     | ResultsTaken
     | WorkerUp
@@ -254,6 +276,15 @@ class KillWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class CondemnItems:
+    """End the worker if it runs an item of ``[start, stop)``, which fails of that."""
+
+    worker: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseWorker:
     """The worker is idle and no longer needed by this run."""
 
@@ -288,4 +319,6 @@ class AbortRun:
     reason: AbortReason
 
 
-Command = StartWorker | SendBatch | KillWorker | ReleaseWorker | PullInput | FailItem | RetryItem | AbortRun
+Command = (
+    StartWorker | SendBatch | KillWorker | CondemnItems | ReleaseWorker | PullInput | FailItem | RetryItem | AbortRun
+)

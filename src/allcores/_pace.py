@@ -21,17 +21,23 @@ MEMORY = 0.75  # weight that older measurements keep when a new one comes
 class Pace:
     """The measured speed of a run's items, and the batch size that follows from it."""
 
-    __slots__ = ("_fixed", "_items", "_largest", "_seconds", "_workers")
+    __slots__ = ("_depth", "_fixed", "_items", "_largest", "_seconds", "_workers")
 
-    def __init__(self, *, workers: int, fixed: int | None) -> None:
+    def __init__(self, *, workers: int, fixed: int | None, depth: int = 2) -> None:
         self._workers = workers
         self._fixed = fixed
+        self._depth = depth  # batches that a worker may hold, at most
         self._seconds = 0.0  # spent in the items below, both fading with age
         self._items = 0.0
         self._largest = 0  # items, of any batch that came back
 
     def __repr__(self) -> str:
         return f"<Pace: {self.item_seconds:.3g} s per item, next batch {self.batch_size(None)}>"
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the batch size follows from what is measured."""
+        return self._fixed is None
 
     @property
     def item_seconds(self) -> float:
@@ -64,4 +70,4 @@ class Pace:
         """Say how many batches of `size` items a worker may hold: a second one hides the round trip of a short one."""
         if not self._items:
             return 1
-        return 2 if size * self._seconds < QUEUED_SECONDS * self._items else 1
+        return self._depth if size * self._seconds < QUEUED_SECONDS * self._items else 1

@@ -39,6 +39,7 @@ from allcores._messages import (
     BatchRefused,
     BatchUnreadable,
     Command,
+    CondemnItems,
     DeadlinePassed,
     EngineLost,
     Event,
@@ -46,6 +47,7 @@ from allcores._messages import (
     FailItem,
     InputEnded,
     InputPulled,
+    ItemsCancelled,
     KillWorker,
     Moment,
     PullInput,
@@ -57,6 +59,7 @@ from allcores._messages import (
     RunStopped,
     SendBatch,
     StartWorker,
+    StretchBegan,
     WorkerDown,
     WorkerReady,
     WorkerSetupFailed,
@@ -92,6 +95,7 @@ class _Batch:
     token: int
     start: int  # the first item not yet reported
     stop: int
+    pace: Pace
 
 
 @dataclass(slots=True)
@@ -119,6 +123,7 @@ class Scheduler:
         workers: how many workers there may be at a time.
         length: how many items the input has; None where nobody knows.
         is_pulled: whether items come to hand only as they are pulled; always so where the length is unknown.
+        is_served: whether items arrive as somebody hands them in, so that nothing is pulled, nor held back.
         batch: items per batch; None to measure and adapt.
         ahead: how many items may be sent past those taken; None for a few batches per worker.
         is_lazy: whether somebody takes the results one by one; otherwise a settled item counts as taken.
@@ -133,6 +138,7 @@ class Scheduler:
         workers: int,
         length: int | None,
         is_pulled: bool = False,
+        is_served: bool = False,
         batch: int | None = None,
         ahead: int | None = None,
         is_lazy: bool = False,
@@ -143,16 +149,17 @@ class Scheduler:
         self._limit = workers
         self._length = length
         self._ahead = ahead
-        self._is_bounded = is_lazy or length is None
+        self._is_served = is_served
+        self._is_bounded = is_lazy or (length is None and not is_served)
         self._is_lazy = is_lazy
-        self._adapts = batch is None
         self._stops_at_failure = stops_at_failure
         self._retries = retries
         self._recycle = inf if recycle is None else recycle
         self._pace = Pace(workers=workers, fixed=batch)
+        self._stretches: deque[tuple[int, Pace]] = deque()  # those to come, by their first items
 
         self._phase = _NEW
-        self._is_pulled = is_pulled or length is None
+        self._is_pulled = is_pulled or (length is None and not is_served)
         self._available = 0 if self._is_pulled else length or 0  # items at hand, sent or not
         self._requested = 0  # items asked for by PullInput
         self._cursor = 0  # the first item never sent
@@ -272,7 +279,7 @@ class Scheduler:
             self._drop(WorkerDown(worker, Moment.STARTING), now, commands)
 
     def _on_pulled(self, event: InputPulled, now: float, commands: list[Command]) -> None:
-        if not self._is_pulled or event.stop < self._available:
+        if not (self._is_pulled or self._is_served) or event.stop < self._available:
             self._reject(event, f"length {self._length}, {self._available} items at hand")
         brought_nothing = event.recalled == ((self._available, event.stop),)
         self._recall_stride = min(2 * self._recall_stride + 1, RECALL_STRIDE) if brought_nothing else 0
@@ -282,6 +289,17 @@ class Scheduler:
             self._recalled_items += stop - start
             self._settled += stop - start
         self._step_over_recalled()
+
+    def _on_stretch(self, event: StretchBegan, now: float, commands: list[Command]) -> None:
+        if event.start < self._available:
+            self._reject(event, f"{self._available} items at hand")
+        self._stretches.append((event.start, Pace(workers=self._limit, fixed=event.batch, depth=event.depth)))
+        self._enter_stretch()
+
+    def _on_cancelled(self, event: ItemsCancelled, now: float, commands: list[Command]) -> None:
+        for number, worker in self._workers.items():
+            if any(batch.start < event.stop and event.start < batch.stop for batch in worker.batches):
+                commands.append(CondemnItems(number, event.start, event.stop))
 
     def _on_ended(self, event: InputEnded, now: float, commands: list[Command]) -> None:
         if self._length is not None or event.length < self._available:
@@ -375,6 +393,8 @@ class Scheduler:
         RunStopped: _on_stopped,
         DeadlinePassed: _on_deadline,
         InputPulled: _on_pulled,
+        StretchBegan: _on_stretch,
+        ItemsCancelled: _on_cancelled,
         InputEnded: _on_ended,
         ResultsTaken: _on_taken,
         WorkerUp: _on_up,
@@ -401,7 +421,7 @@ class Scheduler:
     def _settle_part(self, batch: _Batch, event: BatchAdvanced | BatchFinished, commands: list[Command]) -> None:
         count = event.stop - batch.start
         if count:
-            self._pace.observe(count, event.seconds)
+            batch.pace.observe(count, event.seconds)
             self._setbacks = 0
             self._settled += count
             batch.start = event.stop
@@ -530,8 +550,8 @@ class Scheduler:
                 return
         hungry = self._hungry
         while hungry:
-            size = self._next_size()
-            depth = 1 if self._is_crowded else self._pace.queue_depth(size)
+            size, pace = self._next_size(), self._pace
+            depth = 1 if self._is_crowded else pace.queue_depth(size)
             number = hungry[0]
             worker = self._workers[number]
             if len(worker.batches) < depth:
@@ -540,7 +560,7 @@ class Scheduler:
                 taken = self._take_range(size, worker.allowance)
                 if taken is None:
                     return
-                self._send(number, worker, taken, commands)
+                self._send(number, worker, taken, pace, commands)
             hungry.popleft()
             worker.is_hungry = len(worker.batches) < depth and worker.allowance > 0
             if worker.is_hungry:
@@ -556,22 +576,23 @@ class Scheduler:
             worker = self._workers[number]
             worker.is_hungry = False
             self._returned_items -= 1
-            self._send(number, worker, (index, index + 1), commands)
+            self._send(number, worker, (index, index + 1), self._pace, commands)
 
-    def _send(self, number: int, worker: _Worker, items: tuple[int, int], commands: list[Command]) -> None:
+    def _send(self, number: int, worker: _Worker, items: tuple[int, int], pace: Pace, commands: list[Command]) -> None:
         start, stop = items
         token = self._next_token
         self._next_token = token + 1
-        worker.batches.append(_Batch(token, start, stop))
+        worker.batches.append(_Batch(token, start, stop, pace))
         worker.allowance -= stop - start
         worker.setbacks = self._setbacks
         tries = 1 + self._troubles[start].tries if start in self._troubles else 1
-        commands.append(SendBatch(number, token, start, stop, self._adapts, tries))
+        commands.append(SendBatch(number, token, start, stop, pace.adapts, tries))
 
     def _next_size(self) -> int:
-        remaining = None if self._length is None else self._length - self._cursor + self._returned_items
+        stop = self._stretch_stop() if self._is_served else self._length
+        remaining = None if stop is None else stop - self._cursor + self._returned_items
         size = self._pace.batch_size(remaining)
-        if self._ahead is not None and self._is_bounded and self._adapts:
+        if self._ahead is not None and self._is_bounded and self._pace.adapts:
             size = max(1, min(size, self._ahead // (2 * self._limit)))
         return size
 
@@ -591,10 +612,21 @@ class Scheduler:
             return None
         if self._recalled:
             end = min(end, self._recalled[0][0])
+        if self._stretches:
+            end = min(end, self._stretches[0][0])
         self._cursor = end
         if self._recalled:
             self._step_over_recalled()
+        if self._stretches:
+            self._enter_stretch()
         return start, end
+
+    def _stretch_stop(self) -> int:
+        return self._stretches[0][0] if self._stretches else self._available
+
+    def _enter_stretch(self) -> None:
+        while self._stretches and self._stretches[0][0] <= self._cursor:
+            _, self._pace = self._stretches.popleft()
 
     def _step_over_recalled(self) -> None:
         while self._recalled and self._recalled[0][0] == self._cursor:
