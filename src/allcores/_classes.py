@@ -15,12 +15,23 @@ import gc
 import sys
 from collections.abc import Mapping
 from itertools import count
+from operator import attrgetter
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from allcores._foreign import ask
 
-__all__ = ["MAIN", "inherit", "is_definition", "learn", "name_by_driver", "name_to_teach", "own_class"]
+__all__ = [
+    "MAIN",
+    "find_definition",
+    "inherit",
+    "is_definition",
+    "learn",
+    "name_by_driver",
+    "name_in_worker",
+    "name_to_teach",
+    "own_class",
+]
 
 MAIN = "__main__"
 
@@ -63,6 +74,28 @@ def name_to_teach(thing: Any) -> str | None:
     return _taught_names[thing]
 
 
+def name_in_worker(thing: Any, known: Mapping[str, Any]) -> str | None:
+    """Give the name under which a worker finds a class or function in its ``__main__``; None where it does not.
+
+    Args:
+        thing: what is looked for. Of what is defined in a class, only classes are sure to be there.
+        known: ``{name: thing}``, what the worker has in its ``__main__`` under the names of the caller's.
+    """
+    try:
+        name = ask(_name_in_main, thing) or ""
+        top, _, rest = name.partition(".")
+        is_there = top in known and vars(sys.modules[MAIN]).get(top) is known[top]
+        may_be_named = is_there and (not rest or isinstance(thing, type))
+        return name if may_be_named and ask(find_definition, name) is thing else None
+    except Exception:  # it may be any object, and say anything of itself
+        return None
+
+
+def find_definition(name: str) -> Any:
+    """Find what is in ``__main__`` under a name with dots. Raises AttributeError if there is nothing."""
+    return attrgetter(name)(sys.modules[MAIN])
+
+
 def own_class(name: ClassName) -> type:
     """Find the class that a worker calls by this name. Raises LookupError if there is none any more."""
     if isinstance(name, tuple):
@@ -93,9 +126,10 @@ def _find_class(address: int, qualified_name: str) -> type:
 def learn(definitions: Mapping[str, Any]) -> None:
     """Take in what the driver teaches; what is of its ``__main__`` goes where pickle looks for it."""
     for name, thing in definitions.items():
-        if isinstance(thing, type):
+        is_of_main = not name.startswith("<")
+        if isinstance(thing, type) and (not is_of_main or thing.__qualname__ == name):  # else it is an alias
             _names_by_driver[thing] = name
-        if not name.startswith("<"):
+        if is_of_main:
             setattr(sys.modules[MAIN], name, thing)
 
 

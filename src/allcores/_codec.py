@@ -5,8 +5,9 @@ What cannot travel is sorted out here, so that it hurts only the item that it be
 
 from __future__ import annotations
 
+import operator
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pickle import PickleBuffer
 from typing import Any
@@ -15,8 +16,19 @@ from allcores._classes import MAIN, is_definition
 from allcores._errors import UnpicklableResult
 from allcores._exceptions import ExceptionData, decode_exception, encode_exception
 from allcores._foreign import ask, describe, set_field, type_name
+from allcores._globals import is_known, unknown_globals
 from allcores._outcomes import Raised
-from allcores._pickling import Pupil, Role, Teacher, decode, encode, encode_by_value, is_picklable
+from allcores._pickling import (
+    Announcer,
+    Pupil,
+    Role,
+    Surveyor,
+    Teacher,
+    decode,
+    encode,
+    encode_by_value,
+    is_picklable,
+)
 from allcores._wire import Buffer
 
 __all__ = [
@@ -31,15 +43,47 @@ __all__ = [
 # ----------------------------------------------------------------------------------------------------------- the job
 
 
-def encode_job(job: object) -> tuple[list[Buffer], set[str]]:
+def encode_job(job: object, known: dict[str, Any] | None = None) -> tuple[list[Buffer], dict[str, Any]]:
     """Pickle ``(job, definitions)``: by value, with the definitions that the worker shall know by name.
 
+    Args:
+        job: what travels.
+        known: ``{name: thing}``, what the worker's ``__main__`` has of the caller's, if the worker shares it: the
+            caller's functions then live in there. Globals that cannot be pickled stay behind. What is sent is added,
+            once all is pickled.
+
     Returns:
-        The frames, and the definitions' names.
+        The frames, and the definitions.
     """
+    try:
+        return _encode_job(job, known, ())
+    except Exception:  # an object's pickling may raise anything
+        if known is None:
+            raise
+        return _encode_job(job, known, _unpicklable_globals({"the job": job}, known))
+
+
+def _encode_job(
+    job: object, known: dict[str, Any] | None, left_out: Collection[str]
+) -> tuple[list[Buffer], dict[str, Any]]:
     # The pickler fills the dict while it works on the job, and comes to the dict itself last.
-    teacher = Teacher()
-    return ask(encode_by_value, (job, teacher.definitions), teacher), set(teacher.definitions)
+    teacher = Teacher(known, left_out)
+    frames = ask(encode_by_value, (job, teacher.definitions), teacher)
+    if known is not None:
+        known |= teacher.definitions | teacher.sent
+    return frames, teacher.definitions
+
+
+def _unpicklable_globals(values: Mapping[str, Any], known: Mapping[str, Any]) -> set[str]:
+    """Find out which values cannot be pickled: of these, and of the globals that they lead to, each by itself."""
+    surveyor = Surveyor(known)
+    pending = dict(values)
+    verdicts: dict[str, bool] = {}
+    while pending:
+        name, value = pending.popitem()
+        verdicts[name] = is_picklable(value, surveyor)
+        pending |= {name: value for name, value in surveyor.met.items() if name not in verdicts}
+    return {name for name, may_go in verdicts.items() if not may_go}
 
 
 # ---------------------------------------------------------------------------------------------- things one by one
@@ -106,25 +150,60 @@ def _receive_single_items(singles: _Singles, errors: dict[int, str]) -> PartialI
     return PartialItems(items, errors | texts)
 
 
-def encode_definitions(definitions: dict[str, Any]) -> list[Buffer]:
-    """Pickle definitions by value, less those that cannot be: items that need them will not be read, and say so."""
+def encode_definitions(definitions: dict[str, Any], known: dict[str, Any] | None = None) -> list[Buffer]:
+    """Pickle definitions by value, less those that cannot be: items that need them will not be read, and say so.
+
+    Args:
+        definitions: ``{name: thing}``, to be learnt by the worker.
+        known: as for `encode_job`.
+    """
     try:
-        return ask(encode_by_value, definitions)
+        return _encode_definitions(definitions, known, ())
     except Exception:  # a class's own attributes may be anything
-        return encode_by_value({name: thing for name, thing in definitions.items() if is_picklable(thing)})
+        if known is None:
+            left_out = {name for name, thing in definitions.items() if not is_picklable(thing)}
+        else:
+            left_out = _unpicklable_globals(definitions, known)
+        kept = {name: thing for name, thing in definitions.items() if name not in left_out}
+        return _encode_definitions(kept, known, left_out)
 
 
-def encode_items(items: Sequence[Any], known: Collection[str]) -> tuple[list[Buffer], dict[str, Any]]:
+def _encode_definitions(
+    definitions: dict[str, Any], known: dict[str, Any] | None, left_out: Collection[str]
+) -> list[Buffer]:
+    teacher = Teacher(known, left_out)
+    frames = ask(encode_by_value, _Lesson(definitions, teacher.definitions), teacher)
+    if known is not None:
+        known |= teacher.definitions | definitions | teacher.sent
+    return frames
+
+
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    """Definitions, and those that they lead to, which are found while the first are pickled; it arrives as one dict."""
+
+    definitions: dict[str, Any]
+    more: dict[str, Any]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return operator.or_, (self.definitions, self.more)  # in this order the second is complete in time
+
+
+def encode_items(
+    items: Sequence[Any], known: Mapping[str, Any], *, shares_main: bool = False
+) -> tuple[list[Buffer], dict[str, Any]]:
     """Pickle a batch; an item that cannot travel goes as the reason why.
 
     Args:
         items: the batch.
-        known: names that the worker has learnt before.
+        known: ``{name: thing}``, what the worker has learnt before.
+        shares_main: whether the caller's functions live in the worker's ``__main__``.
 
     Returns:
-        The frames, and the definitions that the worker must learn first.
+        The frames, and the definitions that the worker must learn first; where it shares ``__main__``, also the globals
+        that it lacks.
     """
-    teacher = Teacher()
+    teacher = Announcer(known) if shares_main else Teacher()
     try:
         frames = ask(encode, items, teacher)
         pickles: list[Buffer | PickleBuffer] = [frames[0]]
@@ -133,11 +212,14 @@ def encode_items(items: Sequence[Any], known: Collection[str]) -> tuple[list[Buf
         texts = {at: f"a {type_name(items[at])} cannot be pickled: {why}" for at, why in errors.items()}
         frames = encode(_SingleItems(singles, texts))
         pickles = [single[0] for single in singles.pickled if single is not None]
-    definitions = {name: thing for name, thing in teacher.definitions.items() if name not in known}
-    return frames, definitions | _definitions_named_in(pickles, known)
+    named = _definitions_named_in(pickles)
+    if isinstance(teacher, Announcer):
+        named |= teacher.met | _unknown_globals_of_all(named, known)
+    needed = teacher.definitions | named
+    return frames, {name: thing for name, thing in needed.items() if not is_known(known, name, thing)}
 
 
-def _definitions_named_in(pickles: list[Buffer | PickleBuffer], known: Collection[str]) -> dict[str, Any]:
+def _definitions_named_in(pickles: list[Buffer | PickleBuffer]) -> dict[str, Any]:
     """Find what pickles may name of the caller's ``__main__``.
 
     It may find a few too many, because it looks for names in bytes; that costs a definition's trip, once.
@@ -145,11 +227,17 @@ def _definitions_named_in(pickles: list[Buffer | PickleBuffer], known: Collectio
     data = b"".join(map(bytes, pickles))
     if MAIN.encode() not in data:
         return {}
-    return {
-        name: thing
-        for name, thing in vars(sys.modules[MAIN]).items()
-        if name not in known and name.encode() in data and is_definition(thing)
-    }
+    namespace = vars(sys.modules[MAIN]).copy()  # which other threads may be adding to
+    return {name: thing for name, thing in namespace.items() if name.encode() in data and is_definition(thing)}
+
+
+def _unknown_globals_of_all(definitions: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the worker lacks of the globals that definitions which it has lead to."""
+    changed: dict[str, Any] = {}
+    for name, thing in definitions.items():
+        if is_known(known, name, thing):
+            changed |= unknown_globals(thing, known)
+    return changed
 
 
 # ------------------------------------------------------------------------------------------------------- outcomes

@@ -7,23 +7,48 @@ becomes of a class that goes by value hangs on who pickles it for whom: see `Rol
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import io
 import pickle
 import sys
-from collections.abc import Callable, Mapping
-from types import FunctionType
+from collections import ChainMap
+from collections.abc import Callable, Collection, Mapping
+from types import CellType, CodeType, FunctionType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from allcores._classes import MAIN, name_by_driver, name_to_teach, own_class
+from allcores._classes import (
+    MAIN,
+    find_definition,
+    is_definition,
+    name_by_driver,
+    name_in_worker,
+    name_to_teach,
+    own_class,
+)
 from allcores._foreign import ask
+from allcores._globals import is_of_main, unknown_globals
+from allcores._handover import reducers
+from allcores._mapped import array_reducers, is_array, reduce_array
 from allcores._wire import Buffer
 
-__all__ = ["Pupil", "Role", "Teacher", "decode", "encode", "encode_by_value", "is_picklable"]
+__all__ = [
+    "Announcer",
+    "Pupil",
+    "Role",
+    "Surveyor",
+    "Teacher",
+    "decode",
+    "encode",
+    "encode_by_value",
+    "is_picklable",
+]
 
 PROTOCOL = 5
 OUT_OF_BAND = 1 << 16  # bytes: below that, a frame of its own costs more than the copy
+
+Reduction = tuple[Any, ...]  # what pickle's ``__reduce__`` gives
 
 _CachedFunction = type(functools.cache(lambda: None))
 
@@ -37,12 +62,24 @@ def encode(thing: object, role: Role | None = None) -> list[Buffer]:
     """
     buffers: list[Buffer] = []
     try:
-        data = pickle.dumps(thing, PROTOCOL, buffer_callback=functools.partial(_keep_in_band, buffers))
+        data = _dumps(thing, role, functools.partial(_keep_in_band, buffers))
     except RecursionError:
         raise  # by value it would be deeper still
     except Exception:  # whatever it was, by value it may work
         return encode_by_value(thing, role)
     return [data, *buffers]
+
+
+def _dumps(thing: object, role: Role | None, keep_in_band: Callable[[pickle.PickleBuffer], bool]) -> bytes:
+    """Pickle `thing` plainly, but for arrays of files that go to a worker."""
+    reducers_of_arrays = {} if isinstance(role, Pupil) else array_reducers()
+    if not reducers_of_arrays:
+        return pickle.dumps(thing, PROTOCOL, buffer_callback=keep_in_band)
+    with io.BytesIO() as file:
+        pickler = pickle.Pickler(file, PROTOCOL, buffer_callback=keep_in_band)
+        pickler.dispatch_table = {**copyreg.dispatch_table, **reducers_of_arrays}
+        pickler.dump(thing)
+        return file.getvalue()
 
 
 def encode_by_value(
@@ -60,14 +97,16 @@ def encode_by_value(
         make_pickler = _referring_pickler() if references else _by_value_pickler()
         pickler = make_pickler(file, PROTOCOL, buffer_callback=functools.partial(_keep_in_band, buffers))
         pickler.role, pickler.references = role or Teacher(), references
+        if more := reducers():  # the attribute of cloudpickle's class hides the one that counts
+            vars(pickle.Pickler)["dispatch_table"].__set__(pickler, ChainMap(more, pickler.dispatch_table))
         pickler.dump(thing)
         return [file.getvalue(), *buffers]
 
 
-def is_picklable(thing: object) -> bool:
+def is_picklable(thing: object, role: Role | None = None) -> bool:
     """Whether `thing` can be pickled by value."""
     try:
-        ask(encode_by_value, thing)
+        ask(encode_by_value, thing, role)
     except Exception:  # an object's pickling may raise anything
         return False
     return True
@@ -106,23 +145,41 @@ def _keep_in_band(buffers: list[Buffer], buffer: pickle.PickleBuffer) -> bool:
 
 
 class Role(Protocol):
-    """What a process is to the one it pickles for; decides what becomes of classes that go by value."""
+    """What a process is to the one it pickles for; decides what becomes of classes and functions that go by value."""
 
-    def shorten(self, thing: type) -> tuple[Any, ...] | None:
-        """Give a shorter reduction of the class, or None: by value."""
+    def shorten(self, thing: Any) -> Reduction | None:
+        """Give a shorter reduction of the class or function, or None: by value."""
 
     def note(self, thing: Any) -> None:
         """Hear of a class or function that goes by value."""
 
+    def settle(self, function: FunctionType, reduction: Reduction) -> Reduction:
+        """Decide where a function that goes by value has its globals."""
+
 
 class Teacher:
-    """The driver, pickling for a worker: collects the definitions that the worker shall know by name."""
+    """The driver, pickling for a worker: collects the definitions that the worker shall know by name.
 
-    def __init__(self) -> None:
+    Args:
+        known: ``{name: thing}``, what the worker's ``__main__`` has of the caller's. The functions of the caller's then
+            live in the worker's, and what it has does not go again. None: each pickle brings globals of its own.
+        left_out: names of globals that the worker must do without.
+
+    Attributes:
+        definitions: ``{name: thing}``, to be learnt by the worker.
+        sent: ``{name: value}`` of the globals that travel along with functions.
+    """
+
+    def __init__(self, known: Mapping[str, Any] | None = None, left_out: Collection[str] = ()) -> None:
+        self._known = known
+        self._left_out = left_out
         self.definitions: dict[str, Any] = {}
+        self.sent: dict[str, Any] = {}
 
-    def shorten(self, thing: type) -> None:
-        """Shorten nothing: what the worker does not have must go by value."""
+    def shorten(self, thing: Any) -> Reduction | None:
+        """Name what the worker has; what it does not have must go by value."""
+        name = None if self._known is None else name_in_worker(thing, self._known)
+        return None if name is None else self._name(thing, name)
 
     def note(self, thing: Any) -> None:
         """Collect it."""
@@ -130,17 +187,66 @@ class Teacher:
         if name is not None:
             self.definitions[name] = thing
 
+    def settle(self, function: FunctionType, reduction: Reduction) -> Reduction:
+        """Have a function of ``__main__`` live in the worker's, where that is shared."""
+        if self._known is None or not is_of_main(function):
+            return reduction
+        return _in_main(reduction, self._send(unknown_globals(function, self._known)))
+
+    def _name(self, thing: Any, name: str) -> Reduction:
+        """Call it by its name, and bring what has become of the globals that it leads to."""
+        assert self._known is not None
+        changed = self._send(unknown_globals(thing, self._known))
+        return (find_definition, (name,), *((changed, None, None, _set_globals) if changed else ()))
+
+    def _send(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Choose from the globals that the worker lacks those that travel with what leads to them."""
+        values = {name: value for name, value in values.items() if name not in self._left_out}
+        self.sent |= values
+        return values
+
+
+class Surveyor(Teacher):
+    """Collects, as `met`, the globals that the worker lacks, and has none of them travel.
+
+    Args:
+        known: ``{name: thing}``, what the worker's ``__main__`` has of the caller's.
+    """
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        super().__init__(known)
+        self.met: dict[str, Any] = {}
+
+    def _send(self, values: dict[str, Any]) -> dict[str, Any]:
+        self.met |= values
+        return {}
+
+
+class Announcer(Surveyor):
+    """The driver, pickling what a worker is taught about first: all definitions of ``__main__`` go by name."""
+
+    def shorten(self, thing: Any) -> Reduction | None:
+        """Name what the worker has, or will have been taught."""
+        if not is_definition(thing):
+            return super().shorten(thing)
+        self.note(thing)
+        return self._name(thing, thing.__qualname__)
+
 
 class Pupil:
     """A worker, pickling for its driver: calls the driver's own classes by name."""
 
-    def shorten(self, thing: type) -> tuple[Any, ...] | None:
+    def shorten(self, thing: Any) -> Reduction | None:
         """Name a class that the driver has."""
-        name = name_by_driver(thing)
+        name = name_by_driver(thing) if isinstance(thing, type) else None
         return None if name is None else (own_class, (name,))
 
     def note(self, thing: Any) -> None:
         """Nothing is collected."""
+
+    def settle(self, function: FunctionType, reduction: Reduction) -> Reduction:
+        """Leave it its own."""
+        return reduction
 
 
 @functools.cache
@@ -153,19 +259,27 @@ def _by_value_pickler() -> Any:
         role: Role
 
         def reducer_override(self, thing: Any) -> Any:
+            if is_array(thing) and not isinstance(self.role, Pupil):
+                return reduce_array(thing)
             if isinstance(thing, _CachedFunction) and not _is_importable(thing):
-                # Its own __reduce__ names it, and nobody could find it under that name.
-                return functools.lru_cache(**thing.cache_parameters()), (thing.__wrapped__,)
+                return self._reduce_definition(thing, _reduce_cached(thing))
             if isinstance(thing, functools.cached_property):  # before Python 3.12 it holds a lock
                 return _cached_property_again, (thing.func, thing.attrname)
             if isinstance(thing, WeakKeyDictionary | WeakValueDictionary):  # in functools.singledispatch, for one
                 return type(thing), (dict(thing),)
             reduction = super().reducer_override(thing)
             if isinstance(thing, type | FunctionType) and isinstance(reduction, tuple):
-                self.role.note(thing)
-                if isinstance(thing, type) and thing.__module__ != "builtins":
-                    return self.role.shorten(thing) or _with_slots(thing, reduction)
+                return self._reduce_definition(thing, reduction)
             return reduction
+
+        def _reduce_definition(self, thing: Any, reduction: Reduction) -> Reduction:
+            shorter = None if thing.__module__ == "builtins" else self.role.shorten(thing)
+            if shorter is not None:
+                return shorter
+            self.role.note(thing)
+            if isinstance(thing, type):
+                return reduction if thing.__module__ == "builtins" else _with_slots(thing, reduction)
+            return self.role.settle(thing, reduction) if isinstance(thing, FunctionType) else reduction
 
     return ByValuePickler
 
@@ -181,6 +295,33 @@ def _referring_pickler() -> Any:
             return self.references.get(id(thing))
 
     return ReferringPickler
+
+
+def _in_main(reduction: Reduction, values: dict[str, Any]) -> Reduction:
+    """Have a function made in the ``__main__`` of whoever unpickles it, where `values` are set."""
+    _, (code, *_, closure), (attributes, slots), *_, set_state = reduction
+    slots["__globals__"] = values
+    return _function_of_main, (code, closure), (set_state, (attributes, slots)), None, None, _set_state_in_main
+
+
+def _function_of_main(code: CodeType, closure: tuple[CellType, ...] | None) -> FunctionType:
+    return FunctionType(code, vars(sys.modules[MAIN]), None, None, closure)
+
+
+def _set_state_in_main(function: FunctionType, state: tuple[Callable[[FunctionType, Any], None], Any]) -> None:
+    set_state, how_it_was = state
+    builtins = function.__globals__["__builtins__"]
+    set_state(function, how_it_was)
+    function.__globals__["__builtins__"] = builtins  # a module, in whose place cloudpickle puts a dict
+
+
+def _set_globals(thing: Any, values: dict[str, Any]) -> None:  # noqa: ARG001 - a setter is called with both
+    vars(sys.modules[MAIN]).update(values)
+
+
+def _reduce_cached(function: Any) -> Reduction:
+    """Make it again; its own ``__reduce__`` names it, and nobody could find it under that name."""
+    return functools.lru_cache(**function.cache_parameters()), (function.__wrapped__,)
 
 
 def _cached_property_again(function: Any, name: str | None) -> functools.cached_property[Any]:

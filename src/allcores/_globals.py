@@ -1,0 +1,119 @@
+"""What functions refer to of the caller's ``__main__``, and what of that a worker lacks.
+
+A worker that *shares* the caller's ``__main__`` has one namespace for all the functions that reach it one by one, so
+that what one of them sets the others see. What the worker was sent, by name, the driver keeps as `known`. A value is
+sent again only when the name stands for another object by now; so a change of the caller's reaches the worker, and
+what an initializer has set there lasts.
+
+A function that the worker has may refer to what has changed since, and so may what it refers to; that is followed
+through functions and classes, and not into containers or the attributes of instances.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import CellType, CodeType, FunctionType, MethodType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from allcores._classes import MAIN
+from allcores._foreign import ask, is_a
+
+__all__ = ["is_known", "is_of_main", "unknown_globals"]
+
+GLOBAL_STEPS = {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
+ALWAYS_USED = {"__package__"}  # by relative imports
+NEVER_SENT = {"__builtins__", "__name__"}  # every ``__main__`` has its own
+
+_NOTHING = object()
+_CachedFunction = type(functools.cache(lambda: None))
+
+_names_by_code: WeakKeyDictionary[CodeType, frozenset[str]] = WeakKeyDictionary()
+
+
+def is_known(known: Mapping[str, Any], name: str, thing: Any) -> bool:
+    """Whether a worker has this very object under that name."""
+    return known.get(name, _NOTHING) is thing
+
+
+def is_of_main(function: FunctionType) -> bool:
+    """Whether the function's globals are those of ``__main__``."""
+    return function.__globals__ is vars(sys.modules[MAIN])
+
+
+def unknown_globals(thing: Any, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a worker lacks of the globals of ``__main__`` that `thing` leads to.
+
+    Args:
+        thing: a function or a class.
+        known: ``{name: thing}``, what the worker has; it is searched for what has changed since.
+    """
+    unknown: dict[str, Any] = {}
+    pending = [thing]
+    seen = {id(thing): thing}  # kept, so that no other gets the same id
+    for one in pending:  # grows while it is walked
+        found = _globals_of(one)
+        unknown |= {name: value for name, value in found.items() if not is_known(known, name, value)}
+        leads = [value for name, value in found.items() if name not in unknown] + _parts_of(one)
+        pending += [lead for lead in leads if id(lead) not in seen]
+        seen |= {id(lead): lead for lead in leads}
+    return unknown
+
+
+def _globals_of(thing: Any) -> dict[str, Any]:
+    """Give the globals that a function of ``__main__`` itself refers to."""
+    if not is_a(thing, FunctionType) or not is_of_main(thing):
+        return {}
+    names = (_names_in(thing.__code__) | ALWAYS_USED) - NEVER_SENT
+    return {name: thing.__globals__[name] for name in sorted(names) if name in thing.__globals__}
+
+
+def _names_in(code: CodeType) -> frozenset[str]:
+    """Give the names of globals that a function, and those defined in it, read or set."""
+    if code not in _names_by_code:
+        import dis
+
+        names = {step.argval for step in dis.get_instructions(code) if step.opname in GLOBAL_STEPS}
+        inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+        _names_by_code[code] = frozenset(names.union(*map(_names_in, inner)))
+    return _names_by_code[code]
+
+
+# ------------------------------------------------------------------------------------------------- what leads on
+
+
+def _parts_of(thing: Any) -> list[Any]:
+    """Give the functions and classes, among others, that `thing` is made of."""
+    try:
+        return ask(_list_parts, thing)
+    except Exception:  # a class may say anything of itself
+        return []
+
+
+def _list_parts(thing: Any) -> list[Any]:
+    if is_a(thing, type):
+        return [*vars(thing).values(), *thing.__bases__] if thing.__module__ == MAIN else []
+    give_parts = _PARTS.get(type(thing))
+    return [type(thing)] if give_parts is None else list(give_parts(thing))
+
+
+def _contents(cells: tuple[CellType, ...] | None) -> Iterator[Any]:
+    for cell in cells or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:  # the variable has no value yet
+            continue
+
+
+_PARTS: dict[type, Callable[[Any], Iterable[Any]]] = {
+    FunctionType: lambda function: _contents(function.__closure__),
+    MethodType: lambda method: (method.__func__, method.__self__),
+    functools.partial: lambda partial: (partial.func, *partial.args, *partial.keywords.values()),
+    functools.cached_property: lambda cached: (cached.func,),
+    property: lambda made: (made.fget, made.fset, made.fdel),
+    staticmethod: lambda method: (method.__func__,),
+    classmethod: lambda method: (method.__func__,),
+    _CachedFunction: lambda cached: (cached.__wrapped__,),
+}
