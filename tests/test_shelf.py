@@ -260,9 +260,11 @@ class OneProcess:
     keeps_processes = False
 
     def __init__(self, process: EndedProcess) -> None:
-        self.setup: list[Any] = []
-        self.taught: set[str] = set()
         self.start = lambda: process
+
+    def set_up(self) -> tuple[list[Any], dict[str, Any]]:
+        """It needs nothing."""
+        return [], {}
 
     def keep(self, process: Any) -> None:
         """Keep none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
+import weakref
 
 import pytest
 
@@ -78,3 +79,18 @@ def test_code_without_a_file_can_be_taken_apart():
     last = take_apart(error.__traceback__)[-1]
     assert (last.filename, last.name, last.line) == ("<typed in>", "f", 2)
     assert traceback.extract_tb(rebuild_traceback([last]))[0].lineno == 2
+
+
+def test_a_rebuilt_traceback_holds_nothing_of_whoever_rebuilt_it():
+    frames = take_apart(raised_by(on_one_line, 0).__traceback__)
+
+    def rebuild() -> tuple[object, weakref.ref[type]]:
+        class Message:
+            pass
+
+        message = Message()
+        return rebuild_traceback(frames), weakref.ref(message)
+
+    trace, message = rebuild()
+    assert trace is not None
+    assert message() is None

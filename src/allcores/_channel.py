@@ -60,6 +60,7 @@ class Channel:
         self._socket = connection
         self._outbox: deque[memoryview] = deque()
         self._inbox = bytearray()  # received and not yet understood
+        self._chunk = bytearray(CHUNK)  # what was read last; a new one for each read costs more than the read
         self._partial: Message | None = None  # its frames are being filled
         self._unfilled: deque[memoryview] = deque()
 
@@ -124,13 +125,13 @@ class Channel:
         try:
             if self._unfilled and self._unfilled[0].nbytes >= CHUNK:
                 return self._filled(self._socket.recv_into(self._unfilled[0]))
-            data = self._socket.recv(CHUNK)
+            count = self._socket.recv_into(self._chunk)
         except BlockingIOError:
             raise
         except OSError:
             return False
-        self._inbox += data
-        return bool(data)
+        self._inbox += memoryview(self._chunk)[:count]
+        return bool(count)
 
     def messages(self) -> Iterator[Message]:
         """Yield the messages that have arrived whole."""
@@ -151,7 +152,7 @@ class Channel:
     def _begin_message(self) -> bool:
         if len(self._inbox) < HEADER.size:
             return False
-        kind, flag, tries, frame_count, token, start, stop, seconds = HEADER.unpack_from(self._inbox)
+        kind, flag, tries, frame_count, line, token, start, stop, seconds = HEADER.unpack_from(self._inbox)
         end = HEADER.size + frame_count * FRAME_LENGTH.size
         if len(self._inbox) < end:
             return False
@@ -159,7 +160,7 @@ class Channel:
         del self._inbox[:end]
         frames: list[Buffer] = [bytearray(length) for length in lengths]
         self._unfilled.extend(memoryview(frame) for frame in frames if frame)
-        self._partial = Message(Kind(kind), token, start, stop, seconds, bool(flag), frames, tries)
+        self._partial = Message(Kind(kind), token, start, stop, seconds, bool(flag), frames, tries, line)
         return True
 
     def _filled(self, count: int) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-__all__ = ["Columns", "Dataset", "Stream", "make_dataset"]
+__all__ = ["Columns", "Dataset", "Stream", "at_hand", "make_dataset"]
 
 SLICEABLE = (list, tuple, range, str, bytes, bytearray)
 # Sized, cheap to list, and in danger of changing while a stream over it is pulled.
@@ -110,6 +110,8 @@ def make_dataset(iterables: tuple[Any, ...]) -> Dataset:
     Raises:
         TypeError: one of them is not iterable.
     """
+    if isinstance(iterables[0], Stream):
+        return iterables[0]
     for position, iterable in enumerate(iterables, 1):
         if not isinstance(iterable, Iterable) and not hasattr(iterable, "__getitem__"):
             which = "the input" if len(iterables) == 1 else f"input {position}"
@@ -118,6 +120,13 @@ def make_dataset(iterables: tuple[Any, ...]) -> Dataset:
     if all(_is_sliceable(column) for column in columns):
         return Columns(tuple(columns))
     return Stream(iter(columns[0]) if len(columns) == 1 else zip(*columns, strict=False))
+
+
+def at_hand(iterable: Any) -> Sequence[Any] | None:
+    """Give items that are at hand, apart from a list or a set that may change; None if they must be pulled."""
+    if type(iterable) in (*LISTABLE, list):
+        return list(iterable)
+    return iterable if _is_sliceable(iterable) else None
 
 
 def _is_sliceable(thing: Any) -> bool:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from allcores._dataset import Dataset
 from allcores._engines import Arrival, Engine
-from allcores._errors import MemoryLimitExceeded, WorkerDied, WorkersUnavailable
+from allcores._errors import ItemCancelled, MemoryLimitExceeded, WorkerDied, WorkersUnavailable
 from allcores._foreign import add_note, is_a
 from allcores._gatekeeper import Gatekeeper
+from allcores._inbox import DROPPED, Inbox
 from allcores._interrupts import let_interrupts_in
 from allcores._messages import (
     AbortReason,
@@ -26,6 +27,7 @@ from allcores._messages import (
     BatchFinished,
     BatchUnreadable,
     Command,
+    CondemnItems,
     DeadlinePassed,
     Event,
     Excuse,
@@ -50,6 +52,7 @@ from allcores._plan import Plan
 from allcores._report import Report
 from allcores._scheduler import Scheduler
 from allcores._sinks import Sink
+from allcores._trickle import Trickle
 
 if TYPE_CHECKING:
     from allcores._recorder import Recorder
@@ -69,6 +72,7 @@ class Run:
         retry_on: the exceptions that are worth another try.
         recorder: of the run's journal; None if it has none.
         is_lazy: whether a consumer takes results one by one; it tells with `took`.
+        hears_others: whether other threads may `tell` it something.
         on_progress: called with the number of settled items whenever it has grown.
         clock: seconds that never go back.
     """
@@ -76,7 +80,7 @@ class Run:
     def __init__(
         self,
         plan: Plan,
-        dataset: Dataset,
+        dataset: Dataset | Inbox,
         make_engine: Callable[[], Engine],
         sink: Sink,
         *,
@@ -84,6 +88,7 @@ class Run:
         retry_on: tuple[type[BaseException], ...] = (),
         recorder: Recorder | None = None,
         is_lazy: bool,
+        hears_others: bool = False,
         on_progress: Callable[[int], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -91,6 +96,8 @@ class Run:
         self.error: BaseException | None = None  # what the run must raise
         self._plan = plan
         self._dataset = dataset
+        self._inbox = dataset if isinstance(dataset, Inbox) else None
+        self._trickle = dataset if isinstance(dataset, Trickle) else None
         self._make_engine = make_engine
         self._engine: Engine | None = None
         self._sink = sink
@@ -103,6 +110,7 @@ class Run:
             workers=plan.workers,
             length=dataset.length,
             is_pulled=recorder is not None,
+            is_served=self._inbox is not None,
             batch=plan.batch,
             ahead=plan.ahead,
             is_lazy=is_lazy,
@@ -111,6 +119,9 @@ class Run:
             recycle=plan.recycle_items,
         )
         self._arrivals: deque[Arrival] = deque()
+        self._hears_others = hears_others
+        self._told: deque[Event] = deque()  # by other threads
+        self._wake: Callable[[], None] = _wake_nobody
         self._is_torn = False  # whether the loop's body was left in the middle of an arrival
         self._pulled = 0
         self._tries: dict[int, int] = {}  # {index: how often it was run} of items that are tried again
@@ -124,6 +135,23 @@ class Run:
         self._ended: float | None = None
         self._is_closing = self._is_closed = False
         self._post(RunStarted())
+
+    def open(self) -> Engine:
+        """Make the engine, if it has not been made."""
+        if self._engine is None:
+            self._engine = self._make_engine()
+            if self._hears_others:
+                self._wake = self._engine.make_waker()
+        return self._engine
+
+    def tell(self, event: Event) -> None:
+        """Have the loop hear of something; any thread may call it, at any time."""
+        self._told.append(event)
+        self.wake()  # after the line above: the loop looks there before each wait
+
+    def wake(self) -> None:
+        """Have the loop look around, even while it waits; any thread may call it, at any time."""
+        self._wake()
 
     @property
     def is_finished(self) -> bool:
@@ -152,12 +180,15 @@ class Run:
         Args:
             may_block: whether to wait until something happens, or to take only what has.
         """
-        if self._engine is not None and not self._arrivals and not self._scheduler.is_finished:
+        self._hear_others()
+        engine = self._engine
+        if engine is not None and not self._arrivals and not self._scheduler.is_finished:
             deadline = self._scheduler.next_deadline
-            self._arrivals.extend(self._engine.wait(self._patience(deadline) if may_block else 0))
+            self._arrivals.extend(engine.wait(self._patience(deadline) if may_block else 0))
             if deadline is not None and self._clock() >= deadline:
                 self._post(DeadlinePassed())
-            self._measure_memory(self._engine)
+            self._measure_memory(engine)
+            self._hear_others()  # it may be what has ended the wait
         settled = self._scheduler.settled
         while self._arrivals:
             self._is_torn = True
@@ -169,6 +200,17 @@ class Run:
                 self._on_progress(self._scheduler.settled)
         if self._recorder is not None and self._recorder.due is not None and self._clock() >= self._recorder.due:
             self._recorder.flush()
+
+    def _hear_others(self) -> None:
+        """Take in what other threads have to say; who says more from now on ends the wait."""
+        if self._hears_others and not self._arrivals:
+            self.open()  # before the lines below, as only an engine can be woken
+        if self._inbox is not None:
+            self._arrivals += map(Arrival, self._inbox.news())
+        while self._told:
+            self._post(self._told.popleft())
+        if self._trickle is not None and self._trickle.reach > self._pulled:
+            self._pull(self._trickle.reach)
 
     def run_to_end(self) -> None:
         """Go around the loop until the run is finished, and let everything go; see `error` for what came of it."""
@@ -292,6 +334,8 @@ class Run:
         return event
 
     def _excuse(self, error: BaseException, index: int) -> Excuse:
+        if is_a(error, ItemCancelled):
+            return Excuse.NONE
         is_out_of_memory = is_a(error, MemoryError) or (is_a(error, WorkerDied) and error.is_out_of_memory)
         if is_out_of_memory and not is_a(error, MemoryLimitExceeded) and index not in self._starved:
             self._starved.add(index)
@@ -303,26 +347,34 @@ class Run:
             case SendBatch() | StartWorker() | PullInput() if self._is_closing:
                 pass  # what had arrived is being taken in; nothing new begins
             case SendBatch():
-                self._engine_in_use.send(command)
+                self._send(command)
             case StartWorker(worker):
-                if self._engine is None:
-                    self._engine = self._make_engine()
-                self._engine.start(worker)
-            case KillWorker(worker) if self._engine is not None:
-                self._engine.kill(worker)
-            case ReleaseWorker(worker) if self._engine is not None:
-                self._engine.release(worker)
+                self.open().start(worker)
+            case KillWorker(worker):
+                self.open().kill(worker)
+            case CondemnItems(worker, start, stop):
+                self.open().condemn(worker, start, stop)
+            case ReleaseWorker(worker):
+                self.open().release(worker)
             case PullInput(stop):
-                self._pull(stop)
+                self._ask_for_input(stop)
             case FailItem(index):
                 self._fail_item(index, arrival)
             case AbortRun(reason):
                 self._abort(reason, arrival)
 
-    @property
-    def _engine_in_use(self) -> Engine:
-        assert self._engine is not None  # made when the first worker was started
-        return self._engine
+    def _send(self, batch: SendBatch) -> None:
+        if self._inbox is None or not self._inbox.is_dropped(batch.start, batch.stop):
+            self.open().send(batch)
+        else:
+            finished = BatchFinished(batch.worker, batch.token, batch.stop, 0.0)
+            self._arrivals.append(Arrival(finished, batch.start, [DROPPED] * (batch.stop - batch.start)))
+
+    def _ask_for_input(self, stop: int) -> None:
+        if self._trickle is None:
+            self._pull(stop)
+        else:
+            self._trickle.ask(stop)
 
     def _pull(self, stop: int) -> None:
         start = self._pulled
@@ -388,8 +440,8 @@ class Run:
 
     def _describe_death(self, index: int, death: BaseException, event: WorkerDown) -> BaseException:
         doing = "while it ran" if event.moment is Moment.RUNNING else "while it received, or sent the result of,"
-        who, tries = self._engine_in_use.identity(event.worker), self._describe_tries(index)
-        described = type(death)(f"{who} {death} {doing} item {index} ({short_repr(self._item(index))}){tries}")
+        who, tries = self.open().identity(event.worker), self._describe_tries(index)
+        described = type(death)(f"{who} {death} {doing} {self._name(index)}{tries}")
         vars(described).update(vars(death))
         return described
 
@@ -399,22 +451,34 @@ class Run:
 
     def _record(self, index: int, raised: Raised, worker: int, seconds: float) -> Failure:
         """Make a failure of it, and in raise mode the run's end."""
-        item, error = self._item(index), raised.exception
-        identity = self._engine_in_use.identity(worker)
+        error = raised.exception
+        identity = self.open().identity(worker)
         which_try = self._describe_tries(index)
-        add_note(error, f"allcores: item {index} ({short_repr(item)}) failed on {identity}{which_try}")
+        add_note(error, f"allcores: {self._name(index)} failed on {identity}{which_try}")
         tries = self._tries.pop(index, 1)
-        failure = Failure(index, item, error, raised.traceback, identity, tries, self._origin)
+        position, item, origin = self._place(index)
+        failure = Failure(position, item, error, raised.traceback, identity, tries, origin)
         if self._plan.errors == "raise" and not self.failures:
             self.error = error  # before an error of the input, which came after this item
             attach_failure(error, failure)
-        self.failures.append(failure)
+        if self._inbox is None:  # else it is the receiver's alone, for such a run may go on for ever
+            self.failures.append(failure)
         if self._recorder is not None:
             self._recorder.record_failure(failure, seconds)
         return failure
 
-    def _item(self, index: int) -> Any:
-        return self._dataset.items(index, index + 1)[0]
+    def _place(self, index: int) -> tuple[int, Any, Origin | None]:
+        """Give an item, where the caller finds it, and what it takes to run it again."""
+        if self._inbox is None:
+            return index, self._dataset.items(index, index + 1)[0], self._origin
+        submission, position = self._inbox.place(index)
+        return position, submission.items[position], submission.line.origin
+
+    def _name(self, index: int) -> str:
+        if self._inbox is not None:
+            submission, position = self._inbox.place(index)
+            return submission.line.name(position, submission.items[position])
+        return f"item {index} ({short_repr(self._dataset.items(index, index + 1)[0])})"
 
     def _abort(self, reason: AbortReason, arrival: Arrival) -> None:
         if reason is AbortReason.SETUP_FAILED and arrival.cause is not None:
@@ -422,6 +486,10 @@ class Run:
             return
         last = "it did not come up in time" if arrival.cause is None else f"{arrival.cause}"
         self.error = WorkersUnavailable(f"{reason.value}; of the last one: {last}")
+
+
+def _wake_nobody() -> None:
+    """Nothing has been waited for yet."""
 
 
 def _between(start: int, count: int, holes: Iterable[int]) -> Iterator[tuple[int, int]]:

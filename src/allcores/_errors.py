@@ -8,8 +8,10 @@
 | `UnpicklableResult`    | the item: what the function returned for it cannot travel back             |
 | `ItemError`            | the item: its exception could not travel; this one carries its text        |
 | `WorkerDied`           | the item, or the machine: the worker died while it ran the item            |
+| `ItemCancelled`        | nobody: the caller cancelled the item while it ran                         |
 | `ItemTimeout`          | the item: it ran longer than `timeout=` allows                             |
 | `MemoryLimitExceeded`  | the item: its worker used more than `memory=` allows                       |
+| `Terminated`           | nobody: the caller ended the pool while the item waited, or ran            |
 | `JournalMismatch`      | the caller: the journal is of another function, or of another seed         |
 | `JournalInUse`         | the caller: another run is recording into the journal                      |
 | `JournalDamaged`       | the caller: the file is no journal, or what it holds cannot be read        |
@@ -25,6 +27,7 @@ from pickle import PicklingError
 __all__ = [
     "AllcoresError",
     "InternalError",
+    "ItemCancelled",
     "ItemError",
     "ItemTimeout",
     "JournalDamaged",
@@ -33,6 +36,7 @@ __all__ = [
     "JournalInUse",
     "JournalMismatch",
     "MemoryLimitExceeded",
+    "Terminated",
     "UnpicklableError",
     "UnpicklableItem",
     "UnpicklableResult",
@@ -121,6 +125,14 @@ class MemoryLimitExceeded(AllcoresError, MemoryError):
         super().__init__(message)
         self.limit = limit
         self.used = used
+
+
+class ItemCancelled(AllcoresError):
+    """The item was cancelled while it ran; its worker was killed."""
+
+
+class Terminated(AllcoresError):
+    """The pool was ended before anything came of the item."""
 
 
 class JournalError(AllcoresError):

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 from typing import Any
 
@@ -52,6 +52,8 @@ class _Gate:
             self.is_open = was_open
 
 
+_HELD_BY_NOBODY = nullcontext()
+
 _gates: list[_Gate] = []  # one or none
 
 
@@ -78,13 +80,15 @@ def hold_interrupts() -> Iterator[None]:
         gate.let_in(sys._getframe())  # noqa: SLF001 - what a handler is given
 
 
-@contextmanager
-def let_interrupts_in() -> Iterator[None]:
+def let_interrupts_in() -> AbstractContextManager[None]:
     """Let Ctrl-C strike inside the block, within one that holds it back; if one has come, it strikes at once."""
     if not _gates or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    gate = _gates[0]
+        return _HELD_BY_NOBODY
+    return _let_in(_gates[0])
+
+
+@contextmanager
+def _let_in(gate: _Gate) -> Iterator[None]:
     gate.is_open = True
     try:
         gate.let_in(sys._getframe())  # noqa: SLF001 - what a handler is given

@@ -7,27 +7,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, Unpack, overload
+from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
 from weakref import finalize
 
-from allcores._codec import encode_job
-from allcores._dataset import Dataset, make_dataset
 from allcores._driver import Run
-from allcores._engines import Engine
 from allcores._interrupts import hold_interrupts
-from allcores._job import Job
 from allcores._machine import find_facts
 from allcores._options import OptionKeywords, Options
-from allcores._outcomes import Chance, Failure, Origin, Results
+from allcores._outcomes import Failure, Results
 from allcores._plan import Plan, make_plan
 from allcores._progress import Progress
 from allcores._report import Report
 from allcores._sinks import ListSink, OrderedSink, UnorderedSink
-
-if TYPE_CHECKING:
-    from allcores._recorder import Recorder
+from allcores._start import Start, conclude, prepare
 
 __all__ = ["ResultIterator", "imap", "imap_unordered", "map", "plan", "starmap"]
 
@@ -184,7 +176,7 @@ def imap(fn: Callable[..., Any], /, *iterables: Iterable[Any], **options: Any) -
         ...     print(list(itertools.islice(squares, 5)))
         [0, 1, 4, 9, 16]
     """
-    return ResultIterator(_start(fn, iterables, options, is_star=len(iterables) > 1), OrderedSink())
+    return ResultIterator(prepare(fn, iterables, options, is_star=len(iterables) > 1), OrderedSink())
 
 
 @overload
@@ -228,7 +220,7 @@ def imap_unordered(fn: Callable[..., Any], /, *iterables: Iterable[Any], **optio
         >>> sorted(allcores.imap_unordered(str.upper, "abc", workers=2))
         [(0, 'A'), (1, 'B'), (2, 'C')]
     """
-    return ResultIterator(_start(fn, iterables, options, is_star=len(iterables) > 1), UnorderedSink())
+    return ResultIterator(prepare(fn, iterables, options, is_star=len(iterables) > 1), UnorderedSink())
 
 
 def plan(**options: Any) -> Plan:
@@ -253,7 +245,7 @@ class ResultIterator(Generic[R]):
         report: what the run has cost so far; None before the first result was asked for.
     """
 
-    def __init__(self, start: _Start, sink: OrderedSink | UnorderedSink) -> None:
+    def __init__(self, start: Start, sink: OrderedSink | UnorderedSink) -> None:
         self._start = start
         self._sink = sink
         self._ready: deque[Any] = sink.ready
@@ -360,108 +352,10 @@ def _end_run(run: Run, progress: Progress, pid: int) -> None:
                 progress.close()
 
 
-class _Start:
-    """Everything a run needs, checked while the caller is still there to hear of it."""
-
-    def __init__(self, plan: Plan, options: Options, job: Job, dataset: Dataset, cores: int) -> None:
-        self._plan = plan
-        self._options = options
-        self._job = job
-        self._dataset = dataset
-        self._cores = cores  # each worker may use
-
-    def progress(self) -> Progress:
-        return Progress(wanted=self._options.progress, total=self._dataset.length)
-
-    def run(self, sink: ListSink | OrderedSink | UnorderedSink, *, is_lazy: bool, on_progress: Progress) -> Run:
-        recorder = self._open_journal()
-        chance = self._job.chance if recorder is None else Chance(recorder.entropy, recorder.is_seeded)
-        job = replace(self._job, chance=chance)
-        return Run(
-            self._plan,
-            self._dataset,
-            partial(self._make_engine, job),
-            sink,
-            origin=Origin(lambda: job, chance),
-            retry_on=self._options.retry_on_types,
-            recorder=recorder,
-            is_lazy=is_lazy,
-            on_progress=on_progress,
-        )
-
-    def _open_journal(self) -> Recorder | None:
-        if self._plan.resume is None:
-            return None
-        from allcores._digest import digest_function
-        from allcores._recorder import Recorder
-
-        job = self._job
-        try:
-            frames, _ = encode_job(job)
-        except Exception:  # it may run all the same, where workers are forked; only `replay` will miss it
-            frames = []
-        return Recorder(
-            self._plan.resume,
-            function_digest=digest_function(job.function) + bytes([job.is_star]),
-            function_name=getattr(job.function, "__qualname__", type(job.function).__qualname__),
-            job=frames,
-            entropy=job.chance.entropy,
-            is_seeded=job.chance.is_seeded,
-        )
-
-    def _make_engine(self, job: Job) -> Engine:
-        if self._plan.on == "serial":
-            from allcores._engines.serial import SerialEngine
-
-            return SerialEngine(job, self._dataset)
-        if self._plan.on == "threads":
-            from allcores._engines.threads import ThreadEngine
-
-            return ThreadEngine(job, self._dataset, self._cores)
-        from allcores._engines.processes import ProcessEngine
-
-        if self._plan.start == "fork":
-            from allcores._engines.forked import ForkedSource
-
-            return ProcessEngine(ForkedSource(self._plan, job, self._dataset, self._cores), self._dataset, self._plan)
-        from allcores._engines.clean import CleanSource
-
-        assert self._plan.start is not None
-        return ProcessEngine(CleanSource(self._plan.start, job, self._cores), self._dataset, self._plan)
-
-
-def _start(
-    fn: Callable[..., Any], iterables: tuple[Iterable[Any], ...], keywords: dict[str, Any], *, is_star: bool
-) -> _Start:
-    options = Options.from_keywords(keywords)
-    if not callable(fn):
-        raise TypeError(f"{fn!r} is not callable; the first argument is the function, the dataset follows")
-    if not iterables:
-        raise TypeError("the dataset is missing: give at least one iterable after the function")
-    dataset = make_dataset(iterables)
-    facts = find_facts()
-    plan = make_plan(options, facts)
-    job = Job(
-        fn,
-        is_star,
-        options.errors == "raise" and not options.retries,
-        options.initializer,
-        options.initargs,
-        is_timed=plan.timeout is not None,
-        chance=_chance(options.seed),
-    )
-    return _Start(plan, options, job, dataset, max(1, facts.cores // plan.workers))
-
-
-def _chance(seed: int | None) -> Chance:
-    """Give what a run's random numbers come from: the seed, or else what the system makes up."""
-    return Chance(int.from_bytes(os.urandom(16)) if seed is None else seed, is_seeded=seed is not None)
-
-
 def _collect(
     fn: Callable[..., Any], iterables: tuple[Iterable[Any], ...], keywords: dict[str, Any], *, is_star: bool
 ) -> Results[Any]:
-    start = _start(fn, iterables, keywords, is_star=is_star)
+    start = prepare(fn, iterables, keywords, is_star=is_star)
     results: Results[Any] = Results()
     run = None
     try:
@@ -472,8 +366,7 @@ def _collect(
                 run.run_to_end()
             finally:
                 progress.close()
-            results.failures = sorted(run.failures, key=lambda failure: failure.index)
-            results.report = run.report
+            conclude(results, run)
     except BaseException as error:
         if run is not None:
             run.attach_finished(error)  # to an interrupt that was held back, too

@@ -134,7 +134,8 @@ def finished(error: BaseException) -> dict[int, Any]:
     """Give the results that were finished when `error` ended the run.
 
     Args:
-        error: an exception that `map`, `starmap`, `imap` or `imap_unordered` raised, `KeyboardInterrupt` included.
+        error: an exception that `map` or another entry point raised, `KeyboardInterrupt` and the
+            `asyncio.CancelledError` of a task that awaits one included.
 
     Returns:
         ``{index: value}`` of the finished items, in order of index; for a lazy run, of those that were finished

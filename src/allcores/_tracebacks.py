@@ -9,6 +9,7 @@ user's own lines, carets included.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from itertools import islice
 from types import CodeType, TracebackType
 from typing import NamedTuple
@@ -129,9 +130,24 @@ def _raise_at(frame: FrameData) -> TracebackType:
     statement = ast.Raise(exc=ast.Name(id="stop", ctx=ast.Load(), **where), cause=None, **where)
     code = compile(ast.Module(body=[statement], type_ignores=[]), "", "exec")  # to which not every name would do
     code = code.replace(co_filename=frame.filename, co_name=frame.name, co_qualname=frame.qualified_name)
+    names: dict[str, object] = {"stop": _Stop, "__name__": frame.qualified_name}
+    names["caller"] = caller = _entries(code, names)  # it must not end before the frame does
+    return next(caller)
+
+
+def _entries(code: CodeType, names: dict[str, object]) -> Iterator[TracebackType]:
+    """Run code that raises; give its traceback entry, once.
+
+    A frame holds those of all its callers for good, with whatever they were at: batches, messages, the run itself. But
+    a generator that waits has no caller. What it still holds itself must not lead back to the frame.
+    """
+    found: list[TracebackType] = []
     try:
-        exec(code, {"stop": _Stop, "__name__": frame.qualified_name})  # noqa: S102 - the code is ours
+        exec(code, names)  # noqa: S102 - the code is ours
     except _Stop as stop:
         if stop.__traceback__ is not None and stop.__traceback__.tb_next is not None:
-            return stop.__traceback__.tb_next
-    raise InternalError(f"no frame could be made for {frame}")
+            found.append(stop.__traceback__.tb_next)
+    if not found:
+        raise InternalError(f"no frame could be made for {code}")
+    del names
+    yield found.pop()

@@ -2,7 +2,7 @@
 
 A message is a header, the lengths of its frames, and the frames::
 
-    kind  flags  tries  frame count  token  start  stop  seconds   | length, length, ... | frame, frame, ...
+    kind  flags  tries  frame count  line  token  start  stop  seconds   | length, length, ... | frame, frame, ...
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["FRAME_LENGTH", "HEADER", "Buffer", "Kind", "Message"]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
-HEADER = struct.Struct("=BBxxIIqqqd")
+HEADER = struct.Struct("=BBxxIIIqqqd")
 FRAME_LENGTH = struct.Struct("=Q")
 
 
@@ -27,7 +27,9 @@ class Kind(IntEnum):
     SETUP = 1  # frames: surroundings, job; the worker answers READY or SETUP_FAILED
     TEACH = 2  # frames: definitions of the caller's __main__
     RUN = 3  # items [start, stop) under `token`; frames: the items, or none where the worker has the dataset
-    FORGET = 4  # the run is over: drop the job, wait for the next
+    FORGET = 4  # the run is over: drop its jobs, wait for the next
+    ADD_JOB = 5  # frames: a further job, for items of `line`
+    DROP_JOB = 6  # no more items of `line` will come
     # from the worker
     HELLO = 10  # `start` is the process id
     READY = 11
@@ -48,10 +50,19 @@ class Message:
     flag: bool = False  # RUN: the rest may be given back; REPORT: the batch is done
     frames: list[Buffer] = field(default_factory=list)
     tries: int = 1  # RUN: how often the item was run, this time included
+    line: int = 0  # RUN: which job runs the items; 0: the one of the setup
 
     def head(self) -> bytes:
         """Give all that goes before the frames."""
         lengths = (memoryview(frame).nbytes for frame in self.frames)
         return HEADER.pack(
-            self.kind, self.flag, self.tries, len(self.frames), self.token, self.start, self.stop, self.seconds
+            self.kind,
+            self.flag,
+            self.tries,
+            len(self.frames),
+            self.line,
+            self.token,
+            self.start,
+            self.stop,
+            self.seconds,
         ) + b"".join(map(FRAME_LENGTH.pack, lengths))

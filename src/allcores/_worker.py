@@ -39,6 +39,7 @@ class Surroundings:
     arguments: list[str]
     folder: str | None
     environment: dict[str, str]
+    authkey: bytes | None  # by which multiprocessing's processes know each other; None where it is not in use
 
     @classmethod
     def here(cls, cores: int) -> Surroundings:
@@ -47,7 +48,10 @@ class Surroundings:
             folder = os.getcwd()
         except OSError:  # it was removed
             folder = None
-        return cls(list(sys.path), list(sys.argv), folder, {**os.environ, CORES_VARIABLE: str(cores)})
+        environment = {**os.environ, CORES_VARIABLE: str(cores)}
+        process = sys.modules.get("multiprocessing.process")
+        authkey = None if process is None else bytes(process.current_process().authkey)
+        return cls(list(sys.path), list(sys.argv), folder, environment, authkey)
 
     def adopt(self) -> None:
         """Make this process like the described one."""
@@ -58,6 +62,10 @@ class Surroundings:
         if dict(os.environ) != self.environment:
             os.environ.clear()
             os.environ.update(self.environment)
+        if self.authkey is not None:
+            from multiprocessing.process import current_process
+
+            current_process().authkey = self.authkey
 
 
 class WorkerLoop:
@@ -74,7 +82,7 @@ class WorkerLoop:
         self._mark = mark
         self._words = mark.words
         self._idle_seconds = idle_seconds
-        self._job: Job | None = None
+        self._jobs: dict[int, Job | BaseException] = {}  # by line; or why one did not arrive
         self._dataset: Columns | None = None
         self._unlearnt: BaseException | None = None  # why a definition could not be taken in
 
@@ -83,7 +91,7 @@ class WorkerLoop:
         self._channel.send(Message(Kind.HELLO, start=os.getpid()))
         if job is not None:
             self._prepare(job, dataset)
-        self._channel.set_patience(None if self._job else self._idle_seconds)
+        self._channel.set_patience(None if self._jobs else self._idle_seconds)
         while (message := self._channel.receive()) is not None:
             self._do(message)
             del message  # or its items would be held while waiting for the next
@@ -96,8 +104,13 @@ class WorkerLoop:
         elif message.kind is Kind.SETUP:
             self._channel.set_patience(None)
             self._set_up(message)
+        elif message.kind is Kind.ADD_JOB:
+            self._add_job(message)
+        elif message.kind is Kind.DROP_JOB:
+            self._jobs.pop(message.line, None)
         elif message.kind is Kind.FORGET:
-            self._job = self._dataset = self._unlearnt = None
+            self._jobs.clear()
+            self._dataset = self._unlearnt = None
             self._words[INDEX] = IDLE
             self._channel.set_patience(self._idle_seconds)
 
@@ -112,6 +125,15 @@ class WorkerLoop:
         else:
             self._prepare(job, None)
 
+    def _add_job(self, message: Message) -> None:
+        try:
+            job, definitions = decode(message.frames)
+            learn(definitions)
+        except BaseException as error:  # unpickling the caller's objects may raise anything
+            self._jobs[message.line] = error  # told when items come for it
+        else:
+            self._jobs[message.line] = job
+
     def _learn(self, message: Message) -> None:
         try:
             learn(decode(message.frames))
@@ -123,23 +145,27 @@ class WorkerLoop:
         try:
             job.prepare()
         except BaseException as error:  # the caller's initializer may raise anything
+            finish_queues()
             self._answer(Kind.SETUP_FAILED, error)
             return
-        self._job, self._dataset = job, dataset
+        self._jobs[0], self._dataset = job, dataset
         self._words[INDEX] = IDLE
         flush_output()
         self._channel.send(Message(Kind.READY))
 
     def _run(self, message: Message) -> None:
-        assert self._job is not None
         self._words[INDEX] = MOVING
+        job = self._jobs[message.line]
         try:
             items = self._items_of(message)
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._answer(Kind.UNREADABLE, self._unlearnt or error, message.token, message.stop)
             return
+        if isinstance(job, BaseException):
+            self._answer(Kind.UNREADABLE, job, message.token, message.stop)
+            return
         batch = SendBatch(0, message.token, message.start, message.stop, message.flag, message.tries)
-        for part in run_batch(self._job, items, batch, self._mark):
+        for part in run_batch(job, items, batch, self._mark):
             self._words[INDEX] = MOVING
             frames = encode_outcomes(part.start, part.values, part.raised)
             self._mark.shelf.expect(sum(memoryview(frame).nbytes for frame in frames) / max(1, len(part.values)))
@@ -211,3 +237,10 @@ def flush_output() -> None:
             stream.flush()
         except (AttributeError, OSError, ValueError):  # none, closed, or its reader is gone
             continue
+
+
+def finish_queues() -> None:
+    """Bring out what was put into multiprocessing's queues, which nothing can be put into any more."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util._run_finalizers()  # noqa: SLF001 - no other way

@@ -6,12 +6,20 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from allcores._engines import Arrival, MemoryUse
-from allcores._messages import KillWorker, ReleaseWorker, SendBatch, StartWorker, WorkerReady, WorkerUp
+from allcores._messages import (
+    CondemnItems,
+    KillWorker,
+    ReleaseWorker,
+    SendBatch,
+    StartWorker,
+    WorkerReady,
+    WorkerUp,
+)
 from allcores._outcomes import WorkerIdentity
 
 __all__ = ["FakeClock", "FakeEngine", "come_up"]
 
-EngineCommand = StartWorker | SendBatch | KillWorker | ReleaseWorker
+EngineCommand = StartWorker | SendBatch | KillWorker | CondemnItems | ReleaseWorker
 News = Arrival | BaseException
 
 
@@ -87,6 +95,10 @@ class FakeEngine:
         """Write the command down."""
         self._obey(KillWorker(worker))
 
+    def condemn(self, worker: int, start: int, stop: int) -> None:
+        """Write the command down."""
+        self._obey(CondemnItems(worker, start, stop))
+
     def release(self, worker: int) -> None:
         """Write the command down."""
         self._obey(ReleaseWorker(worker))
@@ -110,6 +122,10 @@ class FakeEngine:
             arrivals.append(more)
             self._news.popleft()
         return arrivals
+
+    def make_waker(self) -> Callable[[], None]:
+        """Nobody needs to be woken: a `wait` in which nothing happens ends by itself, or fails."""
+        return lambda: None
 
     def memory(self) -> MemoryUse:
         """Nothing is known of workers that do not exist."""

@@ -6,7 +6,7 @@ what a death means for them and when the run is over is the scheduler's business
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -59,11 +59,17 @@ class Engine(Protocol):
     def kill(self, worker: int) -> None:
         """End a worker whatever it is doing, as far as the place allows."""
 
+    def condemn(self, worker: int, start: int, stop: int) -> None:
+        """End a worker if it runs an item of ``[start, stop)``, as far as the place allows; its end will be told."""
+
     def release(self, worker: int) -> None:
         """Let an idle worker go."""
 
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait until something happens, at most `timeout` seconds (None: for ever); the one place that blocks."""
+
+    def make_waker(self) -> Callable[[], None]:
+        """Give what any thread may call to end the present `wait`, or the next; after `close` it does nothing."""
 
     def memory(self) -> MemoryUse:
         """Tell what workers use, as far as the place knows."""

@@ -14,12 +14,13 @@ import subprocess
 import threading
 import time
 from contextlib import ExitStack, suppress
-from typing import Literal
+from typing import Any, Literal
 
 from allcores._board import Board
 from allcores._captures import explain_unpicklable
 from allcores._channel import Channel, channel_pair
 from allcores._codec import encode_job
+from allcores._handover import hand_over
 from allcores._interrupts import hold_interrupts
 from allcores._job import Job
 from allcores._lifeline import End, has_news
@@ -218,6 +219,7 @@ class CleanSource:
         start: how new ones start.
         job: sent to each.
         cores: how many cores each worker may use itself.
+        shares_main: whether more jobs will follow, which shall find in a worker's ``__main__`` what earlier ones left.
 
     Raises:
         UnpicklableError: the job cannot travel; no process has been started.
@@ -225,10 +227,26 @@ class CleanSource:
 
     inherits = False
 
-    def __init__(self, start: CleanStart, job: Job, cores: int) -> None:
-        self.setup, self.taught = _encode_setup(job, cores)
+    def __init__(self, start: CleanStart, job: Job, cores: int, *, shares_main: bool = False) -> None:
         self._start: CleanStart = start
-        self.keeps_processes = job.initializer is None  # else they are this run's own
+        self._job = job
+        self._cores = cores
+        self._shares_main = shares_main
+        self.keeps_processes = job.initializer is None and not shares_main  # else they are this run's own
+        self._setup: tuple[list[Buffer], dict[str, Any]] | None = None  # if it serves every worker
+        self._encode_setup()
+
+    def set_up(self) -> tuple[list[Buffer], dict[str, Any]]:
+        """Give what a worker must be sent first, and what it has then."""
+        frames, known = self._setup or self._encode_setup()
+        return frames, dict(known)
+
+    def _encode_setup(self) -> tuple[list[Buffer], dict[str, Any]]:
+        with hand_over() as handover:
+            frames, known = _encode(self._job, shares_main=self._shares_main)
+        setup = [pickle.dumps(Surroundings.here(self._cores)), *frames]
+        self._setup = None if handover.is_for_one else (setup, known)
+        return setup, known
 
     def start(self) -> CleanProcess:
         """Lease a worker."""
@@ -242,10 +260,11 @@ class CleanSource:
         """Nothing is held."""
 
 
-def _encode_setup(job: Job, cores: int) -> tuple[list[Buffer], set[str]]:
-    """Pickle what a clean worker needs to know, and name the definitions of ``__main__`` that go along."""
+def _encode(job: Job, *, shares_main: bool) -> tuple[list[Buffer], dict[str, Any]]:
+    """Pickle the job, and give the things of ``__main__`` that go along."""
+    known: dict[str, Any] = {}
     try:
-        frames, names = encode_job(job)
+        frames, definitions = encode_job(job, known if shares_main else None)
     except Exception as error:
         arguments = ((f"initargs[{position}]", argument) for position, argument in enumerate(job.initargs))
         for role, thing in (("the function", job.function), ("the initializer", job.initializer), *arguments):
@@ -253,7 +272,7 @@ def _encode_setup(job: Job, cores: int) -> tuple[list[Buffer], set[str]]:
             if explained is not None:
                 raise explained from None
         raise
-    return [pickle.dumps(Surroundings.here(cores)), *frames], names
+    return frames, definitions | known
 
 
 def _leave() -> None:

@@ -10,11 +10,12 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from allcores._board import Board, Mark
 from allcores._channel import Channel, channel_pair
 from allcores._dataset import Columns, Dataset
+from allcores._inbox import Inbox
 from allcores._job import Job
 from allcores._lifeline import End, descendants, die_with_parent, die_with_peer, end_all, peak_of
 from allcores._plan import Plan
@@ -38,14 +39,16 @@ class ForkedSource:
     inherits = True
     keeps_processes = False  # they have inherited what belongs to this run alone
 
-    def __init__(self, plan: Plan, job: Job, dataset: Dataset, cores: int) -> None:
-        self.setup: list[Buffer] = []
-        self.taught: set[str] = set()
+    def __init__(self, plan: Plan, job: Job, dataset: Dataset | Inbox, cores: int) -> None:
         self._is_safe = plan.fork_hazard is None
         self._job = job
         self._columns = dataset if isinstance(dataset, Columns) else None
         self._cores = cores
         self._board = Board(2 * plan.workers)  # a killed worker holds its slot until it is seen to end
+
+    def set_up(self) -> tuple[list[Buffer], dict[str, Any]]:
+        """Give what a worker is born with: the whole of the caller's ``__main__``."""
+        return [], dict(vars(sys.modules["__main__"]))
 
     def start(self) -> ForkedProcess:
         """Fork a worker."""

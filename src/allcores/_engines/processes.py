@@ -14,20 +14,21 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from allcores._board import Mark
 from allcores._channel import Channel
-from allcores._codec import decode_outcomes, encode_definitions, encode_items
+from allcores._codec import decode_outcomes, encode_definitions, encode_items, encode_job
 from allcores._dataset import Columns, Dataset
 from allcores._engines import Arrival, MemoryUse
 from allcores._engines.deaths import DeathReader
 from allcores._engines.watch import Verdict, Watch
-from allcores._errors import UnpicklableItem, UnpicklableResult, WorkerDied
+from allcores._errors import ItemCancelled, UnpicklableItem, UnpicklableResult, WorkerDied
 from allcores._exceptions import decode_exception
 from allcores._foreign import describe
+from allcores._inbox import Inbox
 from allcores._interrupts import let_interrupts_in
 from allcores._lifeline import End, has_news, shield_children
 from allcores._memory import peak_memory, reset_peak, resident_memory
@@ -46,6 +47,7 @@ from allcores._messages import (
 from allcores._outcomes import WorkerIdentity
 from allcores._pickling import decode
 from allcores._plan import Plan
+from allcores._waker import Waker
 from allcores._wire import Buffer, Kind, Message
 
 __all__ = ["ProcessEngine"]
@@ -78,9 +80,10 @@ class ProcessSource(Protocol):
     """Starts the processes of one run: `ForkedSource`, `CleanSource`."""
 
     inherits: bool  # whether its processes are born with the job, the dataset's columns and the caller's __main__
-    setup: list[Buffer]  # what one must be sent first otherwise
-    taught: set[str]  # the names of the caller's __main__ that come with it
     keeps_processes: bool  # whether idle ones are of use to later runs
+
+    def set_up(self) -> tuple[list[Buffer], dict[str, Any]]:
+        """Give what a process must be sent first, and ``{name: thing}`` of the caller's __main__ that it has then."""
 
     def start(self) -> Process:
         """Begin to start a process. Raises OSError where the system does not allow it."""
@@ -96,14 +99,19 @@ class ProcessSource(Protocol):
 class _Worker:
     number: int
     process: Process
-    known: set[str]  # names of the caller's __main__ that it has learnt
+    known: dict[str, Any]  # {name: thing} of the caller's __main__ that it has learnt
     is_writing: bool = False  # whether the selector waits for room in the channel
     born_with: int = 0  # bytes of memory that are not its own doing
     idle_size: int = 0  # bytes of memory when it was ready for its first item
     idle_peak: int = 0  # the most it had used by then
+    lines: set[int] = field(default_factory=set)  # whose jobs it has, beside that of its setup
     unreported: dict[int, tuple[int, int]] = field(default_factory=dict)  # {token: range} of what it holds
     verdict: Verdict | None = None  # why we have killed it
     is_mute: bool = False  # whether it has closed its channel, and so was killed
+
+    def holds_only(self, start: int, stop: int) -> bool:
+        """Whether all that it was sent and has not reported is of ``[start, stop)``."""
+        return all(start <= first and end <= stop for first, end in self.unreported.values())
 
 
 class ProcessEngine:
@@ -115,9 +123,10 @@ class ProcessEngine:
         plan: says which limits workers must keep.
     """
 
-    def __init__(self, source: ProcessSource, dataset: Dataset, plan: Plan) -> None:
+    def __init__(self, source: ProcessSource, dataset: Dataset | Inbox, plan: Plan) -> None:
         self._source = source
         self._dataset = dataset
+        self._inbox = dataset if isinstance(dataset, Inbox) else None
         self._has_items = source.inherits and isinstance(dataset, Columns)
         self._workers: dict[int, _Worker] = {}
         self._ending: dict[int, _Worker] = {}  # killed, and not yet seen to end
@@ -130,12 +139,14 @@ class ProcessEngine:
         self._peaks: list[int] = []  # of workers that have reported, and
         self._kills: list[int] = []  # of those that the kernel has killed, since it was last asked for
         self._deaths = DeathReader()
+        self._waker: Waker | None = None
         self._selector = selectors.DefaultSelector()  # last: it needs to be closed
 
     # ------------------------------------------------------------------------------------------------- commands
 
     def start(self, worker: int) -> None:
         """Start a process, and send it what it was not born with."""
+        setup, known = self._source.set_up()
         try:
             with shield_children():
                 process = self._start_process()
@@ -143,7 +154,7 @@ class ProcessEngine:
             self._arrivals.append(Arrival(WorkerDown(worker, Moment.STARTING), cause=error))
             return
         process.mark.shelf.clear(-1, 0, 0)  # what an earlier run has left there
-        state = self._workers[worker] = _Worker(worker, process, set(self._source.taught))
+        state = self._workers[worker] = _Worker(worker, process, known)
         self._identities[worker] = WorkerIdentity(worker, process.pid, self._host)
         self._selector.register(process.channel, selectors.EVENT_READ, state)
         if process.sentinel is not None:
@@ -151,7 +162,7 @@ class ProcessEngine:
         if not self._source.inherits:
             if process.pid is not None:  # it is warm: it said hello to an earlier run
                 self._arrivals.append(Arrival(WorkerUp(worker)))
-            self._post(state, Message(Kind.SETUP, frames=self._source.setup))
+            self._post(state, Message(Kind.SETUP, frames=setup))
 
     def send(self, batch: SendBatch) -> None:
         """Send a range, with its items where the worker does not have them."""
@@ -159,9 +170,11 @@ class ProcessEngine:
         if state is None:  # it has just ended, and the scheduler is about to hear of it
             return
         message = Message(Kind.RUN, batch.token, batch.start, batch.stop, flag=batch.may_give_back, tries=batch.tries)
+        if self._inbox is not None:
+            message.line = self._bring_job(state, self._inbox, batch.start)
         if not self._has_items:
             items = self._dataset.items(batch.start, batch.stop)
-            message.frames, definitions = encode_items(items, state.known)
+            message.frames, definitions = encode_items(items, state.known, shares_main=self._inbox is not None)
             self._teach(state, definitions)
         state.unreported[batch.token] = (batch.start, batch.stop)
         self._post(state, message)
@@ -171,6 +184,17 @@ class ProcessEngine:
         state = self._workers.get(worker)
         if state is not None:
             self._let_end(state, with_descendants=True)
+
+    def condemn(self, worker: int, start: int, stop: int) -> None:
+        """Kill the worker's process if it runs one of these items, or is about to; its end will be told."""
+        state = self._workers.get(worker)
+        if state is None or state.verdict is not None:
+            return
+        running = state.process.mark.running_since()
+        index = -1 if running is None else running[0]
+        if start <= index < stop or state.holds_only(start, stop):
+            state.verdict = Verdict(index, ItemCancelled("was killed as it was cancelled,"))
+            state.process.kill()
 
     def release(self, worker: int) -> None:
         """Give the worker's process back to where it came from, or end it."""
@@ -190,6 +214,9 @@ class ProcessEngine:
         with let_interrupts_in():
             ready = self._selector.select(patience)
         for key, mask in ready:
+            if key.fileobj is self._waker:
+                self._waker.clear()
+                continue
             state: _Worker = key.data
             if state.number not in self._workers:  # it ended by an earlier key of this very wait, or was killed
                 self._bury(state)
@@ -203,6 +230,12 @@ class ProcessEngine:
                 arrivals += self._read(state)
         self._enforce_limits()
         return arrivals
+
+    def make_waker(self) -> Callable[[], None]:
+        """Give what ends a wait."""
+        self._waker = Waker()
+        self._selector.register(self._waker, selectors.EVENT_READ)
+        return self._waker.wake
 
     def memory(self) -> MemoryUse:
         """Tell what workers use."""
@@ -228,6 +261,10 @@ class ProcessEngine:
         They end at once, and until then Ctrl-C is held back. One that doesn't is in the depths of the kernel and ends
         when it comes up; who does not want to wait for that may interrupt, and it is not seen to end.
         """
+        if self._waker is not None:
+            self._selector.unregister(self._waker)
+            self._waker.close()
+            self._waker = None
         for state in list(self._workers.values()):
             self._let_end(state, with_descendants=True)
         self._see_prompt_ends()
@@ -323,6 +360,7 @@ class ProcessEngine:
                     state.unreported[message.token] = (message.stop, end)
                 return _understand_report(worker, message)
             case Kind.UNREADABLE:
+                state.known.clear()  # who knows what has arrived
                 error = decode_exception(decode(message.frames)).exception
                 text = f"it arrived at its worker and could not be unpickled there: {describe(error)}"
                 return Arrival(
@@ -346,9 +384,23 @@ class ProcessEngine:
 
     def _teach(self, state: _Worker, definitions: dict[str, Any]) -> None:
         """Have the worker learn definitions before it gets the items that need them."""
-        if definitions and not self._source.inherits:
+        if definitions and self._inbox is not None:
+            self._post(state, Message(Kind.TEACH, frames=encode_definitions(definitions, state.known)))
+        elif definitions and not self._source.inherits:
             state.known.update(definitions)
             self._post(state, Message(Kind.TEACH, frames=encode_definitions(definitions)))
+
+    def _bring_job(self, state: _Worker, inbox: Inbox, index: int) -> int:
+        """See that the worker has the job for an item, and none that is over; give its line."""
+        for number in [number for number in state.lines if not inbox.has_line(number)]:
+            state.lines.remove(number)
+            self._post(state, Message(Kind.DROP_JOB, line=number))
+        line = inbox.line(index)
+        if line.number not in state.lines:
+            state.lines.add(line.number)
+            frames, _ = encode_job(line.job, state.known)
+            self._post(state, Message(Kind.ADD_JOB, line=line.number, frames=frames))
+        return line.number
 
     def _start_process(self) -> Process:
         try:

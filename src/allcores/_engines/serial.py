@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 from allcores._current import keep_global_streams
 from allcores._dataset import Dataset
 from allcores._engines import Arrival, MemoryUse
 from allcores._exceptions import raised_here
+from allcores._inbox import Inbox, job_at
 from allcores._interrupts import let_interrupts_in
 from allcores._job import Job, Part, run_batch
 from allcores._messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
@@ -25,11 +27,12 @@ class SerialEngine:
     KeyboardInterrupt is not an item's failure here: Ctrl-C reaches the item's own code, and must reach the caller.
     """
 
-    def __init__(self, job: Job, dataset: Dataset) -> None:
+    def __init__(self, job: Job, dataset: Dataset | Inbox) -> None:
         self._job = job
         self._dataset = dataset
         self._arrivals: list[Arrival] = []
         self._parts: list[Iterator[Arrival]] = []  # batches not yet run to their end, oldest first
+        self._waker: threading.Event | None = None  # where others hand items in
 
     def start(self, worker: int) -> None:
         """Run the initializer."""
@@ -50,6 +53,9 @@ class SerialEngine:
         """Forget what was put aside."""
         self._parts.clear()
 
+    def condemn(self, worker: int, start: int, stop: int) -> None:
+        """Nothing is running while this is called."""
+
     def release(self, worker: int) -> None:
         """Nothing is held."""
 
@@ -63,7 +69,16 @@ class SerialEngine:
                 del self._parts[0]
             else:
                 arrivals.append(arrival)
+        if self._waker is not None:
+            if not arrivals:
+                self._waker.wait(timeout)
+            self._waker.clear()
         return arrivals
+
+    def make_waker(self) -> Callable[[], None]:
+        """Give what ends a wait."""
+        self._waker = threading.Event()
+        return self._waker.set
 
     def memory(self) -> MemoryUse:
         """Nobody knows: it is all this process's."""
@@ -79,9 +94,10 @@ class SerialEngine:
 
     def _run(self, batch: SendBatch) -> Iterator[Arrival]:
         items = self._dataset.items(batch.start, batch.stop)
-        parts = run_batch(self._job, items, batch, passing=(KeyboardInterrupt,))
+        job = job_at(self._job, self._dataset, batch.start)
+        parts = run_batch(job, items, batch, passing=(KeyboardInterrupt,))
         while True:
-            with keep_global_streams() if self._job.chance.is_seeded else nullcontext():
+            with keep_global_streams() if job.chance.is_seeded else nullcontext():
                 part = next(parts, None)
             if part is None:
                 return

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from allcores._dataset import Dataset
 from allcores._engines import Arrival, MemoryUse
 from allcores._engines.serial import arrival_of
+from allcores._inbox import Inbox, job_at
 from allcores._interrupts import let_interrupts_in
 from allcores._job import Job, run_batch
 from allcores._machine import limit_cores_here
@@ -19,11 +20,11 @@ from allcores._messages import SendBatch, WorkerReady, WorkerSetupFailed, Worker
 from allcores._outcomes import WorkerIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["ThreadEngine"]
 
-Inbox = queue.SimpleQueue[tuple[SendBatch, "Iterable[object]"] | None]  # None: leave
+Queue = queue.SimpleQueue[tuple[SendBatch, Job, "Iterable[object]"] | None]  # None: leave
 
 
 class ThreadEngine:
@@ -32,34 +33,38 @@ class ThreadEngine:
     A thread cannot be killed: one that is told to end does so after the item it is in, and nobody waits for it.
     """
 
-    def __init__(self, job: Job, dataset: Dataset, cores: int) -> None:
-        self._job = replace(job, chance=replace(job.chance, is_seeded=False))  # global generators are shared
+    def __init__(self, job: Job, dataset: Dataset | Inbox, cores: int) -> None:
+        self._job = job
         self._dataset = dataset
         self._cores = cores
-        self._inboxes: dict[int, Inbox] = {}
-        self._outbox: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
+        self._queues: dict[int, Queue] = {}
+        self._outbox: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()  # None: wait no longer
         self._is_closed = threading.Event()
 
     def start(self, worker: int) -> None:
         """Start a thread."""
-        inbox: Inbox = queue.SimpleQueue()
-        self._inboxes[worker] = inbox
+        work: Queue = queue.SimpleQueue()
+        self._queues[worker] = work
         name = f"allcores-worker-{worker}"
-        threading.Thread(target=self._serve, args=(worker, inbox), name=name, daemon=True).start()
+        threading.Thread(target=self._serve, args=(worker, work), name=name, daemon=True).start()
 
     def send(self, batch: SendBatch) -> None:
         """Hand the batch's own items over."""
-        self._inboxes[batch.worker].put((batch, self._dataset.items(batch.start, batch.stop)))
+        job = _without_global_streams(job_at(self._job, self._dataset, batch.start))
+        self._queues[batch.worker].put((batch, job, self._dataset.items(batch.start, batch.stop)))
 
     def kill(self, worker: int) -> None:
         """Have the thread end after the item it is in."""
         self.release(worker)
 
+    def condemn(self, worker: int, start: int, stop: int) -> None:
+        """No thread can be ended in the middle of an item."""
+
     def release(self, worker: int) -> None:
         """Have the thread end."""
-        inbox = self._inboxes.pop(worker, None)
-        if inbox is not None:
-            inbox.put(None)
+        work = self._queues.pop(worker, None)
+        if work is not None:
+            work.put(None)
 
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait for what the threads report."""
@@ -70,7 +75,11 @@ class ThreadEngine:
             while True:
                 arrivals.append(self._outbox.get_nowait())
         except queue.Empty:
-            return arrivals
+            return [arrival for arrival in arrivals if arrival is not None]
+
+    def make_waker(self) -> Callable[[], None]:
+        """Give what ends a wait."""
+        return lambda: self._outbox.put(None)
 
     def memory(self) -> MemoryUse:
         """Nobody knows: it is all this process's."""
@@ -83,10 +92,10 @@ class ThreadEngine:
     def close(self) -> None:
         """Have every thread end."""
         self._is_closed.set()
-        for worker in list(self._inboxes):
+        for worker in list(self._queues):
             self.release(worker)
 
-    def _serve(self, worker: int, inbox: Inbox) -> None:
+    def _serve(self, worker: int, batches: Queue) -> None:
         self._outbox.put(Arrival(WorkerUp(worker)))
         limit_cores_here(self._cores)
         try:
@@ -95,9 +104,14 @@ class ThreadEngine:
             self._outbox.put(Arrival(WorkerSetupFailed(worker), cause=error))
             return
         self._outbox.put(Arrival(WorkerReady(worker)))
-        while (work := inbox.get()) is not None:
-            batch, items = work
-            for part in run_batch(self._job, items, batch):
+        while (work := batches.get()) is not None:
+            batch, job, items = work
+            for part in run_batch(job, items, batch):
                 self._outbox.put(arrival_of(batch, part))
                 if self._is_closed.is_set():
                     return
+
+
+def _without_global_streams(job: Job) -> Job:
+    """The global generators are shared by all threads, so no item may seed them."""
+    return replace(job, chance=replace(job.chance, is_seeded=False)) if job.chance.is_seeded else job

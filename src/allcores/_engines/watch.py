@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from allcores._board import Mark
 from allcores._bytes import format_bytes
-from allcores._errors import ItemTimeout, MemoryLimitExceeded
+from allcores._errors import ItemCancelled, ItemTimeout, MemoryLimitExceeded
 from allcores._memory import resident_memory
 
 __all__ = ["Verdict", "Watch"]
@@ -19,7 +19,7 @@ class Verdict:
     """An item for which its worker must be killed, and what the item fails with."""
 
     index: int
-    error: ItemTimeout | MemoryLimitExceeded
+    error: ItemTimeout | MemoryLimitExceeded | ItemCancelled
 
 
 class Watch:

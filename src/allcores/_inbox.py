@@ -1,0 +1,333 @@
+"""The input of a run that serves others: what any thread hands in, one submission after another.
+
+Any thread posts; the driver alone takes what was posted, gives it indices, and tells the scheduler of it. So the two
+sides share nothing but a queue, and a submission that was posted is the driver's.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from itertools import count
+from typing import Any, Protocol, TypeGuard
+
+from allcores._dataset import Dataset
+from allcores._errors import ItemCancelled
+from allcores._job import Job
+from allcores._messages import Event, InputEnded, InputPulled, ItemsCancelled, RunStopped, StretchBegan
+from allcores._outcomes import Failure, Origin, short_repr
+
+__all__ = ["DROPPED", "Inbox", "Line", "Receiver", "Submission", "job_at"]
+
+_numbers = count(1)  # of lines; 0 is the run's own job
+
+
+class _Dropped(Enum):
+    DROPPED = "dropped"
+
+
+DROPPED = _Dropped.DROPPED  # what comes of an item that was cancelled before it ran
+STALE = 1000  # starts of settled submissions that are kept, at least
+
+
+class Receiver(Protocol):
+    """Takes what comes of a submission, in the driver's thread."""
+
+    def begin(self) -> bool:
+        """Hear that the first item is about to run; False if nobody wants any of them any more."""
+
+    def put(self, start: int, outcomes: list[Any]) -> None:
+        """Take the values and failures of the items from position `start` on."""
+
+    def abandon(self, error: BaseException) -> None:
+        """Hear that nothing more of use will come, and why."""
+
+
+class Line:
+    """What runs items that are handed in, and how: items of one line, whoever hands them in, may share batches.
+
+    Args:
+        job: what runs them.
+        batch: items per batch; None to measure and adapt.
+        depth: how many batches a worker may hold.
+    """
+
+    def __init__(self, job: Job, *, batch: int | None, depth: int) -> None:
+        self.number = next(_numbers)
+        self.job = job
+        self.batch = batch
+        self.depth = depth
+        self.origin = Origin(lambda: job, job.chance)
+
+    def name(self, position: int, item: Any) -> str:
+        """Say in messages which item it is."""
+        return f"item {position} ({short_repr(item)})"
+
+    def has_failed(self, outcome: Any) -> TypeGuard[Failure]:
+        """Whether an outcome is the failure of an item, and not a value that is a failure of another run's."""
+        return isinstance(outcome, Failure) and outcome.origin is self.origin
+
+
+class Submission:
+    """Items that are handed in together.
+
+    Args:
+        line: what runs them.
+        items: one or more.
+        receiver: takes what comes of them.
+
+    Attributes:
+        start: the index of the first one, once the driver has taken it in.
+        unsettled: how many of them nothing has come of.
+    """
+
+    __slots__ = ("_is_wanted", "items", "line", "receiver", "start", "unsettled")
+
+    def __init__(self, line: Line, items: Sequence[Any], receiver: Receiver) -> None:
+        self.line = line
+        self.items = items
+        self.receiver = receiver
+        self.start = -1
+        self.unsettled = len(items)
+        self._is_wanted: bool | None = None  # None: nobody has asked
+
+    @property
+    def stop(self) -> int:
+        """The index after the last item's."""
+        return self.start + len(self.items)
+
+    def begin(self) -> bool:
+        """Say whether the items should run, as the receiver said when it was asked first."""
+        if self._is_wanted is None:
+            self._is_wanted = self.receiver.begin()
+        return self._is_wanted
+
+    def drop(self) -> None:
+        """Have no more of the items run; if none has been sent yet, the receiver need not wait for more."""
+        if self._is_wanted is None:
+            self.receiver.abandon(ItemCancelled("it was cancelled before it ran"))
+        self._is_wanted = False
+
+    def release(self) -> None:
+        """Let go of the items and the receiver, which are done with each other; somebody may hold the submission."""
+        self.items = ()
+        del self.receiver
+
+
+@dataclass(frozen=True, slots=True)
+class _Cancelled:
+    """Nobody wants what would come of a submission."""
+
+    submission: Submission
+
+
+@dataclass(frozen=True, slots=True)
+class _Withdrawn:
+    """Nobody wants what would come of items that have not been sent, but single ones that were handed in first."""
+
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """Nothing more will be handed in."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stopped:
+    """No outcome is wanted any more."""
+
+
+@contextmanager
+def _showing_errors() -> Iterator[None]:
+    """Show what a receiver raises, which may be the user's own code, and go on."""
+    try:
+        yield
+    except Exception:
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+
+
+def _wake_nobody() -> None:
+    """The driver has not begun."""
+
+
+class Inbox:
+    """Submissions, held until they are settled.
+
+    Attributes:
+        wake: called after something was posted: the driver may be waiting for a worker.
+    """
+
+    def __init__(self) -> None:
+        self.length: int | None = None
+        self.pulled = 0
+        self.wake: Callable[[], None] = _wake_nobody
+        self._posted: deque[Submission | _Cancelled | _Withdrawn | _Closed | _Stopped] = deque()
+        self._submissions: dict[int, Submission] = {}  # {start: submission}
+        self._starts: list[int] = []  # of those, and of some that are settled; ascending
+        self._stale = 0  # how many of those are
+        self._lines: dict[int, int] = {}  # {number: unsettled submissions}
+        self._latest: Line | None = None
+
+    # -------------------------------------------------------------------------------------------------- any thread
+
+    def submit(self, submission: Submission) -> None:
+        """Hand items in."""
+        self._post(submission)
+
+    def cancel(self, submission: Submission) -> None:
+        """Have no more of a submission's items run, and end whoever runs one."""
+        self._post(_Cancelled(submission))
+
+    def withdraw(self, kept: int) -> None:
+        """Have nothing run that has not been sent, but single items among the `kept` oldest submissions."""
+        self._post(_Withdrawn(kept))
+
+    def close(self) -> None:
+        """Say that nothing more will be handed in."""
+        self._post(_Closed())
+
+    def stop(self) -> None:
+        """Say that no outcome is wanted any more."""
+        self._post(_Stopped())
+
+    def _post(self, news: Submission | _Cancelled | _Withdrawn | _Closed | _Stopped) -> None:
+        self._posted.append(news)
+        self.wake()
+
+    # -------------------------------------------------------------------------------------------------- the driver
+
+    def news(self) -> Iterator[Event]:
+        """Take in what was posted, and tell what it means for the run."""
+        while self._posted:
+            posted = self._posted.popleft()
+            match posted:
+                case Submission():
+                    yield from self._take_in(posted)
+                    yield InputPulled(self.pulled)
+                case _Cancelled(submission):
+                    if submission.unsettled:
+                        self._drop(submission)
+                        yield ItemsCancelled(submission.start, submission.stop)
+                case _Withdrawn(kept):
+                    for at, submission in enumerate(list(self._submissions.values())):
+                        if at >= kept or len(submission.items) > 1:
+                            self._drop(submission)
+                case _Closed() if self.length is None:
+                    self.length = self.pulled
+                    yield InputEnded(self.length)
+                case _Stopped():
+                    yield RunStopped()
+
+    def pull(self, stop: int) -> int:
+        """Nothing can be pulled: what is at hand was told."""
+        return min(stop, self.pulled)
+
+    def items(self, start: int, stop: int) -> Sequence[Any]:
+        """Give items ``[start, stop)``."""
+        parts = [one.items[max(start - one.start, 0) : stop - one.start] for one in self._overlapping(start, stop)]
+        return parts[0] if len(parts) == 1 else [item for part in parts for item in part]
+
+    def is_dropped(self, start: int, stop: int) -> bool:
+        """Whether nobody wants any of these items, which are about to run."""
+        wanted = [one.begin() for one in self._overlapping(start, stop)]
+        return not any(wanted)
+
+    def place(self, index: int) -> tuple[Submission, int]:
+        """Give the submission that an item is of, and its position there."""
+        (submission,) = self._overlapping(index, index + 1)
+        return submission, index - submission.start
+
+    def line(self, index: int) -> Line:
+        """Give what runs an item."""
+        return self.place(index)[0].line
+
+    def has_line(self, number: int) -> bool:
+        """Whether items of this line are unsettled."""
+        return number in self._lines
+
+    def put(self, start: int, values: list[Any]) -> None:
+        """Hand on what came of consecutive items."""
+        for one in self._overlapping(start, start + len(values)):
+            first = max(start, one.start)
+            with _showing_errors():
+                one.receiver.put(first - one.start, values[first - start : one.stop - start])
+
+    def has(self, index: int) -> bool:
+        """Nothing is put any more once the run is over: its receivers have been told."""
+        return True
+
+    def finished(self) -> dict[int, Any]:
+        """Nothing stays here."""
+        return {}
+
+    def settle(self, start: int, stop: int) -> None:
+        """Let go of items that nobody will ask for again."""
+        for one in self._overlapping(start, stop):
+            one.unsettled -= min(stop, one.stop) - max(start, one.start)
+            if not one.unsettled:
+                self._forget(one)
+
+    def abandon(self, error: BaseException) -> None:
+        """Tell every receiver that waits for something that nothing more will come."""
+        waiting = [*self._submissions.values(), *(one for one in self._posted if isinstance(one, Submission))]
+        self._posted.clear()
+        self._submissions.clear()
+        self._starts.clear()
+        self._lines.clear()
+        for one in waiting:
+            with _showing_errors():
+                one.receiver.abandon(error)
+            one.release()
+
+    def _take_in(self, submission: Submission) -> Iterator[Event]:
+        if not self._continues(submission):
+            yield StretchBegan(self.pulled, submission.line.batch, submission.line.depth)
+        self._hold(submission)
+
+    def _continues(self, submission: Submission) -> bool:
+        """Whether the items may share batches with those before them."""
+        return submission.line is self._latest
+
+    def _hold(self, submission: Submission) -> None:
+        line = self._latest = submission.line
+        submission.start = self.pulled
+        self.pulled = submission.stop
+        self._submissions[submission.start] = submission
+        self._starts.append(submission.start)
+        self._lines[line.number] = self._lines.get(line.number, 0) + 1
+
+    def _drop(self, submission: Submission) -> None:
+        with _showing_errors():
+            submission.drop()
+
+    def _forget(self, submission: Submission) -> None:
+        del self._submissions[submission.start]
+        number = submission.line.number
+        self._lines[number] -= 1
+        if not self._lines[number]:
+            del self._lines[number]
+        submission.release()
+        self._stale += 1
+        if self._stale > max(STALE, len(self._starts) // 2):
+            self._starts = list(self._submissions)  # in the order in which they were taken in
+            self._stale = 0
+
+    def _overlapping(self, start: int, stop: int) -> list[Submission]:
+        first = self._submissions.get(start)
+        if first is not None and first.stop >= stop:  # the common case
+            return [first]
+        low = max(bisect_right(self._starts, start) - 1, 0)
+        high = bisect_right(self._starts, stop - 1)
+        return [one for at in self._starts[low:high] if (one := self._submissions.get(at)) is not None]
+
+
+def job_at(own: Job, dataset: Dataset | Inbox, index: int) -> Job:
+    """Give the job for an item: the run's own, or that of the item's line."""
+    return dataset.line(index).job if isinstance(dataset, Inbox) else own

@@ -1,0 +1,62 @@
+"""From a plan to the engine that it asks for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from allcores._dataset import Dataset
+from allcores._engines import Engine
+from allcores._inbox import Inbox
+from allcores._job import Job
+from allcores._machine import find_facts
+from allcores._options import Options
+from allcores._outcomes import Chance
+from allcores._plan import Facts, Plan
+
+__all__ = ["draw_chance", "find_thread_facts", "make_engine"]
+
+OWN_THREAD = "a thread of its own starts the workers"
+
+
+def find_thread_facts(options: Options) -> Facts:
+    """Gather what the plan of a run in a thread of its own needs to know: such a run forks only if it was told to."""
+    facts = find_facts()
+    return replace(facts, fork_hazard=OWN_THREAD) if options.start == "auto" else facts
+
+
+def draw_chance(seed: int | None) -> Chance:
+    """Give what a run's random numbers come from: the seed, or else what the system makes up."""
+    return Chance(int.from_bytes(os.urandom(16)) if seed is None else seed, is_seeded=seed is not None)
+
+
+def make_engine(plan: Plan, job: Job, dataset: Dataset | Inbox, cores: int) -> Engine:
+    """Make the engine for a run; no worker is started.
+
+    Args:
+        plan: which one.
+        job: what every worker has from the beginning.
+        dataset: where items come from.
+        cores: how many cores each worker may use itself.
+
+    Raises:
+        UnpicklableError: the job cannot travel.
+    """
+    if plan.on == "serial":
+        from allcores._engines.serial import SerialEngine
+
+        return SerialEngine(job, dataset)
+    if plan.on == "threads":
+        from allcores._engines.threads import ThreadEngine
+
+        return ThreadEngine(job, dataset, cores)
+    from allcores._engines.processes import ProcessEngine
+
+    if plan.start == "fork":
+        from allcores._engines.forked import ForkedSource
+
+        return ProcessEngine(ForkedSource(plan, job, dataset, cores), dataset, plan)
+    from allcores._engines.clean import CleanSource
+
+    assert plan.start is not None
+    return ProcessEngine(CleanSource(plan.start, job, cores, shares_main=isinstance(dataset, Inbox)), dataset, plan)

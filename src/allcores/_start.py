@@ -1,0 +1,132 @@
+"""What an entry point does before anything runs: check what the caller wrote, decide, and put the run together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from allcores._codec import encode_job
+from allcores._dataset import Dataset, make_dataset
+from allcores._driver import Run
+from allcores._job import Job
+from allcores._launch import draw_chance, find_thread_facts, make_engine
+from allcores._machine import find_facts
+from allcores._options import Options
+from allcores._outcomes import Chance, Origin, Results
+from allcores._plan import Plan, make_plan
+from allcores._progress import Progress
+from allcores._sinks import Sink
+
+if TYPE_CHECKING:
+    from allcores._recorder import Recorder
+
+__all__ = ["Start", "conclude", "prepare"]
+
+
+class Start:
+    """Everything a run needs, checked while the caller is still there to hear of it.
+
+    Args:
+        plan: how it is done.
+        options: as the caller asked for it.
+        job: what runs the items.
+        dataset: the items.
+        cores: how many each worker may use.
+    """
+
+    def __init__(self, plan: Plan, options: Options, job: Job, dataset: Dataset, cores: int) -> None:
+        self._plan = plan
+        self._options = options
+        self._job = job
+        self._dataset = dataset
+        self._cores = cores
+
+    def progress(self) -> Progress:
+        """Make the progress bar that the caller asked for."""
+        return Progress(wanted=self._options.progress, total=self._dataset.length)
+
+    def run(self, sink: Sink, *, is_lazy: bool, on_progress: Callable[[int], None], hears_others: bool = False) -> Run:
+        """Put the run together, and open its journal; see `Run`."""
+        recorder = self._open_journal()
+        chance = self._job.chance if recorder is None else Chance(recorder.entropy, recorder.is_seeded)
+        job = replace(self._job, chance=chance)
+        return Run(
+            self._plan,
+            self._dataset,
+            partial(make_engine, self._plan, job, self._dataset, self._cores),
+            sink,
+            origin=Origin(lambda: job, chance),
+            retry_on=self._options.retry_on_types,
+            recorder=recorder,
+            is_lazy=is_lazy,
+            hears_others=hears_others,
+            on_progress=on_progress,
+        )
+
+    def _open_journal(self) -> Recorder | None:
+        if self._plan.resume is None:
+            return None
+        from allcores._digest import digest_function
+        from allcores._recorder import Recorder
+
+        job = self._job
+        try:
+            frames, _ = encode_job(job)
+        except Exception:  # it may run all the same, where workers are forked; only `replay` will miss it
+            frames = []
+        return Recorder(
+            self._plan.resume,
+            function_digest=digest_function(job.function) + bytes([job.is_star]),
+            function_name=getattr(job.function, "__qualname__", type(job.function).__qualname__),
+            job=frames,
+            entropy=job.chance.entropy,
+            is_seeded=job.chance.is_seeded,
+        )
+
+
+def prepare(
+    fn: Callable[..., Any],
+    iterables: tuple[Iterable[Any], ...],
+    keywords: dict[str, Any],
+    *,
+    is_star: bool,
+    has_own_thread: bool = False,
+) -> Start:
+    """Check what the caller wrote, and decide how the run will be done.
+
+    Args:
+        fn: what runs the items.
+        iterables: the dataset.
+        keywords: the options.
+        is_star: whether an item is a tuple of arguments.
+        has_own_thread: whether the run's loop will run in another thread than the caller's.
+
+    Raises:
+        TypeError, ValueError: something makes no sense.
+    """
+    options = Options.from_keywords(keywords)
+    if not callable(fn):
+        raise TypeError(f"{fn!r} is not callable; the first argument is the function, the dataset follows")
+    if not iterables:
+        raise TypeError("the dataset is missing: give at least one iterable after the function")
+    dataset = make_dataset(iterables)
+    facts = find_thread_facts(options) if has_own_thread else find_facts()
+    plan = make_plan(options, facts)
+    job = Job(
+        fn,
+        is_star,
+        options.errors == "raise" and not options.retries,
+        options.initializer,
+        options.initargs,
+        is_timed=plan.timeout is not None,
+        chance=draw_chance(options.seed),
+    )
+    return Start(plan, options, job, dataset, max(1, facts.cores // plan.workers))
+
+
+def conclude(results: Results[Any], run: Run) -> None:
+    """Have the results of a run that is over tell the rest of it."""
+    results.failures = sorted(run.failures, key=lambda failure: failure.index)
+    results.report = run.report
