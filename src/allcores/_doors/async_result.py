@@ -1,0 +1,171 @@
+"""What comes of a call, or of all items of a map, some time later."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from allcores._doors.raised import exception_of
+from allcores._doors.waiting import require_able_to_wait
+from allcores._inbox import Line
+from allcores._outcomes import Failure
+from allcores._service import Service
+
+__all__ = ["AsyncResult", "Callback", "MapResult"]
+
+R = TypeVar("R")
+
+Callback = Callable[[Any], object]
+
+
+class AsyncResult(Generic[R]):
+    """What comes of a call, for whoever handed it in; it is the `Receiver`, too.
+
+    Args:
+        pool: is kept as long as nothing has come.
+        service: runs the call.
+        line: what runs it.
+        callback: called with the value, in the pool's own thread.
+        error_callback: called with the exception, in the same.
+    """
+
+    def __init__(
+        self, pool: object, service: Service, line: Line, *, callback: Callback | None, error_callback: Callback | None
+    ) -> None:
+        self._pool = pool
+        self._service = service
+        self._line = line
+        self._callback = callback
+        self._error_callback = error_callback
+        self._is_over = threading.Event()
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def ready(self) -> bool:
+        """Whether it is done, for better or worse."""
+        return self._is_over.is_set()
+
+    def successful(self) -> bool:
+        """Whether nothing has failed.
+
+        Raises:
+            ValueError: it is not done yet.
+        """
+        if not self.ready():
+            raise ValueError(f"{self!r} is not ready")
+        return self._error is None
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until it is done, at most so many seconds.
+
+        Raises:
+            RuntimeError: a callback would wait for its own thread.
+        """
+        if not self.ready():
+            require_able_to_wait(self._service)
+            self._is_over.wait(timeout)
+
+    def get(self, timeout: float | None = None) -> R:
+        """Wait for the value, at most so many seconds, and give it.
+
+        Raises:
+            multiprocessing.TimeoutError: it is not done in time.
+            BaseException: what the function raised, `WorkerDied` if it killed its worker, `Terminated` if the pool was
+                ended; of several items that failed, that of the first one in the input.
+        """
+        self.wait(timeout)
+        if not self.ready():
+            raise multiprocessing.TimeoutError(f"nothing has come within {timeout} seconds")
+        if self._error is not None:
+            raise self._error
+        value: R = self._value
+        return value
+
+    def begin(self) -> bool:
+        """Every call is wanted."""
+        return True
+
+    def put(self, start: int, outcomes: list[Any]) -> None:
+        """Take what came of the call."""
+        (outcome,) = outcomes
+        if self._line.has_failed(outcome):
+            self.abandon(exception_of(outcome))
+        else:
+            self.settle(outcome)
+
+    def settle(self, value: Any) -> None:
+        """Take the value."""
+        self._value = value
+        self._conclude(self._callback, value)
+
+    def abandon(self, error: BaseException) -> None:
+        """Hear that no value will come, and why."""
+        self._error = error
+        self._conclude(self._error_callback, error)
+
+    def _conclude(self, callback: Callback | None, outcome: Any) -> None:
+        try:
+            if callback is not None:
+                callback(outcome)
+        except BaseException:  # sys.exit() in a callback must not end the pool either
+            threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+        finally:
+            self._pool = self._callback = self._error_callback = None
+            self._is_over.set()
+
+
+class MapResult(AsyncResult[list[R]]):
+    """What comes of all items of a map.
+
+    Args:
+        pool: as for a call.
+        service: runs the items.
+        line: what runs them.
+        count: how many there are.
+        callback: called with the list of values, in the pool's own thread.
+        error_callback: called with the exception of the first item in the input that failed.
+    """
+
+    def __init__(
+        self,
+        pool: object,
+        service: Service,
+        line: Line,
+        count: int,
+        *,
+        callback: Callback | None,
+        error_callback: Callback | None,
+    ) -> None:
+        super().__init__(pool, service, line, callback=callback, error_callback=error_callback)
+        self._values: list[Any] = [None] * count
+        self._missing = count
+        self._failure: Failure | None = None  # the first one in the input, as far as is known
+
+    def put(self, start: int, outcomes: list[Any]) -> None:
+        """Take what came of some items."""
+        self._values[start : start + len(outcomes)] = outcomes
+        if Failure in map(type, outcomes):
+            self._note_failures(outcomes)
+        self._missing -= len(outcomes)
+        if not self._missing:
+            self._conclude_all()
+
+    def abandon(self, error: BaseException) -> None:
+        """Hear that nothing more will come, and why."""
+        self._values = []
+        super().abandon(error)
+
+    def _note_failures(self, outcomes: list[Any]) -> None:
+        failed = [self._failure, *filter(self._line.has_failed, outcomes)]
+        known = [failure for failure in failed if failure is not None]
+        self._failure = min(known, key=lambda failure: failure.index, default=None)
+
+    def _conclude_all(self) -> None:
+        values, self._values = self._values, []
+        if self._failure is None:
+            self.settle(values)
+        else:
+            self.abandon(exception_of(self._failure))

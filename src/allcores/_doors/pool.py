@@ -1,0 +1,371 @@
+"""A pool for programs that know `multiprocessing.Pool`."""
+
+from __future__ import annotations
+
+import operator
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, NoReturn, Self, TypeVar
+from weakref import finalize
+
+from allcores._dataset import at_hand
+from allcores._doors.arguments import Context, refuse_options_for_runs, take_over
+from allcores._doors.arrivals import AnyOrder, Arrivals, Order
+from allcores._doors.async_result import AsyncResult, Callback, MapResult
+from allcores._doors.pool_iterator import PoolIterator
+from allcores._doors.puller import Part, Puller
+from allcores._doors.waiting import require_able_to_wait
+from allcores._errors import Terminated
+from allcores._inbox import Line
+from allcores._options import Options
+from allcores._service import Service
+from allcores._sinks import OrderedSink
+
+__all__ = ["Pool"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class State(StrEnum):
+    """What a pool takes, under the names that `multiprocessing.Pool` has for it."""
+
+    INIT = "INIT"  # nothing yet
+    RUN = "RUN"
+    CLOSE = "CLOSE"  # nothing more
+    TERMINATE = "TERMINATE"  # nothing more, and nothing runs
+
+
+class Pool:
+    """Runs calls and items on all cores: `multiprocessing.Pool`, and more.
+
+    What differs:
+
+    - A worker that dies fails only what it ran, with `WorkerDied`; so does ``sys.exit()``, with SystemExit. Whoever
+      waits when the pool is terminated hears `Terminated`. Nobody waits for ever.
+    - An initializer that fails ends the pool: its exception is raised wherever a result is awaited or a task handed in.
+    - Lambdas, closures and functions of ``__main__`` will do. A function that cannot travel is refused at once by
+      ``map`` and its kin.
+    - Workers start when there is work for them, and by default they start clean: see `Options`.
+    - With ``chunksize=None``, which is the default of `imap`, too, items are measured and batches adapt.
+    - `imap` and `imap_unordered` do not read a generator to its end at once: see there.
+    - Of several items that failed, ``map`` raises the exception of the first one in the input.
+
+    Callbacks are called in the thread that runs the pool. They may hand in more, but to wait there for a result of this
+    pool is refused.
+
+    Args:
+        processes: the same as the option `workers`.
+        initializer: called once in each worker before its first task.
+        initargs: the initializer's arguments.
+        maxtasksperchild: the same as the option `recycle`: items per worker.
+        context: a context of `multiprocessing`, whose start method is the option `start`.
+        options: see `Options`; ``on="threads"`` makes it a pool of threads. `batch` is the default of `chunksize`, and
+            `ahead` that of `imap`.
+
+    Raises:
+        TypeError, ValueError: an argument or an option makes no sense, or one contradicts another.
+        UnpicklableError: the initializer cannot travel to a worker.
+
+    Example:
+        >>> import allcores
+        >>> with allcores.Pool(2) as pool:
+        ...     print(pool.map(lambda x: x * x, range(5)), pool.apply(divmod, (7, 3)))
+        [0, 1, 4, 9, 16] (2, 1)
+    """
+
+    _state = State.INIT  # what `__del__` finds if `__init__` has raised
+
+    def __init__(
+        self,
+        processes: int | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+        maxtasksperchild: int | None = None,
+        context: Context | None = None,
+        **options: Any,
+    ) -> None:
+        if initializer is not None:  # the arguments of none are ignored, as programs rely on
+            options |= {"initializer": initializer, "initargs": initargs}
+        checked = _check(options, processes, maxtasksperchild, context)
+        self._ahead = checked.ahead
+        self._service = Service(checked, name="allcores-pool", is_patient=False)
+        self._pullers: set[Puller] = set()
+        self._lock = threading.RLock()
+        finalize(self, self._service.stop).atexit = False  # the service has its own way to leave
+        self._state = State.RUN
+
+    # ------------------------------------------------------------------------------------------------------ calls
+
+    def apply(
+        self, func: Callable[..., R], args: Iterable[Any] = (), kwds: Mapping[str, Any] = MappingProxyType({})
+    ) -> R:
+        """Call a function once, in a worker, and give what it returns.
+
+        Args:
+            func: what to call.
+            args: its arguments.
+            kwds: its keyword arguments.
+
+        Raises:
+            ValueError: the pool was closed.
+            BaseException: whatever the function raises; see `AsyncResult.get`.
+        """
+        require_able_to_wait(self._service)
+        return self.apply_async(func, args, kwds).get()
+
+    def apply_async(
+        self,
+        func: Callable[..., R],
+        args: Iterable[Any] = (),
+        kwds: Mapping[str, Any] = MappingProxyType({}),
+        callback: Callback | None = None,
+        error_callback: Callback | None = None,
+    ) -> AsyncResult[R]:
+        """Have a function called once, in a worker.
+
+        Args:
+            func: as for `apply`.
+            args: as for `apply`.
+            kwds: as for `apply`.
+            callback: called with the value.
+            error_callback: called with the exception, if there is one.
+
+        Raises:
+            ValueError: the pool was closed.
+        """
+        self._require_running()
+        result: AsyncResult[R] = AsyncResult(
+            self, self._service, self._service.calls, callback=callback, error_callback=error_callback
+        )
+        self._service.call(func, tuple(args), dict(kwds), result)
+        return result
+
+    # ------------------------------------------------------------------------------------------------------ maps
+
+    def map(self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None = None) -> list[R]:
+        """Call a function on every item; give the results in the items' order.
+
+        Args:
+            func: travels once to each worker.
+            iterable: the items; a generator is read to its end first.
+            chunksize: items per batch; None to measure and adapt.
+
+        Raises:
+            ValueError: the pool was closed, or `chunksize` makes no sense.
+            UnpicklableError: the function captures something that cannot travel.
+            BaseException: whatever the iterable raises; whatever the function raises for the first item in the input
+                for which it does, when all have run.
+        """
+        require_able_to_wait(self._service)
+        return self.map_async(func, iterable, chunksize).get()
+
+    def map_async(
+        self,
+        func: Callable[[T], R],
+        iterable: Iterable[T],
+        chunksize: int | None = None,
+        callback: Callback | None = None,
+        error_callback: Callback | None = None,
+    ) -> MapResult[R]:
+        """Have a function called on every item.
+
+        Args:
+            func: as for `map`.
+            iterable: as for `map`.
+            chunksize: as for `map`.
+            callback: called with the list of results.
+            error_callback: called with the exception that `map` would raise.
+        """
+        return self._map(func, iterable, chunksize, is_star=False, callback=callback, error_callback=error_callback)
+
+    def starmap(
+        self, func: Callable[..., R], iterable: Iterable[Iterable[Any]], chunksize: int | None = None
+    ) -> list[R]:
+        """Call ``func(*item)`` on every item; otherwise as `map`."""
+        require_able_to_wait(self._service)
+        return self.starmap_async(func, iterable, chunksize).get()
+
+    def starmap_async(
+        self,
+        func: Callable[..., R],
+        iterable: Iterable[Iterable[Any]],
+        chunksize: int | None = None,
+        callback: Callback | None = None,
+        error_callback: Callback | None = None,
+    ) -> MapResult[R]:
+        """Have ``func(*item)`` called on every item; otherwise as `map_async`."""
+        return self._map(func, iterable, chunksize, is_star=True, callback=callback, error_callback=error_callback)
+
+    def _map(
+        self,
+        func: Callable[..., R],
+        iterable: Iterable[Any],
+        chunksize: int | None,
+        *,
+        is_star: bool,
+        callback: Callback | None,
+        error_callback: Callback | None,
+    ) -> MapResult[R]:
+        line = self._line(func, chunksize, is_star=is_star)
+        items = at_hand(iterable)
+        items = list(iterable) if items is None else items
+        result: MapResult[R] = MapResult(
+            self, self._service, line, len(items), callback=callback, error_callback=error_callback
+        )
+        if len(items):
+            self._service.submit(line, items, result)
+        else:
+            result.settle([])
+        return result
+
+    # ------------------------------------------------------------------------------------------------------ iterators
+
+    def imap(
+        self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None = None, *, ahead: int | None = None
+    ) -> PoolIterator[R]:
+        """Call a function on every item, and yield the results in the items' order while later items are running.
+
+        All items run, whether their results are taken or not. Of a generator, so many are pulled at first that every
+        worker is busy, and more as they are done, 10,000 beyond those at most. With `ahead`, the results must be taken
+        for the items to run; if nobody is left who could take them, no more are pulled.
+
+        A generator is pulled in a thread of its own, so it may block, and may wait for results. What it raises is
+        raised in the place of its next item.
+
+        Args:
+            func: as for `map`.
+            iterable: the items.
+            chunksize: items per batch, and how many are pulled at a time; what the generator raises meanwhile takes the
+                place of them all. None to measure and adapt, and to pull them one by one.
+            ahead: how many items may be pulled past those whose results were taken, at most.
+
+        Raises:
+            ValueError: the pool was closed, or an argument makes no sense.
+            UnpicklableError: the function captures something that cannot travel.
+
+        Example:
+            >>> import allcores, itertools
+            >>> with allcores.Pool(2) as pool:
+            ...     squares = pool.imap(lambda x: x * x, itertools.count(), ahead=10)
+            ...     print(list(itertools.islice(squares, 5)))
+            [0, 1, 4, 9, 16]
+        """
+        return self._imap(func, iterable, chunksize, ahead, OrderedSink())
+
+    def imap_unordered(
+        self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None = None, *, ahead: int | None = None
+    ) -> PoolIterator[R]:
+        """Call a function on every item, and yield the results as they come; otherwise as `imap`."""
+        return self._imap(func, iterable, chunksize, ahead, AnyOrder())
+
+    def _imap(
+        self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None, ahead: int | None, order: Order
+    ) -> PoolIterator[R]:
+        line = self._line(func, chunksize, is_star=False)
+        ahead = self._ahead if ahead is None else _count("ahead", ahead)
+        arrivals = Arrivals(self, self._service, line, order)
+        items = at_hand(iterable) if ahead is None else None
+        if items is None:
+            self._pull(line, iter(iterable), arrivals, unit=chunksize or 1, ahead=ahead)
+        else:
+            arrivals.end(len(items))
+            if len(items):
+                self._service.submit(line, items, Part(arrivals, 0))
+        return PoolIterator(arrivals)
+
+    def _pull(self, line: Line, items: Any, arrivals: Arrivals, *, unit: int, ahead: int | None) -> None:
+        puller = Puller(self._service, line, items, arrivals, unit=unit, ahead=ahead, when_over=self._forget)
+        with self._lock:
+            self._pullers.add(puller)
+        puller.start()
+
+    def _forget(self, puller: Puller) -> None:
+        with self._lock:
+            self._pullers.discard(puller)
+            self._close_if_done()
+
+    # ------------------------------------------------------------------------------------------------------ the end
+
+    def close(self) -> None:
+        """Take nothing more; what was handed in is done, and then the workers end."""
+        with self._lock:
+            if self._state is State.RUN:
+                self._state = State.CLOSE
+            self._close_if_done()
+
+    def terminate(self) -> None:
+        """End the workers at once; whoever waits for something hears `Terminated`."""
+        self._state = State.TERMINATE
+        for puller in list(self._pullers):
+            puller.abandon(Terminated("the pool was ended while items were still handed in"))
+        self._service.stop()
+        if not self._service.is_own_thread:
+            self._service.join()
+
+    def join(self) -> None:
+        """Wait until all is done and the workers have ended.
+
+        With the option `ahead`, somebody must take the results of an `imap` meanwhile.
+
+        Raises:
+            ValueError: the pool was not closed.
+            RuntimeError: a callback would wait for its own thread.
+        """
+        if self._state is State.RUN:
+            raise ValueError("the pool is still running: close or terminate it first")
+        require_able_to_wait(self._service)
+        self._service.join()
+
+    def _close_if_done(self) -> None:
+        if self._state is not State.RUN and not self._pullers:
+            self._service.close()
+
+    def __enter__(self) -> Self:
+        self._require_running()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.terminate()
+
+    def __del__(self) -> None:
+        if self._state == State.RUN:
+            warnings.warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, stacklevel=2, source=self)
+
+    def __reduce__(self) -> NoReturn:
+        raise NotImplementedError("a pool belongs to its process: it can neither be pickled nor sent to a worker")
+
+    def __repr__(self) -> str:
+        return f"<allcores.{type(self).__qualname__} state={self._state} pool_size={self._service.plan.workers}>"
+
+    def _require_running(self) -> None:
+        if self._state is not State.RUN:
+            raise ValueError("Pool not running")
+        self._service.require_open()
+
+    def _line(self, func: Callable[..., Any], chunksize: int | None, *, is_star: bool) -> Line:
+        self._require_running()
+        batch = None if chunksize is None else _count("chunksize", chunksize)
+        return self._service.line(func, is_star=is_star, batch=batch)
+
+
+def _check(options: dict[str, Any], processes: int | None, limit: object, context: Context | None) -> Options:
+    if processes is not None and processes < 1:
+        raise ValueError(f"processes={processes!r} makes no sense; allowed: 1, 2, 3, … or None for all usable cores")
+    if limit is not None and not (isinstance(limit, int) and limit > 0):
+        raise ValueError(f"maxtasksperchild={limit!r} makes no sense; allowed: 1, 2, 3, … or None")
+    refuse_options_for_runs(options)
+    take_over(options, "workers", "processes", processes)
+    take_over(options, "recycle", "maxtasksperchild", limit)
+    take_over(options, "start", "the start method of context", None if context is None else context.get_start_method())
+    return Options.from_keywords(options)
+
+
+def _count(name: str, value: int) -> int:
+    count = operator.index(value)
+    if count < 1:
+        raise ValueError(f"{name}={value!r} makes no sense; allowed: 1, 2, 3, … or None for the default")
+    return count

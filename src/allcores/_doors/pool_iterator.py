@@ -1,0 +1,41 @@
+"""The results of a pool's imap, one after another."""
+
+from __future__ import annotations
+
+from typing import Generic, Self, TypeVar
+from weakref import finalize
+
+from allcores._doors.arrivals import Arrivals
+
+__all__ = ["PoolIterator"]
+
+R = TypeVar("R")
+
+
+class PoolIterator(Generic[R]):
+    """Gives results as they come; several threads may share it. An item that failed raises, and the next goes on.
+
+    Args:
+        arrivals: what has come.
+    """
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
+        finalize(self, arrivals.forsake).atexit = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> R:
+        return self.next()
+
+    def next(self, timeout: float | None = None) -> R:
+        """Wait for the next result, at most so many seconds.
+
+        Raises:
+            StopIteration: there is none.
+            multiprocessing.TimeoutError: it has not come in time.
+            BaseException: what the function raised for the item, or the input in its place.
+        """
+        value: R = self._arrivals.take(timeout)
+        return value

@@ -1,0 +1,42 @@
+"""What a pool raises for an item that failed, as programs expect it that know `multiprocessing.Pool`."""
+
+from __future__ import annotations
+
+import os
+from multiprocessing.pool import RemoteTraceback  # type: ignore[attr-defined]  # the stubs lack it
+
+from allcores._errors import AllcoresError, UnpicklableItem
+from allcores._foreign import ask, give_field, is_a, set_field
+from allcores._outcomes import Failure, attach_failure
+from allcores._pickling import encode_by_value
+
+__all__ = ["exception_of"]
+
+
+def exception_of(failure: Failure) -> BaseException:
+    """Give the exception to raise: the item's own, or what pickling the item raises."""
+    error = failure.exception
+    if type(error) is UnpicklableItem:
+        error = _pickling_error(failure.item, error)
+    elif failure.worker.pid != os.getpid():
+        _bear_remote_traceback(error, failure.traceback)
+    attach_failure(error, failure)
+    return error
+
+
+def _pickling_error(item: object, refusal: UnpicklableItem) -> BaseException:
+    try:
+        ask(encode_by_value, item)
+    except Exception as error:  # an item's pickling may raise anything
+        set_field(error, "__cause__", refusal)  # it names the item
+        set_field(error, "__traceback__", None)
+        return error
+    return refusal
+
+
+def _bear_remote_traceback(error: BaseException, text: str) -> None:
+    """Set the cause that programs look for; one of the item's own is worth more."""
+    is_ours = is_a(error, AllcoresError) and give_field(error, "__traceback__") is None
+    has_reason = give_field(error, "__cause__") is not None or give_field(error, "__context__") is not None
+    if not (is_ours or has_reason):
+        set_field(error, "__cause__", RemoteTraceback(f'\n"""\n{text}"""'))

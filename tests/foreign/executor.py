@@ -1,0 +1,25 @@
+"""The tests of executors of processes that are left out, and why."""
+
+OTHERWISE = "expects the whole executor to break, where only the one future fails"
+UNREADABLE = "expects a broken executor of what won't unpickle; here it is the one future's own error, a PicklingError"
+UNPICKLABLE = "expects SystemExit of a result that won't pickle; here it is a PicklingError"
+
+LEFT_OUT = {
+    "ProcessPoolExecutorTest.test_idle_process_reuse_multiple": "counts the workers in the private `_processes`",
+    "ProcessPoolExecutorTest.test_idle_process_reuse_one": "counts the workers in the private `_processes`",
+    "ProcessPoolExecutorTest.test_killed_child": OTHERWISE,
+    "ProcessPoolExecutorTest.test_max_tasks_per_child": "counts the private `_processes`; expects a refusal if forked",
+    "ProcessPoolExecutorTest.test_max_tasks_per_child_defaults_to_spawn_context": "reads the private `_mp_context`",
+    "ProcessPoolExecutorTest.test_python_finalization_error": "keeps a second thread from starting: there is only one",
+    "ProcessPoolExecutorTest.test_saturation": "counts the workers in the private `_processes`",
+    "ProcessPoolShutdownTest.test_context_manager_shutdown": "joins the private `_processes`",
+    "ProcessPoolShutdownTest.test_del_shutdown": "joins the private `_executor_manager_thread`",
+    "ProcessPoolShutdownTest.test_processes_terminate": "counts the workers in the private `_processes`",
+    "ProcessPoolShutdownTest.test_shutdown_no_wait": "joins the private `_executor_manager_thread`",
+    "ExecutorDeadlockTest.test_error_at_task_unpickle": UNREADABLE,
+    "ExecutorDeadlockTest.test_error_during_result_unpickle_in_result_handler": UNREADABLE,
+    "ExecutorDeadlockTest.test_exit_at_task_unpickle": UNREADABLE,
+    "ExecutorDeadlockTest.test_exit_during_result_pickle_on_worker": UNPICKLABLE,
+    "ExecutorDeadlockTest.test_exit_during_result_unpickle_in_result_handler": UNREADABLE,
+    "ExecutorDeadlockTest.test_shutdown_deadlock_pickle": "joins the private `_executor_manager_thread`",
+}
