@@ -1,0 +1,63 @@
+"""Failures of calls as programs expect them that know the standard library's executor of processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
+from contextlib import contextmanager
+
+from allcores._errors import WorkerDied
+from allcores._foreign import describe, give_field, set_field
+from allcores._outcomes import Failure
+from allcores._service import Service
+
+__all__ = ["BrokenWorker", "broken", "exception_of", "translated_refusals"]
+
+
+class BrokenWorker(WorkerDied, BrokenProcessPool):
+    """The worker died while it ran this call; only this call fails, and the executor goes on."""
+
+
+def broken(cause: BaseException) -> BrokenProcessPool:
+    """Give what is raised for calls that an executor does not run any more."""
+    error = BrokenProcessPool(f"the executor has ended: {describe(cause)}")
+    error.__cause__ = cause
+    return error
+
+
+@contextmanager
+def translated_refusals(service: Service) -> Iterator[None]:
+    """Raise, where the service takes nothing more, what the standard library's executor raises."""
+    if service.error is not None:  # not to be raised itself: it would hold the service by its traceback
+        raise broken(service.error) from service.error
+    try:
+        yield
+    except BaseException as error:  # an initializer may have raised anything
+        if error is service.error:
+            raise broken(error) from error
+        if not isinstance(error, RuntimeError):
+            raise
+        raise RuntimeError(f"cannot schedule new futures after shutdown: {error}") from None
+
+
+def exception_of(failure: Failure) -> BaseException:
+    """Give what is raised for an item that failed."""
+    error = failure.exception
+    if type(error) is WorkerDied and error.pid == failure.worker.pid:  # else it died in a run inside of the call
+        return _broken_worker(error)
+    if failure.worker.pid != os.getpid():
+        _bear_remote_traceback(error, failure.traceback)
+    return error
+
+
+def _broken_worker(death: WorkerDied) -> BrokenWorker:
+    error = BrokenWorker(str(death))
+    vars(error).update(vars(death))
+    return error
+
+
+def _bear_remote_traceback(error: BaseException, text: str) -> None:
+    """Set the cause that programs look for; one of the item's own is worth more."""
+    if give_field(error, "__cause__") is None and give_field(error, "__context__") is None:
+        set_field(error, "__cause__", _RemoteTraceback(f'\n"""\n{text}"""'))  # type: ignore[arg-type]  # it is a text

@@ -1,0 +1,114 @@
+"""What comes of a call, for whoever handed it in."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Callable
+from typing import Any
+
+from allcores._doors.broken import broken, exception_of, translated_refusals
+from allcores._errors import ItemCancelled, Terminated
+from allcores._inbox import DROPPED, Submission
+from allcores._service import Service
+
+__all__ = ["Call", "Future"]
+
+
+class Future(concurrent.futures.Future[Any]):
+    """What comes of a call.
+
+    It differs from the standard library's in that it can be cancelled while it runs, if it does so in a process, which
+    is killed then.
+    """
+
+    def __init__(self, call: Call) -> None:
+        super().__init__()
+        self._call = call
+
+    def running(self) -> bool:
+        """Whether the call runs, or is on its way to a worker that is free."""
+        return self._call.has_begun and not self.done()
+
+    def cancel(self) -> bool:
+        """Cancel the call, which may be running; say whether it is cancelled.
+
+        Returns:
+            False if it is finished, or runs where it cannot be ended: in a thread.
+        """
+        is_cancelled = super().cancel()
+        if is_cancelled:
+            self._call.withdraw()
+        return is_cancelled
+
+
+class Call:
+    """A call on its way, and the `Receiver` of what comes of it.
+
+    To its future it is pending for as long as it can be cancelled. So it is the future's own lock that decides who
+    comes first, somebody who cancels it or the outcome.
+
+    Attributes:
+        future: of this call; None once it is done.
+        has_begun: whether it was given to a worker.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.future: Future | None = Future(self)
+        self.has_begun = False
+        self._service = service
+        self._submission: Submission | None = None
+        self._is_expected: bool | None = None  # None: it may yet be cancelled
+
+    def send(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Hand the call in."""
+        try:
+            with translated_refusals(self._service):
+                self._submission = self._service.call(function, args, kwargs, self)
+        except BaseException:
+            self.future = None  # the two would hold each other, and the service
+            raise
+
+    def withdraw(self) -> None:
+        """Have it not run, or end it."""
+        if self._submission is not None:
+            self._service.cancel(self._submission)
+
+    def begin(self) -> bool:
+        """Hear that the call is about to run."""
+        assert self.future is not None
+        self.has_begun = True
+        can_be_ended = self._service.plan.on == "processes"
+        return not self.future.cancelled() if can_be_ended else self._expect(self.future)
+
+    def put(self, start: int, outcomes: list[Any]) -> None:
+        """Take what came of it."""
+        if self.future is None:
+            return
+        (outcome,) = outcomes
+        if outcome is DROPPED:
+            self.abandon(ItemCancelled("it was cancelled"))
+        elif self._service.calls.has_failed(outcome):
+            self._fail(exception_of(outcome))
+        elif self._expect(self.future):
+            self.future.set_result(outcome)
+        self.future = None
+
+    def abandon(self, error: BaseException) -> None:
+        """Hear that nothing will come of it."""
+        if self.future is None:
+            return
+        if isinstance(error, ItemCancelled) or (isinstance(error, Terminated) and not self.has_begun):
+            concurrent.futures.Future.cancel(self.future)  # the inbox knows already
+        self._fail(broken(error))
+        self.future = None
+
+    def _fail(self, error: BaseException) -> None:
+        assert self.future is not None
+        if self._expect(self.future):
+            self.future.set_exception(error)
+
+    def _expect(self, future: Future) -> bool:
+        """Whether the future takes an outcome; from now on it cannot be cancelled."""
+        if self._is_expected is None:
+            self._is_expected = future.set_running_or_notify_cancel()
+        return self._is_expected

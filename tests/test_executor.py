@@ -1,0 +1,603 @@
+"""The executor: futures as everyone knows them, and what a death, a cancellation and an end mean to them."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, CancelledError, Future, as_completed, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import allcores
+from allcores._doors.broken import BrokenWorker
+
+pytestmark = pytest.mark.timeout(60)
+
+MARK = "ALLCORES_TEST_MARK"
+
+MakeExecutor = Callable[..., allcores.Executor]
+
+
+@pytest.fixture
+def make() -> Iterator[MakeExecutor]:
+    """Make executors whose workers are killed after the test: ``make(**options)``."""
+    with ExitStack() as executors:
+
+        def make(workers: int = 2, **options: Any) -> allcores.Executor:
+            executor = allcores.Executor(workers, **options)
+            executors.callback(executor.shutdown)
+            executors.callback(executor.kill_workers)
+            return executor
+
+        yield make
+
+
+class Gate:
+    """A call that has begun and goes on until it may end; across processes, by files."""
+
+    def __init__(self, folder: Path) -> None:
+        self._begun, self._open = folder / "begun", folder / "open"
+
+    def __call__(self, value: int = 0) -> int:
+        self._begun.touch()
+        while not self._open.exists():
+            time.sleep(0.002)
+        return value
+
+    def has_begun(self) -> bool:
+        return self._begun.exists()
+
+    def await_begin(self) -> None:
+        while not self._begun.exists():
+            time.sleep(0.002)
+
+    def open(self) -> None:
+        self._open.touch()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    gate = Gate(tmp_path)
+    yield gate
+    gate.open()
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def divide(x: int, y: int) -> float:
+    return x / y
+
+
+def die(x: int = 0) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Thing:
+    """Something that can be referred to weakly."""
+
+
+def make_thing(_: object) -> Thing:
+    return Thing()
+
+
+def leave_mark(value: str) -> None:
+    os.environ[MARK] = value
+
+
+def read_mark() -> str | None:
+    return os.environ.get(MARK)
+
+
+def fail_to_start() -> None:
+    raise ValueError("no licence")
+
+
+# ---------------------------------------------------------------------------------------------------------- calls
+
+
+def test_a_call_gives_its_value_or_its_exception(make, place):
+    executor = make(**place)
+    future = executor.submit(divide, 6, y=2)
+    assert future.result(20) == 3
+    assert (future.done(), future.running(), future.cancelled()) == (True, False, False)
+    with pytest.raises(ZeroDivisionError):
+        executor.submit(divide, 1, 0).result(20)
+
+
+def test_calls_take_any_arguments_and_return_anything(make):
+    executor = make()
+    offset = 7
+    assert executor.submit(lambda *args, **kwargs: (args, kwargs, offset), 1, self=2, fn=3).result(20) == (
+        (1,),
+        {"self": 2, "fn": 3},
+        7,
+    )
+    failure = executor.submit(allcores.map, square, ["x"], on="serial", errors="collect").result(20)[0]
+    assert isinstance(failure, allcores.Failure)  # a value like any other
+
+
+def test_futures_are_waited_for_together(make, start, gate):
+    executor = make(start=start)
+    slow, quick = executor.submit(gate, 1), executor.submit(square, 2)
+    assert wait([slow, quick], 20, FIRST_COMPLETED) == ({quick}, {slow})
+    assert slow.running()
+    gate.open()
+    assert {future.result() for future in as_completed([slow, quick], 20)} == {1, 4}
+    assert wait([slow, quick], 20, ALL_COMPLETED) == ({slow, quick}, set())
+
+
+def test_asyncio_awaits_calls_and_futures(make):
+    executor = make()
+
+    async def main() -> list[int]:
+        loop = asyncio.get_running_loop()
+        calls = [loop.run_in_executor(executor, square, x) for x in range(5)]
+        return [*await asyncio.gather(*calls), await asyncio.wrap_future(executor.submit(square, 9))]
+
+    assert asyncio.run(main()) == [0, 1, 4, 9, 16, 81]
+
+
+def test_a_cancelled_task_has_its_worker_killed(make, gate):
+    executor = make(1)
+
+    async def main() -> None:
+        call = asyncio.get_running_loop().run_in_executor(executor, gate)
+        await asyncio.to_thread(gate.await_begin)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    asyncio.run(main())
+    assert executor.submit(square, 3).result(20) == 9
+
+
+def test_callbacks_may_hand_in_more(make, place):
+    executor, sums = make(**place), Future()  # type: ignore[var-annotated]
+
+    def go_on(future: Future[int]) -> None:
+        executor.submit(square, future.result()).add_done_callback(lambda last: sums.set_result(last.result()))
+
+    executor.submit(square, 3).add_done_callback(go_on)
+    assert sums.result(20) == 81
+
+
+def test_the_text_of_the_workers_traceback_is_at_hand(make):
+    error = make().submit(divide, 1, 0).exception(20)
+    assert error is not None
+    assert "return x / y" in str(error.__cause__)
+    assert error.__traceback__ is not None
+    assert error.__traceback__.tb_frame.f_code.co_name == "divide"
+
+
+def test_an_exception_keeps_its_own_cause(make):
+    def chained() -> None:
+        raise KeyError("outer") from ValueError("inner")
+
+    error = make().submit(chained).exception(20)
+    assert isinstance(error, KeyError)
+    assert isinstance(error.__cause__, ValueError)
+
+
+# --------------------------------------------------------------------------------------------------------- deaths
+
+
+def test_a_death_fails_its_own_future_alone(make, start, gate):
+    executor = make(start=start)
+    other, dead = executor.submit(gate, 5), executor.submit(die)
+    error = dead.exception(20)
+    assert isinstance(error, allcores.WorkerDied)
+    assert isinstance(error, BrokenProcessPool)
+    assert error.exit == "SIGKILL"
+    assert "the call of die" in str(error)
+    gate.open()
+    assert other.result(20) == 5
+    assert executor.submit(square, 4).result(20) == 16
+
+
+def test_the_error_of_a_death_survives_pickling():
+    error = BrokenWorker("worker 1 died", exit="SIGKILL", pid=12, memory=3)
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is BrokenWorker
+    assert (str(copy), vars(copy)) == (str(error), vars(error))
+
+
+def test_a_death_in_a_run_inside_of_a_call_is_not_the_calls_own(make):
+    error = make(1).submit(allcores.map, die, [1], workers=1).exception(20)
+    assert isinstance(error, allcores.WorkerDied)
+    assert not isinstance(error, BrokenProcessPool)
+
+
+def test_an_initializer_that_fails_breaks_the_executor(make, place):
+    executor = make(initializer=fail_to_start, **place)
+    error = executor.submit(square, 1).exception(20)
+    assert isinstance(error, BrokenProcessPool)
+    assert isinstance(error.__cause__, ValueError)
+    executor.shutdown()
+    for hand_in in (executor.submit, executor.map):
+        with pytest.raises(BrokenProcessPool, match="no licence") as caught:
+            hand_in(square, [1])
+        assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_the_initializer_has_run_in_each_worker(make, place):
+    executor = make(initializer=leave_mark, initargs=("here",), **place)
+    try:
+        assert executor.submit(read_mark).result(20) == "here"
+    finally:
+        os.environ.pop(MARK, None)  # threads have set it here
+
+
+# -------------------------------------------------------------------------------------------------- cancellations
+
+
+def test_a_running_future_can_be_cancelled_and_its_worker_is_killed(make, start, gate):
+    executor = make(1, start=start)
+    pid = executor.submit(os.getpid).result(20)
+    future = executor.submit(gate)
+    gate.await_begin()
+    assert future.running()
+    assert future.cancel()
+    assert (future.done(), future.running(), future.cancelled()) == (True, False, True)
+    with pytest.raises(CancelledError):
+        future.result(20)
+    assert wait([future], 20).done == {future}
+    assert executor.submit(os.getpid).result(20) != pid
+
+
+def test_a_future_can_be_cancelled_at_any_moment(make, start):
+    executor = make(start=start)
+    executor.submit(square, 1).result(20)
+    futures = [executor.submit(time.sleep, 100) for _ in range(8)]
+    assert all(future.cancel() for future in futures)  # some on their way to a worker, some not sent
+    assert wait(futures, 20).not_done == set()
+    assert executor.submit(square, 5).result(20) == 25
+
+
+def test_a_cancelled_future_that_waits_never_runs_and_is_told_of_at_once(make, start, gate, tmp_path):
+    executor, mark = make(1, start=start), tmp_path / "mark"
+    running, waiting = executor.submit(gate), executor.submit(mark.touch)
+    gate.await_begin()
+    assert not waiting.running()
+    assert waiting.cancel()
+    assert wait([waiting], 20).done == {waiting}
+    gate.open()
+    assert running.result(20) == 0
+    assert executor.submit(square, 2).result(20) == 4
+    assert not mark.exists()
+
+
+def test_a_running_thread_cannot_be_cancelled(make, gate):
+    executor = make(1, on="threads")
+    future = executor.submit(gate, 3)
+    gate.await_begin()
+    assert future.running()
+    assert not future.cancel()
+    gate.open()
+    assert future.result(20) == 3
+    assert not future.cancel()
+
+
+def test_a_cancellation_and_a_result_never_both_win(make):
+    executor = make(start="fork")
+    for _ in range(30):
+        told: list[Future[int]] = []
+        future = executor.submit(square, 3)
+        future.add_done_callback(told.append)
+        while not future.running() and not future.done():
+            pass
+        if future.cancel():
+            assert future.cancelled()
+        else:
+            assert future.result(20) == 9
+        assert told == [future]
+
+
+# ------------------------------------------------------------------------------------------------------------ map
+
+
+def test_map_gives_results_in_order(make, place):
+    executor = make(**place)
+    assert list(executor.map(square, range(1000))) == [x * x for x in range(1000)]
+    assert list(executor.map(pow, range(10), itertools.repeat(2))) == [x * x for x in range(10)]
+    assert list(executor.map(square, range(40), chunksize=7)) == [x * x for x in range(40)]
+    assert list(executor.map(square, [])) == list(executor.map(square)) == []
+
+
+def test_map_reads_its_input_at_once(make):
+    taken: list[int] = []
+    results = make().map(square, (taken.append(x) or x for x in range(5)))
+    assert taken == [0, 1, 2, 3, 4]
+    assert list(results) == [0, 1, 4, 9, 16]
+
+
+def test_map_reads_no_further_than_it_is_told(make):
+    taken: list[int] = []
+    executor = make()
+    results = executor.map(square, (taken.append(x) or x for x in itertools.count()), buffersize=3)
+    assert taken == [0, 1, 2]
+    for number in range(10):
+        assert next(results) == number * number
+        assert len(taken) == number + 1 + 3
+    results.close()
+    ahead = make(1, ahead=4).map(square, (taken.append(x) or x for x in itertools.count()))
+    assert len(taken) == 13 + 4
+    ahead.close()
+
+
+def test_an_exception_is_raised_in_its_place_and_ends_the_results(make, place):
+    results = make(**place).map(divide, [4, 6, 1, 8], [2, 2, 0, 2])
+    assert [next(results), next(results)] == [2, 3]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    assert list(results) == []
+
+
+def test_whoever_leaves_early_has_the_rest_cancelled(make, tmp_path):
+    def touch(x: int) -> None:
+        (tmp_path / f"{x}").touch()
+        if x:
+            time.sleep(100)
+
+    executor = make(1)
+    results = executor.map(touch, range(100))
+    assert next(results) is None
+    results.close()
+    assert executor.submit(square, 2).result(20) == 4
+    assert len(list(tmp_path.iterdir())) <= 2
+
+
+def test_results_that_nobody_asks_for_are_worked_out_all_the_same(make, tmp_path):
+    executor = make()
+    executor.map(Path.touch, [tmp_path / f"{x}" for x in range(20)])
+    executor.shutdown()
+    assert len(list(tmp_path.iterdir())) == 20
+
+
+def test_a_timeout_counts_from_the_call_and_hides_no_result_that_is_there(make):
+    executor = make()
+    executor.submit(square, 1).result(20)
+    results = executor.map(time.sleep, [0, 0, 100], timeout=1)
+    assert [next(results), next(results)] == [None, None]
+    with pytest.raises(TimeoutError):
+        next(results)
+    assert executor.submit(square, 5).result(20) == 25
+
+
+def test_an_input_that_raises_raises_from_map(make):
+    def items() -> Iterator[int]:
+        yield 1
+        raise RuntimeError("no more files")
+
+    executor = make()
+    with pytest.raises(RuntimeError, match=r"^no more files$"):
+        executor.map(square, items())
+    with pytest.raises(RuntimeError, match=r"^no more files$"):
+        list(executor.map(square, items(), buffersize=1))
+
+
+def test_a_death_is_raised_from_its_place_in_a_map(make):
+    executor = make()
+    results = executor.map(lambda x: die() if x == 2 else x, range(4), chunksize=2)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(BrokenProcessPool, match="item 2"):
+        next(results)
+    assert executor.submit(square, 2).result(20) == 4
+
+
+def test_a_function_that_cannot_travel_raises_at_once(make):
+    lock = threading.Lock()
+    with pytest.raises(allcores.UnpicklableError, match="lock"):
+        make().map(lambda x: lock, [1])
+
+
+def test_a_result_is_not_held(make):
+    for thing in make().map(make_thing, range(10)):
+        reference = weakref.ref(thing)
+        del thing
+        gc.collect()
+        assert reference() is None
+
+
+@pytest.mark.parametrize("name", ["chunksize", "buffersize"])
+@pytest.mark.parametrize(("value", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError)])
+def test_map_takes_only_counts(make, name, value, error):
+    with pytest.raises(error, match=f"{name}={value}"):
+        make().map(square, [1], **{name: value})
+
+
+# ----------------------------------------------------------------------------------------------------------- ends
+
+
+def test_after_shutdown_nothing_is_taken(make, place):
+    executor = make(**place)
+    future = executor.submit(square, 3)
+    executor.shutdown()
+    assert future.result(0) == 9
+    for hand_in in (executor.submit, executor.map):
+        with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+            hand_in(square, [1])
+
+
+def test_shutdown_need_not_wait(make, gate):
+    executor = make()
+    future = executor.submit(gate, 1)
+    executor.shutdown(wait=False)
+    gate.open()
+    assert future.result(20) == 1
+
+
+def test_shutdown_cancels_what_has_not_begun(make, gate):
+    executor = make(1)
+    running = executor.submit(gate, 1)
+    waiting = [executor.submit(square, x) for x in range(5)]
+    results = executor.map(square, range(5))
+    gate.await_begin()
+    executor.shutdown(wait=False, cancel_futures=True)
+    assert wait(waiting, 20).not_done == set()
+    assert all(future.cancelled() for future in waiting)
+    with pytest.raises(CancelledError):
+        next(results)
+    gate.open()
+    assert running.result(20) == 1
+
+
+def test_shutdown_leaves_of_a_map_that_has_begun_what_has(make, gate):
+    executor = make(1)
+    results = executor.map(gate, range(5))
+    gate.await_begin()
+    executor.shutdown(wait=False, cancel_futures=True)
+    gate.open()
+    assert next(results) == 0
+    with pytest.raises(CancelledError):
+        list(results)
+
+
+@pytest.mark.parametrize("end", [allcores.Executor.kill_workers, allcores.Executor.terminate_workers])
+def test_killed_workers_fail_what_runs_and_cancel_what_waits(make, gate, end):
+    executor = make(1)
+    running, waiting = executor.submit(gate), executor.submit(square, 2)
+    gate.await_begin()
+    end(executor)
+    assert isinstance(running.exception(20), BrokenProcessPool)
+    assert wait([waiting], 20).done == {waiting}
+    assert waiting.cancelled()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        executor.submit(square, 1)
+
+
+def test_an_executor_that_is_forgotten_finishes_its_work_and_ends():
+    executor = allcores.Executor(2)
+    service = weakref.ref(executor._service)
+    future = executor.submit(square, 3)
+    results = executor.map(square, range(10))
+    thread = executor._service._thread
+    del executor
+    assert future.result(20) == 9
+    assert list(results) == [x * x for x in range(10)]
+    thread.join(20)
+    assert not thread.is_alive()
+    del thread, results, future
+    assert service() is None
+
+
+def test_arguments_are_not_held_by_a_future_that_is_done(make):
+    thing = Thing()
+    argument = weakref.ref(thing)
+    future = make().submit(id, thing)
+    del thing
+    assert isinstance(future.result(20), int)
+    deadline = time.monotonic() + 20
+    while argument() is not None and time.monotonic() < deadline:  # the thread lets go of it after the result is there
+        time.sleep(0.001)
+    assert argument() is None
+
+
+PROGRAM = """
+import atexit, sys, time
+import allcores
+
+def work(x):
+    time.sleep(0.05)
+    print(x, flush=True)
+
+def too_late():
+    try:
+        executor.submit(work, 0)
+    except RuntimeError as error:
+        print(error)
+
+if __name__ == "__main__":
+    atexit.register(too_late)
+    executor = allcores.Executor(2, **{options!r})
+    for x in range(4):
+        executor.submit(work, x)
+"""
+
+
+def test_the_interpreters_exit_waits_for_what_was_handed_in(run_python, place):
+    lines = run_python(PROGRAM.replace("{options!r}", repr(place))).stdout.splitlines()
+    assert sorted(lines[:4]) == ["0", "1", "2", "3"]
+    assert lines[4].startswith("cannot schedule new futures after shutdown")
+
+
+def test_a_forked_child_is_told_that_it_cannot_use_it(make):
+    executor = make()
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+
+    def child() -> None:
+        try:
+            executor.submit(square, 1)
+        except RuntimeError as error:
+            theirs.send(str(error))
+
+    process = context.Process(target=child)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking a process with threads
+        process.start()
+    process.join(20)
+    assert "a forked child cannot use it" in ours.recv()
+    ours.close()
+    theirs.close()
+    process.close()
+
+
+# -------------------------------------------------------------------------------------------------------- options
+
+
+def test_it_takes_the_standard_librarys_names_for_options(make):
+    executor = make(3, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=5)
+    plan = executor._service.plan
+    assert (plan.workers, plan.start, plan.recycle_items) == (3, "spawn", 5)
+
+
+def test_a_worker_is_replaced_after_so_many_calls(make, start):
+    executor = make(1, start=start, max_tasks_per_child=2)
+    pids = [executor.submit(os.getpid).result(20) for _ in range(6)]
+    assert pids[0] == pids[1] != pids[2] == pids[3] != pids[4] == pids[5]
+
+
+def test_limits_are_kept_for_calls_as_for_items(make):
+    executor = make(1, timeout=0.2)
+    assert isinstance(executor.submit(time.sleep, 100).exception(20), allcores.ItemTimeout)
+    assert executor.submit(square, 2).result(20) == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"max_workers": 0}, ValueError, "max_workers must be greater than 0"),
+        ({"max_workers": 2, "workers": 3}, ValueError, "max_workers=2 contradicts workers=3"),
+        ({"max_tasks_per_child": 2, "recycle": 3}, ValueError, "max_tasks_per_child=2 contradicts recycle=3"),
+        (
+            {"mp_context": multiprocessing.get_context("spawn"), "start": "forkserver"},
+            ValueError,
+            "mp_context='spawn' contradicts start='forkserver'",
+        ),
+        ({"max_tasks_per_child": 0}, ValueError, "recycle=0"),
+        ({"initializer": 5}, TypeError, "initializer=5"),
+        ({"resume": "file"}, ValueError, "resume='file'"),
+        ({"errors": "collect"}, ValueError, "errors='collect'"),
+        ({"progress": True}, ValueError, "progress=True"),
+        ({"worker": 2}, TypeError, "did you mean 'workers'"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, error, text):
+    with pytest.raises(error, match=text):
+        allcores.Executor(**options)
