@@ -13,7 +13,8 @@ import pytest
 import allcores
 
 ROOT = Path(__file__).parent.parent
-MODULES = ["_bytes", "_current", "_journal", "_map", "_outcomes", "_replay", "testing"]
+DOORS = ["_doors.asynchronous", "_doors.executor", "_doors.pool"]
+MODULES = ["_bytes", "_current", *DOORS, "_journal", "_map", "_outcomes", "_replay", "testing"]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -22,6 +23,12 @@ def test_the_examples_in_docstrings_run(name):
     result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert result.attempted
     assert result.failed == 0
+
+
+@pytest.mark.once
+def test_the_examples_for_pandas_run():
+    pytest.importorskip("pandas", minversion="3", reason="pandas 3 is not installed")
+    test_the_examples_in_docstrings_run("_doors.pandas_apply")
 
 
 @pytest.mark.parametrize("name", allcores.__all__)

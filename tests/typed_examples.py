@@ -1,6 +1,6 @@
 """What a type checker must infer; mypy reads this file, nobody runs it."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
 import allcores
@@ -35,6 +35,25 @@ assert_type(next(allcores.imap_unordered(length, texts(), errors="collect")), tu
 with allcores.imap(length, texts(), ahead=5) as lengths:
     for one in lengths:
         assert_type(one, int)
+
+
+async def texts_to_come() -> AsyncIterator[str]:
+    yield "a"
+
+
+async def asynchronously() -> None:
+    assert_type(await allcores.amap(length, texts_to_come()), allcores.Results[int])
+    assert_type(await anext(allcores.aimap(length, texts_to_come())), int)
+    assert_type(await allcores.amap(length, ["a"]), allcores.Results[int])
+    assert_type(await allcores.amap(length, ["a"], errors="collect"), allcores.Results[int | allcores.Failure])
+    assert_type(await allcores.amap(power, [1, 2], [3, 4], workers=2), allcores.Results[float])
+    async for result in allcores.aimap(length, texts(), ahead=5):
+        assert_type(result, int)
+    async with allcores.aimap(length, texts(), errors="collect") as collected:
+        assert_type(await anext(collected), int | allcores.Failure)
+        assert_type(collected.report, allcores.Report | None)
+    assert_type(await anext(allcores.aimap_unordered(length, texts())), tuple[int, int])
+
 
 results = allcores.map(length, ["a"])
 assert_type(results[0], int)

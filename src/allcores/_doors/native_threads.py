@@ -1,0 +1,43 @@
+"""How many threads native libraries use in a worker: BLAS, OpenMP and their like."""
+
+from __future__ import annotations
+
+import os
+
+from allcores._machine import usable_cores
+
+__all__ = ["limit_native_threads"]
+
+# {variable: the interface of a loaded library that it is for, as threadpoolctl calls it}
+VARIABLES = {
+    "OMP_NUM_THREADS": "openmp",
+    "OPENBLAS_NUM_THREADS": "openblas",
+    "MKL_NUM_THREADS": "mkl",
+    "BLIS_NUM_THREADS": "blis",
+    "VECLIB_MAXIMUM_THREADS": None,
+    "NUMBA_NUM_THREADS": None,
+    "NUMEXPR_NUM_THREADS": None,
+}
+
+
+def limit_native_threads(count: int | None) -> None:
+    """Bound the threads of this process's native libraries, those that are loaded and those that are yet to be.
+
+    Args:
+        count: threads of each; None for what the environment says, or else this worker's share of the cores.
+    """
+    share = str(usable_cores()[0])
+    for variable in VARIABLES:
+        os.environ[variable] = os.environ.get(variable, share) if count is None else str(count)
+    _limit_loaded_libraries()
+
+
+def _limit_loaded_libraries() -> None:
+    """Give those libraries their number that have read the environment before, as they do in a forked worker."""
+    from threadpoolctl import ThreadpoolController
+
+    limits = {interface: os.environ[variable] for variable, interface in VARIABLES.items() if interface is not None}
+    for library in ThreadpoolController().lib_controllers:
+        limit = limits.get(library.internal_api, "")
+        if limit.isdecimal():  # a list, one number per level of nesting, is for the library itself
+            library.set_num_threads(int(limit))
