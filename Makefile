@@ -85,7 +85,7 @@ endif
 
 .venv/.development: .venv/.created pyproject.toml
 	@echo "=== .venv: installing allcores with what tests and lint need"
-	@.venv/bin/python $(install) '.[test,lint]'
+	@.venv/bin/python $(install) '.[test,science,lint]'
 	@touch .venv/.runtime $@
 
 .venv-%/.installed: pyproject.toml
