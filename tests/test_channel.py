@@ -38,6 +38,29 @@ def test_a_message_arrives_whole(ends):
     assert as_tuple(theirs.receive()) == as_tuple(message)
 
 
+def test_descriptors_come_no_later_than_their_message():
+    ours, theirs = channel_pair()
+    read, write = os.pipe()
+    try:
+        with ours, theirs:
+            driver, worker = Channel(ours), Channel(theirs, takes_descriptors=True)
+            driver.send(Message(Kind.RUN, frames=[bytes(1000)]))
+            driver.send(Message(Kind.SETUP, frames=[b"abc"], descriptors=[write] * 450))
+            driver.send(Message(Kind.RUN, frames=[b"d"]))
+            assert [worker.receive().kind for _ in range(2)] == [Kind.RUN, Kind.SETUP]
+            got = list(worker.descriptors)
+            assert as_tuple(worker.receive()) == as_tuple(Message(Kind.RUN, frames=[b"d"]))
+    finally:
+        os.close(write)
+    try:
+        assert len(got) == 450
+        os.write(got[-1], b"still open")
+        assert os.read(read, 100) == b"still open"
+    finally:
+        for descriptor in [*got, read]:
+            os.close(descriptor)
+
+
 def test_the_end_of_the_peer_is_the_end_of_the_stream(ends):
     ours, theirs = ends
     theirs.send(Message(Kind.HELLO, start=7))

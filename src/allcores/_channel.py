@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+from array import array
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
@@ -20,6 +21,8 @@ __all__ = ["Channel", "channel_pair"]
 
 CHUNK = 1 << 18  # bytes read at once: what a Unix socket's buffer holds
 BUFFERS_AT_ONCE = 64  # per sendmsg; systems allow at least that many
+DESCRIPTORS_AT_ONCE = 200  # per sendmsg; Linux allows 253
+ROOM_FOR_DESCRIPTORS = socket.CMSG_SPACE(DESCRIPTORS_AT_ONCE * array("i").itemsize)
 
 
 # {descriptor: the socket, if it is still there}. Not a WeakSet: Ctrl-C in the middle of its callback would be lost.
@@ -54,10 +57,18 @@ class Channel:
 
     Args:
         connection: a connected stream socket; whether it blocks decides how `flush` and `read` behave.
+        takes_descriptors: whether messages may bring some.
+
+    Attributes:
+        descriptors: that have come and belong to whoever takes them from here. They come no later than the message that
+            they were sent with.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, *, takes_descriptors: bool = False) -> None:
+        self.descriptors: list[int] = []
         self._socket = connection
+        self._takes_descriptors = takes_descriptors
+        self._passing: list[int] = []  # descriptors that have not been sent
         self._outbox: deque[memoryview] = deque()
         self._inbox = bytearray()  # received and not yet understood
         self._chunk = bytearray(CHUNK)  # what was read last; a new one for each read costs more than the read
@@ -85,6 +96,7 @@ class Channel:
 
     def send(self, message: Message) -> None:
         """Put a message into the outbox and send what the socket takes."""
+        self._passing += message.descriptors
         self._outbox.append(memoryview(message.head()))
         for frame in message.frames:
             view = memoryview(frame)
@@ -97,7 +109,7 @@ class Channel:
         outbox = self._outbox
         while outbox:
             try:
-                sent = self._socket.sendmsg(list(islice(outbox, BUFFERS_AT_ONCE)))
+                sent = self._pass_some() if self._passing else self._send_some()
             except BlockingIOError:
                 return
             except OSError:
@@ -109,6 +121,16 @@ class Channel:
                     outbox.appendleft(first[sent:])
                     break
                 sent -= first.nbytes
+
+    def _send_some(self) -> int:
+        return self._socket.sendmsg(list(islice(self._outbox, BUFFERS_AT_ONCE)))
+
+    def _pass_some(self) -> int:
+        """Send descriptors with a byte that goes before the end of their message."""
+        some = self._passing[:DESCRIPTORS_AT_ONCE]
+        sent = socket.send_fds(self._socket, [self._outbox[0][:1]], some)
+        del self._passing[: len(some)]
+        return sent
 
     # ------------------------------------------------------------------------------------------------- receiving
 
@@ -125,13 +147,21 @@ class Channel:
         try:
             if self._unfilled and self._unfilled[0].nbytes >= CHUNK:
                 return self._filled(self._socket.recv_into(self._unfilled[0]))
-            count = self._socket.recv_into(self._chunk)
+            count = self._read_chunk()
         except BlockingIOError:
             raise
         except OSError:
             return False
         self._inbox += memoryview(self._chunk)[:count]
         return bool(count)
+
+    def _read_chunk(self) -> int:
+        if not self._takes_descriptors:
+            return self._socket.recv_into(self._chunk)
+        count, extras, _, _ = self._socket.recvmsg_into([self._chunk], ROOM_FOR_DESCRIPTORS)
+        for _, _, data in extras:
+            self.descriptors += array("i", data)
+        return count
 
     def messages(self) -> Iterator[Message]:
         """Yield the messages that have arrived whole."""

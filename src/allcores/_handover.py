@@ -1,57 +1,106 @@
 """multiprocessing's own locks, queues and values, which let themselves be pickled only for a process that is starting.
 
-A worker is such a process as far as they are concerned: it can open a semaphore by its name, and fetch a descriptor
-from multiprocessing's own server. That server hands each descriptor out once, so what was pickled serves one worker.
+A worker is such a process as far as they are concerned: it can open a semaphore by its name, and descriptors reach it
+over its channel, with the message that needs them.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from socket import socket
 from typing import Any
 
-__all__ = ["Handover", "hand_over", "reducers"]
+__all__ = ["close_all", "hand_over", "received", "reducers"]
+
+_received: Sequence[int] = ()  # in a worker, while it unpickles
 
 
-class Handover:
-    """Stands for the process that is starting; the methods are multiprocessing's."""
+@dataclass(frozen=True, slots=True)
+class _Descriptor:
+    """Stands in a pickle for a descriptor that travels beside it; the method is multiprocessing's."""
 
-    def __init__(self) -> None:
-        self.is_for_one = False  # whether what was pickled meanwhile serves one worker only
+    number: int  # among those that travel
 
-    def duplicate_for_child(self, descriptor: int) -> int:
-        """Give a descriptor as the other process will know it: that is found out when it asks."""
-        self.is_for_one = True
-        return descriptor
+    def detach(self) -> int:
+        """Give a descriptor of one's own."""
+        return os.dup(_received[self.number])
 
-    def DupFd(self, descriptor: int) -> Any:  # noqa: N802 - multiprocessing's name
+
+class _Handover:
+    """Stands for the process that is starting; the methods are multiprocessing's.
+
+    Args:
+        descriptors: takes copies of all that go along.
+    """
+
+    def __init__(self, descriptors: list[int]) -> None:
+        self._descriptors = descriptors
+
+    def duplicate_for_child(self, descriptor: Any) -> int:
+        """Copy a descriptor, as its owner may close it before it travels; give the number of the copy."""
+        self._descriptors.append(os.dup(descriptor if isinstance(descriptor, int) else descriptor.fileno()))
+        return len(self._descriptors) - 1
+
+    def DupFd(self, number: int) -> _Descriptor:  # noqa: N802 - multiprocessing's name
         """Give what the other process unpickles to get the descriptor."""
-        from multiprocessing import resource_sharer
-
-        return resource_sharer.DupFd(descriptor)
+        return _Descriptor(number)
 
 
 def reducers() -> dict[type, Callable[[Any], Any]]:
-    """Give how to pickle what only multiprocessing knows how to pickle; nothing outside of a block of `hand_over`."""
-    context, reduction = (sys.modules.get(f"multiprocessing.{name}") for name in ("context", "reduction"))
-    if context is None or reduction is None or context.get_spawning_popen() is None:
+    """Give how to pickle what only multiprocessing knows how to pickle.
+
+    Outside of a block of `hand_over` these are its connections, and sockets: the other process will ask a server here
+    for their descriptors, which multiprocessing runs in a thread.
+    """
+    connection = sys.modules.get("multiprocessing.connection")
+    if connection is None:
         return {}
-    found: dict[type, Callable[[Any], Any]] = reduction.ForkingPickler._extra_reducers  # noqa: SLF001 - no other way
-    return found
+    from multiprocessing import context, reduction
+
+    found: dict[type, Callable[[Any], Any]] = reduction.ForkingPickler._extra_reducers  # type: ignore[attr-defined]  # noqa: SLF001
+    return found if context.get_spawning_popen() else {kind: found[kind] for kind in (connection.Connection, socket)}
 
 
 @contextmanager
-def hand_over() -> Iterator[Handover]:
-    """Have multiprocessing's things let themselves be pickled within the block."""
-    handover = Handover()
+def hand_over() -> Iterator[list[int]]:
+    """Have multiprocessing's things let themselves be pickled within the block.
+
+    Gives a list, which fills with the descriptors that must travel beside what is pickled; whoever gets it must close
+    them, unless the block raises.
+    """
+    descriptors: list[int] = []
     context = sys.modules.get("multiprocessing.context")
     if context is None:  # then there are none
-        yield handover
+        yield descriptors
         return
     before = context.get_spawning_popen()
-    context.set_spawning_popen(handover)
+    context.set_spawning_popen(_Handover(descriptors))
     try:
-        yield handover
+        yield descriptors
+    except BaseException:
+        close_all(descriptors)
+        raise
     finally:
         context.set_spawning_popen(before)
+
+
+@contextmanager
+def received(descriptors: Sequence[int]) -> Iterator[None]:
+    """Unpickle within the block what these descriptors came with; they are closed after it."""
+    global _received  # noqa: PLW0603 - who unpickles cannot be told
+    _received = descriptors
+    try:
+        yield
+    finally:
+        _received = ()
+        close_all(descriptors)
+
+
+def close_all(descriptors: Sequence[int]) -> None:
+    """Close descriptors."""
+    for descriptor in descriptors:
+        os.close(descriptor)

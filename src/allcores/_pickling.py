@@ -71,13 +71,13 @@ def encode(thing: object, role: Role | None = None) -> list[Buffer]:
 
 
 def _dumps(thing: object, role: Role | None, keep_in_band: Callable[[pickle.PickleBuffer], bool]) -> bytes:
-    """Pickle `thing` plainly, but for arrays of files that go to a worker."""
-    reducers_of_arrays = {} if isinstance(role, Pupil) else array_reducers()
-    if not reducers_of_arrays:
+    """Pickle `thing` plainly, but for what must not go as a copy: connections, and arrays of files to a worker."""
+    special = reducers() | ({} if isinstance(role, Pupil) else array_reducers())
+    if not special:
         return pickle.dumps(thing, PROTOCOL, buffer_callback=keep_in_band)
     with io.BytesIO() as file:
         pickler = pickle.Pickler(file, PROTOCOL, buffer_callback=keep_in_band)
-        pickler.dispatch_table = {**copyreg.dispatch_table, **reducers_of_arrays}
+        pickler.dispatch_table = {**copyreg.dispatch_table, **special}
         pickler.dump(thing)
         return file.getvalue()
 

@@ -8,6 +8,7 @@ A message is a header, the lengths of its frames, and the frames::
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
@@ -51,6 +52,7 @@ class Message:
     frames: list[Buffer] = field(default_factory=list)
     tries: int = 1  # RUN: how often the item was run, this time included
     line: int = 0  # RUN: which job runs the items; 0: the one of the setup
+    descriptors: Sequence[int] = ()  # SETUP: travel beside the frames; the receiver gets them from its channel
 
     def head(self) -> bytes:
         """Give all that goes before the frames."""

@@ -21,6 +21,7 @@ from allcores._classes import inherit, learn
 from allcores._codec import PartialItems, encode_outcomes
 from allcores._dataset import Columns
 from allcores._exceptions import encode_exception
+from allcores._handover import received
 from allcores._job import Job, run_batch
 from allcores._machine import CORES_VARIABLE
 from allcores._memory import offer_to_oom_killer
@@ -118,12 +119,17 @@ class WorkerLoop:
         self._words[INDEX] = PREPARING
         try:
             pickle.loads(message.frames[0]).adopt()  # from our own driver
-            job, definitions = decode(message.frames[1:])
+            with received(self._take_descriptors()):
+                job, definitions = decode(message.frames[1:])
             learn(definitions)
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._answer(Kind.SETUP_FAILED, error)
         else:
             self._prepare(job, None)
+
+    def _take_descriptors(self) -> list[int]:
+        descriptors, self._channel.descriptors = self._channel.descriptors, []
+        return descriptors
 
     def _add_job(self, message: Message) -> None:
         try:
@@ -226,7 +232,7 @@ def serve_clean(connection: int, board: int, slots: int, slot: int, idle_seconds
     """Be a clean worker on inherited descriptors; returns when the process must end."""
     mark = Board(slots, descriptor=board).mark(slot)
     with socket.socket(fileno=connection) as channel:
-        WorkerLoop(Channel(channel), mark, idle_seconds=idle_seconds).serve()
+        WorkerLoop(Channel(channel, takes_descriptors=True), mark, idle_seconds=idle_seconds).serve()
     flush_output()
 
 

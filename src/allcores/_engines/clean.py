@@ -20,7 +20,8 @@ from allcores._board import Board
 from allcores._captures import explain_unpicklable
 from allcores._channel import Channel, channel_pair
 from allcores._codec import encode_job
-from allcores._handover import hand_over
+from allcores._engines.processes import Setup
+from allcores._handover import close_all, hand_over
 from allcores._interrupts import hold_interrupts
 from allcores._job import Job
 from allcores._lifeline import End, has_news
@@ -229,24 +230,14 @@ class CleanSource:
 
     def __init__(self, start: CleanStart, job: Job, cores: int, *, shares_main: bool = False) -> None:
         self._start: CleanStart = start
-        self._job = job
-        self._cores = cores
-        self._shares_main = shares_main
         self.keeps_processes = job.initializer is None and not shares_main  # else they are this run's own
-        self._setup: tuple[list[Buffer], dict[str, Any]] | None = None  # if it serves every worker
-        self._encode_setup()
+        with hand_over() as descriptors:
+            frames, known = _encode(job, shares_main=shares_main)
+            self._setup = Setup([pickle.dumps(Surroundings.here(cores)), *frames], known, descriptors)
 
-    def set_up(self) -> tuple[list[Buffer], dict[str, Any]]:
-        """Give what a worker must be sent first, and what it has then."""
-        frames, known = self._setup or self._encode_setup()
-        return frames, dict(known)
-
-    def _encode_setup(self) -> tuple[list[Buffer], dict[str, Any]]:
-        with hand_over() as handover:
-            frames, known = _encode(self._job, shares_main=self._shares_main)
-        setup = [pickle.dumps(Surroundings.here(self._cores)), *frames]
-        self._setup = None if handover.is_for_one else (setup, known)
-        return setup, known
+    def set_up(self) -> Setup:
+        """Give what a worker must be sent first."""
+        return self._setup
 
     def start(self) -> CleanProcess:
         """Lease a worker."""
@@ -257,7 +248,8 @@ class CleanSource:
         warm_set.give_back(process, self._start)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Let go of the descriptors that workers were sent."""
+        close_all(self._setup.descriptors)
 
 
 def _encode(job: Job, *, shares_main: bool) -> tuple[list[Buffer], dict[str, Any]]:

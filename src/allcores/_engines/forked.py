@@ -10,16 +10,16 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from allcores._board import Board, Mark
 from allcores._channel import Channel, channel_pair
 from allcores._dataset import Columns, Dataset
+from allcores._engines.processes import Setup
 from allcores._inbox import Inbox
 from allcores._job import Job
 from allcores._lifeline import End, descendants, die_with_parent, die_with_peer, end_all, peak_of
 from allcores._plan import Plan
-from allcores._wire import Buffer
 from allcores._worker import enter_worker_process, flush_output, serve_forked
 
 __all__ = ["ForkedProcess", "ForkedSource"]
@@ -46,9 +46,9 @@ class ForkedSource:
         self._cores = cores
         self._board = Board(2 * plan.workers)  # a killed worker holds its slot until it is seen to end
 
-    def set_up(self) -> tuple[list[Buffer], dict[str, Any]]:
-        """Give what a worker is born with: the whole of the caller's ``__main__``."""
-        return [], dict(vars(sys.modules["__main__"]))
+    def set_up(self) -> Setup:
+        """Say what a worker is born with: the whole of the caller's ``__main__``."""
+        return Setup([], vars(sys.modules["__main__"]), [])
 
     def start(self) -> ForkedProcess:
         """Fork a worker."""

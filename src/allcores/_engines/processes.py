@@ -50,12 +50,27 @@ from allcores._plan import Plan
 from allcores._waker import Waker
 from allcores._wire import Buffer, Kind, Message
 
-__all__ = ["ProcessEngine"]
+__all__ = ["ProcessEngine", "Setup"]
 
 PROMPT_SECONDS = 1.0  # for processes that were killed to end
 
 
 EXIT_SECONDS = 0.5  # between the end of a process's channel and its own
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What makes a process ready for its first item: the surroundings and the job, for one that is not born with them.
+
+    Attributes:
+        frames: of the message.
+        known: ``{name: thing}`` of the caller's ``__main__`` that the process has then.
+        descriptors: that go along.
+    """
+
+    frames: list[Buffer]
+    known: dict[str, Any]
+    descriptors: list[int]
 
 
 class Process(Protocol):
@@ -82,8 +97,8 @@ class ProcessSource(Protocol):
     inherits: bool  # whether its processes are born with the job, the dataset's columns and the caller's __main__
     keeps_processes: bool  # whether idle ones are of use to later runs
 
-    def set_up(self) -> tuple[list[Buffer], dict[str, Any]]:
-        """Give what a process must be sent first, and ``{name: thing}`` of the caller's __main__ that it has then."""
+    def set_up(self) -> Setup:
+        """Give what a process must be sent first."""
 
     def start(self) -> Process:
         """Begin to start a process. Raises OSError where the system does not allow it."""
@@ -146,7 +161,7 @@ class ProcessEngine:
 
     def start(self, worker: int) -> None:
         """Start a process, and send it what it was not born with."""
-        setup, known = self._source.set_up()
+        setup = self._source.set_up()
         try:
             with shield_children():
                 process = self._start_process()
@@ -154,7 +169,7 @@ class ProcessEngine:
             self._arrivals.append(Arrival(WorkerDown(worker, Moment.STARTING), cause=error))
             return
         process.mark.shelf.clear(-1, 0, 0)  # what an earlier run has left there
-        state = self._workers[worker] = _Worker(worker, process, known)
+        state = self._workers[worker] = _Worker(worker, process, dict(setup.known))
         self._identities[worker] = WorkerIdentity(worker, process.pid, self._host)
         self._selector.register(process.channel, selectors.EVENT_READ, state)
         if process.sentinel is not None:
@@ -162,7 +177,7 @@ class ProcessEngine:
         if not self._source.inherits:
             if process.pid is not None:  # it is warm: it said hello to an earlier run
                 self._arrivals.append(Arrival(WorkerUp(worker)))
-            self._post(state, Message(Kind.SETUP, frames=setup))
+            self._post(state, Message(Kind.SETUP, frames=setup.frames, descriptors=setup.descriptors))
 
     def send(self, batch: SendBatch) -> None:
         """Send a range, with its items where the worker does not have them."""

@@ -1,0 +1,118 @@
+"""What multiprocessing lets only a process that is starting have, handed to workers with their initializer."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+import pytest
+
+import allcores
+
+KEPT: dict[str, multiprocessing.connection.Connection] = {}
+
+# Two workers at least are seen, as the second begins when the first cannot: it holds the barrier until both are there.
+PROGRAM = """
+import multiprocessing, os
+import allcores
+
+def initialize(queue, simple, value, lock, barrier, pipe):
+    global count, both
+    queue.put(os.getpid())
+    simple.put(os.getpid())
+    count, both = value, barrier
+    with lock:
+        pipe.send_bytes(b"%d" % os.getpid())
+
+def work(x):
+    both.wait(30)
+    with count.get_lock():
+        count.value += 1
+    return os.getpid()
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context({start!r})
+    queue, simple, value = context.Queue(), context.SimpleQueue(), context.Value("i", 0)
+    (reading, writing), lock, barrier = context.Pipe(), context.Lock(), context.Barrier(2)
+    with allcores.Pool(2, initialize, (queue, simple, value, lock, barrier, writing), context=context) as pool:
+        if {start!r} != "fork":
+            writing.close()  # what workers will get is theirs
+        workers = set(pool.map(work, range(2), chunksize=1))
+        assert len(workers) == 2
+        assert {{queue.get(timeout=30) for _ in workers}} == workers
+        assert {{simple.get() for _ in workers}} == workers
+        assert {{int(reading.recv_bytes()) for _ in workers}} == workers
+        pool.close()
+        pool.join()
+    assert value.value == 2
+    reading.close(), writing.close()
+"""
+
+
+def test_an_initializer_gets_what_processes_share(start, run_python):
+    run_python(PROGRAM.format(start=start), warnings="default")
+
+
+MANY = """
+import multiprocessing, allcores
+
+def keep(*pipes):
+    global kept
+    kept = pipes
+
+def tell(number):
+    kept[number].send(number)
+
+if __name__ == "__main__":
+    pipes = [multiprocessing.Pipe(duplex=False) for _ in range(300)]
+    with allcores.Executor(1, start="forkserver", initializer=keep, initargs=[write for _, write in pipes]) as executor:
+        list(executor.map(tell, range(300)))
+    assert [read.recv() for read, _ in pipes] == list(range(300))
+"""
+
+
+def test_there_may_be_more_than_one_message_can_bring(run_python):
+    run_python(MANY)
+
+
+def keep_pipe(pipe):
+    KEPT["pipe"] = pipe
+
+
+def test_descriptors_of_an_initializer_that_cannot_travel_are_closed():
+    """The fixture of all tests sees to the rest."""
+    reading, writing = multiprocessing.Pipe(duplex=False)
+    with reading, writing, pytest.raises(allcores.UnpicklableError):
+        allcores.Pool(1, keep_pipe, (writing, (x for x in ())), start="forkserver")
+
+
+CONNECTIONS = """
+import multiprocessing, socket, allcores
+
+def answer(connection):
+    connection.send(connection.recv() + 1)
+    return connection
+
+def answer_by_socket(connection):
+    with connection:
+        connection.sendall(connection.recv(100) + b"!")
+
+if __name__ == "__main__":
+    pipes = [multiprocessing.Pipe() for _ in range(3)]
+    for number, (ours, _) in enumerate(pipes):
+        ours.send(number)
+    sockets = [socket.socketpair() for _ in range(3)]
+    for number, (ours, _) in enumerate(sockets):
+        ours.sendall(b"%d" % number)
+    with allcores.Pool(2, start="forkserver") as pool:
+        back = pool.imap(answer, [theirs for _, theirs in pipes], chunksize=2)
+        for (ours, _), again in zip(pipes, back):
+            again.send("mine again")
+            assert [ours.recv(), ours.recv()] == [pipes.index((ours, _)) + 1, "mine again"]
+        pool.map(answer_by_socket, [theirs for _, theirs in sockets])
+    assert [ours.recv(100) for ours, _ in sockets] == [b"0!", b"1!", b"2!"]
+"""
+
+
+def test_items_and_results_may_be_connections(run_python):
+    """A copy of one would be of another process's descriptor, and close it some time."""
+    run_python(CONNECTIONS, warnings="default")
