@@ -116,3 +116,58 @@ if __name__ == "__main__":
 def test_items_and_results_may_be_connections(run_python):
     """A copy of one would be of another process's descriptor, and close it some time."""
     run_python(CONNECTIONS, warnings="default")
+
+
+LATE = """
+import multiprocessing, time, allcores
+
+class Slow:
+    def __reduce__(self):  # called in the queue's own thread
+        time.sleep(0.2)
+        return int, (1,)
+
+def keep(queue):
+    global kept
+    kept = queue
+
+def put(_):
+    kept.put(Slow())
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context({start!r})
+    queue = context.Queue()
+    with allcores.Pool(2, keep, (queue,), start={start!r}, recycle={recycle}) as pool:
+        pool.map(put, range(4))
+        pool.close()
+        pool.join()
+    assert [queue.get(timeout=20) for _ in range(4)] == [1] * 4
+"""
+
+
+UNREAD = """
+import multiprocessing, allcores
+
+def keep(queue):
+    global kept
+    kept = queue
+
+def put(_):
+    kept.put(bytes(1_000_000))
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context({start!r})
+    with allcores.Pool(2, keep, (context.Queue(),), start={start!r}, recycle=1) as pool:
+        pool.map(put, range(6))
+        pool.close()
+        pool.join()
+"""
+
+
+def test_nobody_waits_for_a_queue_that_is_not_read(start, run_python):
+    run_python(UNREAD.format(start=start), warnings="default")
+
+
+@pytest.mark.parametrize("recycle", [None, 1])
+def test_what_items_put_into_a_queue_comes_out(start, recycle, run_python):
+    """A queue of multiprocessing's sends in a thread of its own, later."""
+    run_python(LATE.format(start=start, recycle=recycle), warnings="default")

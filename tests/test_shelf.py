@@ -17,7 +17,7 @@ from allcores._channel import Channel, channel_pair
 from allcores._codec import encode_outcomes
 from allcores._dataset import Columns
 from allcores._engines import Arrival
-from allcores._engines.processes import ProcessEngine
+from allcores._engines.processes import ProcessEngine, Setup
 from allcores._errors import WorkerDied
 from allcores._lifeline import End
 from allcores._messages import BatchAdvanced, BatchFinished, Event, Moment, SendBatch, WorkerDown
@@ -262,9 +262,9 @@ class OneProcess:
     def __init__(self, process: EndedProcess) -> None:
         self.start = lambda: process
 
-    def set_up(self) -> tuple[list[Any], dict[str, Any]]:
+    def set_up(self) -> Setup:
         """It needs nothing."""
-        return [], {}
+        return Setup([], {}, [])
 
     def keep(self, process: Any) -> None:
         """Keep none."""

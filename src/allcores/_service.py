@@ -206,15 +206,22 @@ def _do_nothing(*_: object) -> None:
 _services: WeakSet[Service] = WeakSet()
 
 
-def _leave() -> None:
-    for service in list(_services):
-        if service.is_patient:
-            service.close()
-        else:
-            service.stop()
+def _finish_patient() -> None:
+    patient = [service for service in list(_services) if service.is_patient]
+    for service in patient:
+        service.close()
+    for service in patient:
         service.join()
 
 
-atexit.register(_leave)
+def _stop_all() -> None:
+    for service in list(_services):
+        service.stop()
+        service.join()
+
+
+# Earlier than atexit, when no process and no thread can be started any more; private, but concurrent.futures' way, too.
+threading._register_atexit(_finish_patient)  # type: ignore[attr-defined]  # noqa: SLF001
+atexit.register(_stop_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_services.clear)

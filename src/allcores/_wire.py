@@ -31,6 +31,7 @@ class Kind(IntEnum):
     FORGET = 4  # the run is over: drop its jobs, wait for the next
     ADD_JOB = 5  # frames: a further job, for items of `line`
     DROP_JOB = 6  # no more items of `line` will come
+    LEAVE = 7  # bring out what was put into multiprocessing's queues, and end
     # from the worker
     HELLO = 10  # `start` is the process id
     READY = 11

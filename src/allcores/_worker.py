@@ -94,6 +94,9 @@ class WorkerLoop:
             self._prepare(job, dataset)
         self._channel.set_patience(None if self._jobs else self._idle_seconds)
         while (message := self._channel.receive()) is not None:
+            if message.kind is Kind.LEAVE:
+                finish_queues()
+                return
             self._do(message)
             del message  # or its items would be held while waiting for the next
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import concurrent.futures
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 from weakref import finalize
 
+from allcores._doors.arguments import Context, refuse_options_for_runs, take_over
 from allcores._doors.broken import translated_refusals
 from allcores._doors.future import Call, Future
 from allcores._doors.initializer import LoggedInitializer
@@ -19,8 +19,6 @@ from allcores._service import Service
 __all__ = ["Executor"]
 
 T = TypeVar("T")
-
-FOR_RUNS = {"errors": "raise", "progress": None, "resume": None}  # {name: default} of options of a single run
 
 
 class Executor(concurrent.futures.Executor):
@@ -61,7 +59,7 @@ class Executor(concurrent.futures.Executor):
     def __init__(
         self,
         max_workers: int | None = None,
-        mp_context: BaseContext | None = None,
+        mp_context: Context | None = None,
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         *,
@@ -70,13 +68,11 @@ class Executor(concurrent.futures.Executor):
     ) -> None:
         if max_workers is not None and max_workers <= 0:
             raise ValueError(f"max_workers must be greater than 0, and {max_workers!r} is not")
-        for name, default in FOR_RUNS.items():
-            if options.get(name, default) != default:
-                raise ValueError(f"{name}={options[name]!r} is for a run over one dataset: allcores.map has it")
+        refuse_options_for_runs(options)
         start = None if mp_context is None else mp_context.get_start_method()
-        _take_over(options, "workers", "max_workers", max_workers)
-        _take_over(options, "start", "the start method of mp_context", start)
-        _take_over(options, "recycle", "max_tasks_per_child", max_tasks_per_child)
+        take_over(options, "workers", "max_workers", max_workers)
+        take_over(options, "start", "the start method of mp_context", start)
+        take_over(options, "recycle", "max_tasks_per_child", max_tasks_per_child)
         checked = Options.from_keywords({"initializer": initializer, "initargs": initargs} | options)
         if checked.initializer is not None:
             checked = replace(checked, initializer=LoggedInitializer(checked.initializer))
@@ -88,6 +84,11 @@ class Executor(concurrent.futures.Executor):
     def _broken(self) -> BaseException | None:
         """Why nothing is run any more; programs that look behind the standard library's face ask for it."""
         return self._service.error
+
+    @property
+    def _max_workers(self) -> int:
+        """How many workers there may be; Dask asks for it."""
+        return self._service.plan.workers
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future:
         """Have ``fn(*args, **kwargs)`` called in a worker.
@@ -177,14 +178,6 @@ class Executor(concurrent.futures.Executor):
     def terminate_workers(self) -> None:
         """The same as `kill_workers`: a worker has nothing to do before its end."""
         self.kill_workers()
-
-
-def _take_over(options: dict[str, Any], name: str, alias: str, value: object) -> None:
-    """Give an option the value that was given by the standard library's name for it."""
-    if value is None:
-        return
-    if options.setdefault(name, value) != value:
-        raise ValueError(f"{alias}={value!r} contradicts {name}={options[name]!r}; give one of them")
 
 
 def _require_count(name: str, value: int | None) -> None:

@@ -98,6 +98,11 @@ class Pool:
         finalize(self, self._service.stop).atexit = False  # the service has its own way to leave
         self._state = State.RUN
 
+    @property
+    def _processes(self) -> int:
+        """How many workers there may be; dynesty asks for it."""
+        return self._service.plan.workers
+
     # ------------------------------------------------------------------------------------------------------ calls
 
     def apply(

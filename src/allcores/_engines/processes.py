@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import selectors
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Protocol
 
 from allcores._board import Mark
@@ -52,7 +54,7 @@ from allcores._wire import Buffer, Kind, Message
 
 __all__ = ["ProcessEngine", "Setup"]
 
-PROMPT_SECONDS = 1.0  # for processes that were killed to end
+PROMPT_SECONDS = 1.0  # for processes that were killed, or told to leave, to end
 
 
 EXIT_SECONDS = 0.5  # between the end of a process's channel and its own
@@ -119,6 +121,8 @@ class _Worker:
     born_with: int = 0  # bytes of memory that are not its own doing
     idle_size: int = 0  # bytes of memory when it was ready for its first item
     idle_peak: int = 0  # the most it had used by then
+    is_ready: bool = False
+    leaving_since: float = inf  # when it was told to leave
     lines: set[int] = field(default_factory=set)  # whose jobs it has, beside that of its setup
     unreported: dict[int, tuple[int, int]] = field(default_factory=dict)  # {token: range} of what it holds
     verdict: Verdict | None = None  # why we have killed it
@@ -144,7 +148,7 @@ class ProcessEngine:
         self._inbox = dataset if isinstance(dataset, Inbox) else None
         self._has_items = source.inherits and isinstance(dataset, Columns)
         self._workers: dict[int, _Worker] = {}
-        self._ending: dict[int, _Worker] = {}  # killed, and not yet seen to end
+        self._ending: dict[int, _Worker] = {}  # killed or told to leave, and not yet seen to end
         self._identities: dict[int, WorkerIdentity] = {}
         self._host = socket.gethostname()
         self._arrivals: list[Arrival] = []  # to be told by the next wait
@@ -198,7 +202,7 @@ class ProcessEngine:
         """Kill the worker's process; nobody waits for its end before `close`."""
         state = self._workers.get(worker)
         if state is not None:
-            self._let_end(state, with_descendants=True)
+            self._dismiss(state, with_descendants=True)
 
     def condemn(self, worker: int, start: int, stop: int) -> None:
         """Kill the worker's process if it runs one of these items, or is about to; its end will be told."""
@@ -220,7 +224,7 @@ class ProcessEngine:
             self._let_go(state)  # first: once it is kept, it may be another run's, or closed
             self._source.keep(state.process)
         else:
-            self._let_end(state, with_descendants=False)
+            self._dismiss(state, with_descendants=False)
 
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait for messages, ends of processes, and room in channels."""
@@ -364,6 +368,7 @@ class ProcessEngine:
                 self._identities[worker] = WorkerIdentity(worker, message.start, self._host)
                 return Arrival(WorkerUp(worker))
             case Kind.READY:
+                state.is_ready = True
                 self._weigh(state)
                 return Arrival(WorkerReady(worker))
             case Kind.SETUP_FAILED:
@@ -432,9 +437,26 @@ class ProcessEngine:
         if state.process.sentinel is not None:
             self._selector.unregister(state.process.sentinel)
 
+    def _dismiss(self, state: _Worker, *, with_descendants: bool) -> None:
+        """Have a process end that nothing more is wanted from; an idle one may bring out what it put into queues."""
+        now = time.monotonic()
+        for other in self._ending.values():
+            if now - other.leaving_since > PROMPT_SECONDS:  # nobody reads what it put there
+                other.process.kill(with_descendants=False)
+        if state.is_ready and not state.unreported and "multiprocessing.queues" in sys.modules:
+            state.leaving_since = now
+            state.process.channel.send(Message(Kind.LEAVE))
+            self._set_aside(state)
+        else:
+            self._let_end(state, with_descendants=with_descendants)
+
     def _let_end(self, state: _Worker, *, with_descendants: bool) -> None:
-        """Kill a process that nothing more is wanted from; `wait` buries it when its sentinel tells."""
+        """Kill a process that nothing more is wanted from."""
         state.process.kill(with_descendants=with_descendants)
+        self._set_aside(state)
+
+    def _set_aside(self, state: _Worker) -> None:
+        """Have nothing to do with a process but its end: `wait` buries it when its sentinel tells."""
         self._ending[state.number] = state
         self._workers.pop(state.number, None)
         self._selector.unregister(state.process.channel)
@@ -459,6 +481,7 @@ class ProcessEngine:
 
     def _see_killed_end(self) -> None:
         for state in list(self._ending.values()):
+            state.process.kill(with_descendants=False)  # one that was told to leave may not have
             self._bury(state)
 
     # -------------------------------------------------------------------------------------------- what they consume
