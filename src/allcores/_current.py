@@ -8,13 +8,11 @@ meant to be spawned: https://numpy.org/doc/stable/reference/random/parallel.html
 from __future__ import annotations
 
 import functools
-import random
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from allcores._outcomes import Chance
@@ -87,6 +85,9 @@ class RunningItem:
 
     def seed_global_streams(self) -> None:
         """Seed the generators that `random` and `numpy.random` share out."""
+        import random
+        from hashlib import blake2b
+
         text = f"{self._chance.entropy}/{self.index}"
         seed = blake2b(text.encode(), digest_size=16).digest()
         random.seed(seed)
@@ -160,6 +161,8 @@ def _running(asker: str) -> RunningItem:
 @contextmanager
 def keep_global_streams() -> Iterator[None]:
     """Put the generators that `random` and `numpy.random` share out back to where they were."""
+    import random
+
     state = random.getstate()
     numpy_random = sys.modules.get("numpy.random")
     numpy_state = None if numpy_random is None else numpy_random.get_state()

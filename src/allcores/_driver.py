@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -327,10 +326,10 @@ class Run:
         """Say in the event which failures are worth another try."""
         if isinstance(event, BatchAdvanced | BatchFinished):
             excuses = {index: self._excuse(raised.exception, index) for index, raised in arrival.raised.items()}
-            return replace(event, excuses=tuple(excuses.items()))
+            return event._replace(excuses=tuple(excuses.items()))
         if isinstance(event, WorkerDown | BatchUnreadable) and arrival.cause is not None:
             index = event.start if isinstance(event, WorkerDown) else event.stop - 1
-            return replace(event, excuse=self._excuse(arrival.cause, index))
+            return event._replace(excuse=self._excuse(arrival.cause, index))
         return event
 
     def _excuse(self, error: BaseException, index: int) -> Excuse:

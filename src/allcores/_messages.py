@@ -6,8 +6,8 @@ Every event and command is made of ids and ranges; no user's object passes throu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import Any, NamedTuple, TypeVar
 
 __all__ = [
     "AbortReason",
@@ -46,6 +46,24 @@ __all__ = [
 ]
 
 
+Kind = TypeVar("Kind")
+
+
+def _distinct(kind: type[Kind]) -> type[Kind]:
+    """Have a message differ from those of other kinds that have the same fields; tuples would be equal."""
+    kind.__eq__ = _is_same  # type: ignore[assignment,method-assign]
+    kind.__ne__ = _is_other  # type: ignore[assignment,method-assign]
+    return kind
+
+
+def _is_same(self: tuple[Any, ...], other: object) -> bool:
+    return type(self) is type(other) and tuple.__eq__(self, other)
+
+
+def _is_other(self: tuple[Any, ...], other: object) -> bool:
+    return not _is_same(self, other)
+
+
 class Moment(Enum):
     """What a worker was doing when it died."""
 
@@ -68,31 +86,31 @@ class AbortReason(Enum):
 # ---------------------------------------------------------------------------------------------------- events
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+@_distinct
+class RunStarted(NamedTuple):
     """The driver is ready to carry out commands."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunStopped:
+@_distinct
+class RunStopped(NamedTuple):
     """Somebody wants no more results: Ctrl-C, a closed iterator."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeadlinePassed:
+@_distinct
+class DeadlinePassed(NamedTuple):
     """`Scheduler.next_deadline` has come."""
 
 
-@dataclass(frozen=True, slots=True)
-class InputPulled:
+@_distinct
+class InputPulled(NamedTuple):
     """Items up to `stop` (exclusive) are at hand; the ranges `recalled` among the new ones are settled already."""
 
     stop: int
     recalled: tuple[tuple[int, int], ...] = ()  # ascending
 
 
-@dataclass(frozen=True, slots=True)
-class StretchBegan:
+@_distinct
+class StretchBegan(NamedTuple):
     """From item `start` on items are of another kind: no batch reaches across, and no measurement holds for both."""
 
     start: int
@@ -100,58 +118,58 @@ class StretchBegan:
     depth: int  # batches that a worker may hold
 
 
-@dataclass(frozen=True, slots=True)
-class ItemsCancelled:
+@_distinct
+class ItemsCancelled(NamedTuple):
     """Nobody wants the outcomes of items ``[start, stop)`` any more, so whoever runs one should be ended."""
 
     start: int
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
-class InputEnded:
+@_distinct
+class InputEnded(NamedTuple):
     """The input has `length` items, no more."""
 
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class ResultsTaken:
+@_distinct
+class ResultsTaken(NamedTuple):
     """The consumer has taken `count` results in all."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # tuples have a method of that name
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerUp:
+@_distinct
+class WorkerUp(NamedTuple):
     """The worker's process runs our code."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerReady:
+@_distinct
+class WorkerReady(NamedTuple):
     """The worker has the function and has run the initializer."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSetupFailed:
+@_distinct
+class WorkerSetupFailed(NamedTuple):
     """The function did not arrive, or the initializer raised."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerWorn:
+@_distinct
+class WorkerWorn(NamedTuple):
     """The worker shall take no more items: it has grown too large."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class RoomMeasured:
+@_distinct
+class RoomMeasured(NamedTuple):
     """Memory suffices for items on so many workers at once; None: for all."""
 
     workers: int | None
@@ -165,8 +183,8 @@ class Excuse(Enum):
     STARVED = "starved"  # it was lost to a lack of memory
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerDown:
+@_distinct
+class WorkerDown(NamedTuple):
     """The worker is gone, and whatever it held with it. If it was RUNNING items, one in ``[start, stop)`` did it."""
 
     worker: int
@@ -176,8 +194,8 @@ class WorkerDown:
     excuse: Excuse = Excuse.NONE
 
 
-@dataclass(frozen=True, slots=True)
-class BatchAdvanced:
+@_distinct
+class BatchAdvanced(NamedTuple):
     """The batch's items before `stop` are finished; the worker goes on with the rest."""
 
     worker: int
@@ -188,8 +206,8 @@ class BatchAdvanced:
     excuses: tuple[tuple[int, Excuse], ...] = ()  # of those that failed and may be tried again
 
 
-@dataclass(frozen=True, slots=True)
-class BatchFinished:
+@_distinct
+class BatchFinished(NamedTuple):
     """The worker is done with the batch: items before `stop` are finished, the rest is given back unrun."""
 
     worker: int
@@ -200,16 +218,16 @@ class BatchFinished:
     excuses: tuple[tuple[int, Excuse], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRefused:
+@_distinct
+class BatchRefused(NamedTuple):
     """The batch never ran; nobody is to blame."""
 
     worker: int
     token: int
 
 
-@dataclass(frozen=True, slots=True)
-class BatchUnreadable:
+@_distinct
+class BatchUnreadable(NamedTuple):
     """Items of the batch before `stop` are lost, because they or their results could not be unpickled."""
 
     worker: int
@@ -219,8 +237,8 @@ class BatchUnreadable:
     excuse: Excuse = Excuse.NONE
 
 
-@dataclass(frozen=True, slots=True)
-class EngineLost:
+@_distinct
+class EngineLost(NamedTuple):
     """All workers are gone and no new one can come."""
 
 
@@ -249,15 +267,15 @@ Event = (
 # -------------------------------------------------------------------------------------------------- commands
 
 
-@dataclass(frozen=True, slots=True)
-class StartWorker:
+@_distinct
+class StartWorker(NamedTuple):
     """Start a worker under this number; numbers are never used twice in a run."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class SendBatch:
+@_distinct
+class SendBatch(NamedTuple):
     """Hand items ``[start, stop)`` to the worker."""
 
     worker: int
@@ -268,15 +286,15 @@ class SendBatch:
     tries: int = 1  # of an item that runs again, which is a batch of its own; this one included
 
 
-@dataclass(frozen=True, slots=True)
-class KillWorker:
+@_distinct
+class KillWorker(NamedTuple):
     """End the worker now; nothing more is wanted from it."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class CondemnItems:
+@_distinct
+class CondemnItems(NamedTuple):
     """End the worker if it runs an item of ``[start, stop)``, which fails of that."""
 
     worker: int
@@ -284,36 +302,36 @@ class CondemnItems:
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseWorker:
+@_distinct
+class ReleaseWorker(NamedTuple):
     """The worker is idle and no longer needed by this run."""
 
     worker: int
 
 
-@dataclass(frozen=True, slots=True)
-class PullInput:
+@_distinct
+class PullInput(NamedTuple):
     """Take items from the input until those before `stop` are at hand."""
 
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
-class FailItem:
+@_distinct
+class FailItem(NamedTuple):
     """The item fails of what the event told: a death, or objects that cannot be read."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuples have a method of that name
 
 
-@dataclass(frozen=True, slots=True)
-class RetryItem:
+@_distinct
+class RetryItem(NamedTuple):
     """The item failed and will be tried again: hold back what came of it."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuples have a method of that name
 
 
-@dataclass(frozen=True, slots=True)
-class AbortRun:
+@_distinct
+class AbortRun(NamedTuple):
     """The run ends with an error."""
 
     reason: AbortReason

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import operator
 import os
 from collections.abc import Callable, Iterable
@@ -137,6 +136,8 @@ class Options:
         names = [field.name for field in fields(cls)]
         for name, value in keywords.items():
             if name not in names:
+                import difflib  # for those who need it
+
                 likely = difflib.get_close_matches(name, names, n=1)
                 hint = f"did you mean {likely[0]!r}? " if likely else ""
                 raise TypeError(f"unknown option {name}={value!r}; {hint}allowed: {', '.join(names)}")
