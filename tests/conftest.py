@@ -24,17 +24,22 @@ Shell = Callable[..., Finished]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--brief",
-        action="store_true",
-        help="for a second Python: leave out the tests marked `once`, and start by spawn, which is forkserver's but for"
-        " a fresh interpreter",
+        "--brief", action="store_true", help="for a second Python: leave out what is marked `once`, and start by spawn"
+    )
+    parser.addoption(
+        "--whole", action="store_true", help="leave out nothing: start by spawn in every test that knows start methods"
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--brief"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("once") or "spawn" in _parameters(item)]
+    """Leave out what tells nothing new: start by spawn is forkserver's but for a fresh interpreter."""
+    is_brief, is_whole = config.getoption("--brief"), config.getoption("--whole")
+    left_out = [
+        item
+        for item in items
+        if (is_brief and item.get_closest_marker("once"))
+        or ("spawn" in _parameters(item) and (is_brief or not (is_whole or item.get_closest_marker("starts"))))
+    ]
     items[:] = [item for item in items if item not in set(left_out)]
     config.hook.pytest_deselected(items=left_out)
 

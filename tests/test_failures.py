@@ -20,6 +20,8 @@ import pytest
 import allcores
 from allcores._job import REPORT_SECONDS
 
+pytestmark = pytest.mark.starts
+
 
 class Picky(Exception):
     """Pickles, and does not unpickle: its constructor wants two arguments and hands on one."""

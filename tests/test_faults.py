@@ -9,7 +9,7 @@ from faults.scenario import Fault
 pytestmark = pytest.mark.once
 
 SEED = 1
-FEW = 10  # faults of the kind that leads, in a scenario
+FEW = 6  # faults of the kind that leads, in a scenario
 
 
 @pytest.fixture(scope="module")

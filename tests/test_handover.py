@@ -8,6 +8,8 @@ import pytest
 
 import allcores
 
+pytestmark = pytest.mark.starts
+
 KEPT: dict[str, multiprocessing.connection.Connection] = {}
 
 # Two workers at least are seen, as the second begins when the first cannot: it holds the barrier until both are there.

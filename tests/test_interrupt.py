@@ -18,6 +18,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+pytestmark = pytest.mark.once
+
 PROMPT_SECONDS = 2.0  # within which the prompt is back
 
 Driver = subprocess.Popen[str]

@@ -18,6 +18,8 @@ import pytest
 
 import allcores
 
+pytestmark = pytest.mark.once
+
 LAZY = {"imap": allcores.imap, "imap_unordered": allcores.imap_unordered}
 
 Lazy = Callable[..., Any]

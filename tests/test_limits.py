@@ -12,6 +12,8 @@ import pytest
 
 import allcores
 
+pytestmark = [pytest.mark.once, pytest.mark.starts]
+
 MANY = 1100  # more than select() can watch
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.starts]
 
 GONE_SECONDS = 2.0  # within which nothing of the driver's is left
 

@@ -17,6 +17,8 @@ import pytest
 
 import allcores
 
+pytestmark = pytest.mark.once
+
 
 @dataclass(frozen=True)
 class Sample:

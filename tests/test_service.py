@@ -20,6 +20,8 @@ from allcores._inbox import DROPPED
 from allcores._options import Options
 from allcores._service import Service
 
+pytestmark = pytest.mark.once
+
 Serve = Callable[..., Service]
 
 

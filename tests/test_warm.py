@@ -19,6 +19,8 @@ import allcores
 from allcores._channel import Channel
 from allcores._engines import clean
 
+pytestmark = [pytest.mark.once, pytest.mark.starts]
+
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Path:

@@ -20,6 +20,8 @@ import pytest
 import allcores
 from allcores._engines import clean
 
+pytestmark = pytest.mark.starts
+
 START_METHODS = ("auto", "fork", "forkserver", "spawn")
 
 # Forking was asked for, in a process of several threads: from Python 3.12 on, it warns.
