@@ -306,6 +306,19 @@ def helper(x):
     return -x
 
 print(run_items(service, work, range(4)), call(service, work, 7))
+
+def early(x):
+    return late(x)
+
+print({str(call(service, early, 1).exception) for _ in range(3)})
+
+def late(x):
+    return later + x
+
+later = 1
+print(call(service, early, 1))
+later = 2
+print(call(service, early, 1), call(service, early, 1))
 service.stop()
 service.join()
 """
@@ -334,6 +347,9 @@ def test_functions_find_what_the_initializer_left_and_what_has_changed_since(run
         "75",
         "[5, 105, 205, 305]",
         "[5, 4, 3, 2] -2",
+        """{"name 'late' is not defined"}""",
+        "2",
+        "3 3",
     ]
 
 

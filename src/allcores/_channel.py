@@ -12,10 +12,10 @@ import socket
 from array import array
 from collections import deque
 from collections.abc import Iterator
-from itertools import islice
+from itertools import accumulate, islice, pairwise
 from weakref import ref
 
-from allcores._wire import FRAME_LENGTH, HEADER, Buffer, Kind, Message
+from allcores._wire import HEADER, KINDS, LENGTH_SIZE, Buffer, Message, unpack_lengths
 
 __all__ = ["Channel", "channel_pair"]
 
@@ -183,14 +183,19 @@ class Channel:
         if len(self._inbox) < HEADER.size:
             return False
         kind, flag, tries, frame_count, line, token, start, stop, seconds = HEADER.unpack_from(self._inbox)
-        end = HEADER.size + frame_count * FRAME_LENGTH.size
-        if len(self._inbox) < end:
+        head = HEADER.size + frame_count * LENGTH_SIZE
+        if len(self._inbox) < head:
             return False
-        lengths = [length for (length,) in FRAME_LENGTH.iter_unpack(self._inbox[HEADER.size : end])]
-        del self._inbox[:end]
-        frames: list[Buffer] = [bytearray(length) for length in lengths]
-        self._unfilled.extend(memoryview(frame) for frame in frames if frame)
-        self._partial = Message(Kind(kind), token, start, stop, seconds, bool(flag), frames, tries, line)
+        ends = list(accumulate(unpack_lengths(self._inbox, frame_count), initial=head))
+        frames: list[Buffer]
+        if ends[-1] <= len(self._inbox):  # the common case
+            frames = [self._inbox[begin:end] for begin, end in pairwise(ends)]
+            del self._inbox[: ends[-1]]
+        else:
+            frames = [bytearray(end - begin) for begin, end in pairwise(ends)]
+            del self._inbox[:head]
+            self._unfilled.extend(memoryview(frame) for frame in frames if frame)
+        self._partial = Message(KINDS[kind], token, start, stop, seconds, bool(flag), frames, tries, line)
         return True
 
     def _filled(self, count: int) -> bool:

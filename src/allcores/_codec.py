@@ -5,6 +5,7 @@ What cannot travel is sorted out here, so that it hurts only the item that it be
 
 from __future__ import annotations
 
+import functools
 import operator
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -228,7 +229,14 @@ def _definitions_named_in(pickles: list[Buffer | PickleBuffer]) -> dict[str, Any
     if MAIN.encode() not in data:
         return {}
     namespace = vars(sys.modules[MAIN]).copy()  # which other threads may be adding to
-    return {name: thing for name, thing in namespace.items() if name.encode() in data and is_definition(thing)}
+    found = [name for name, encoded in _encoded_names(frozenset(namespace)).items() if encoded in data]
+    return {name: thing for name in found if is_definition(thing := namespace[name])}
+
+
+@functools.lru_cache(maxsize=1)
+def _encoded_names(names: frozenset[str]) -> dict[str, bytes]:
+    """Give the names as pickles have them."""
+    return {name: name.encode() for name in names}
 
 
 def _unknown_globals_of_all(definitions: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,6 +272,8 @@ def encode_outcomes(start: int, values: list[Any], raised: dict[int, BaseExcepti
 
 def _encode_raised(raised: dict[int, BaseException]) -> dict[int, ExceptionData]:
     """Take exceptions apart; one that is kept and raised for several items only once, as of the last of them."""
+    if not raised:
+        return {}
     distinct = {id(error): error for error in raised.values()}
     encoded = {key: encode_exception(error) for key, error in distinct.items()}
     for error in distinct.values():

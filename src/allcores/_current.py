@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from allcores._outcomes import Chance
 
@@ -44,7 +44,7 @@ class RunningItem:
         tries: how often the item was run, this time included.
     """
 
-    __slots__ = ("_chance", "_generator", "_generator_index", "_start", "_tries", "_values")
+    __slots__ = ("_chance", "_generator", "_generator_index", "_outer", "_start", "_tries", "_values")
 
     def __init__(self, chance: Chance, tries: int) -> None:
         self._chance = chance
@@ -54,15 +54,16 @@ class RunningItem:
         self._generator: np.random.Generator | None = None
         self._generator_index = -1
 
-    @contextmanager
-    def here(self, start: int, values: list[Any]) -> Iterator[None]:
-        """Have `current_item` and `rng` speak of the item after the last of `values`, the first of which is `start`."""
+    def here(self, start: int, values: list[Any]) -> Self:
+        """Within the block, `current_item` and `rng` speak of the item after the last of `values`, from `start` on."""
         self._start, self._values = start, values
-        outer, _here.item = _here.item, self
-        try:
-            yield
-        finally:
-            _here.item = outer
+        return self
+
+    def __enter__(self) -> None:
+        self._outer, _here.item = _here.item, self
+
+    def __exit__(self, *_: object) -> None:
+        _here.item = self._outer
 
     @property
     def index(self) -> int:

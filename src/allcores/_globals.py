@@ -30,6 +30,9 @@ NEVER_SENT = {"__builtins__", "__name__"}  # every ``__main__`` has its own
 _NOTHING = object()
 _CachedFunction = type(functools.cache(lambda: None))
 
+# {function: {name: id}} of the globals that a walk from it looked for, found or not. An id says enough: what a worker
+# has is kept from being freed.
+_met_by_function: WeakKeyDictionary[FunctionType, dict[str, int]] = WeakKeyDictionary()
 _names_by_code: WeakKeyDictionary[CodeType, frozenset[str]] = WeakKeyDictionary()
 
 
@@ -50,24 +53,46 @@ def unknown_globals(thing: Any, known: Mapping[str, Any]) -> dict[str, Any]:
         thing: a function or a class.
         known: ``{name: thing}``, what the worker has; it is searched for what has changed since.
     """
+    if _leads_only_to_known(thing, known):
+        return {}
+    present = vars(sys.modules[MAIN])
     unknown: dict[str, Any] = {}
+    met: dict[str, int] = {}
+    may_change = False  # whether a walk leads elsewhere some day though globals stand for the same things
     pending = [thing]
     seen = {id(thing): thing}  # kept, so that no other gets the same id
     for one in pending:  # grows while it is walked
-        found = _globals_of(one)
+        names = _names_of(one)
+        found = {name: value for name in names if (value := present.get(name, _NOTHING)) is not _NOTHING}
+        met |= {name: id(present.get(name, _NOTHING)) for name in names}
         unknown |= {name: value for name, value in found.items() if not is_known(known, name, value)}
-        leads = [value for name, value in found.items() if name not in unknown] + _parts_of(one)
+        parts = _parts_of(one)
+        may_change |= not all(is_a(part, type) and part.__module__ != MAIN for part in parts)
+        leads = [value for name, value in found.items() if name not in unknown] + parts
         pending += [lead for lead in leads if id(lead) not in seen]
         seen |= {id(lead): lead for lead in leads}
+    if not (unknown or may_change) and is_a(thing, FunctionType):
+        _met_by_function[thing] = met
     return unknown
 
 
-def _globals_of(thing: Any) -> dict[str, Any]:
-    """Give the globals that a function of ``__main__`` itself refers to."""
+def _leads_only_to_known(thing: Any, known: Mapping[str, Any]) -> bool:
+    """Whether an earlier walk from a function met what there still is, and what the worker has."""
+    met = _met_by_function.get(thing) if is_a(thing, FunctionType) else None
+    if met is None:
+        return False
+    present = vars(sys.modules[MAIN])
+    return all(
+        id(value := present.get(name, _NOTHING)) == before and (value is _NOTHING or is_known(known, name, value))
+        for name, before in met.items()
+    )
+
+
+def _names_of(thing: Any) -> list[str]:
+    """Give the names of globals that a function of ``__main__`` itself refers to."""
     if not is_a(thing, FunctionType) or not is_of_main(thing):
-        return {}
-    names = (_names_in(thing.__code__) | ALWAYS_USED) - NEVER_SENT
-    return {name: thing.__globals__[name] for name in sorted(names) if name in thing.__globals__}
+        return []
+    return sorted((_names_in(thing.__code__) | ALWAYS_USED) - NEVER_SENT)
 
 
 def _names_in(code: CodeType) -> frozenset[str]:

@@ -6,6 +6,7 @@ over its channel, with the message that needs them.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -59,10 +60,22 @@ def reducers() -> dict[type, Callable[[Any], Any]]:
     connection = sys.modules.get("multiprocessing.connection")
     if connection is None:
         return {}
-    from multiprocessing import context, reduction
+    is_handing_over = sys.modules["multiprocessing.context"].get_spawning_popen() is not None
+    return _find_reducers() if is_handing_over else _reducers_of_connections()
 
-    found: dict[type, Callable[[Any], Any]] = reduction.ForkingPickler._extra_reducers  # type: ignore[attr-defined]  # noqa: SLF001
-    return found if context.get_spawning_popen() else {kind: found[kind] for kind in (connection.Connection, socket)}
+
+def _find_reducers() -> dict[type, Callable[[Any], Any]]:
+    from multiprocessing.reduction import ForkingPickler
+
+    found: dict[type, Callable[[Any], Any]] = ForkingPickler._extra_reducers  # type: ignore[attr-defined]  # noqa: SLF001
+    return found
+
+
+@functools.cache
+def _reducers_of_connections() -> dict[type, Callable[[Any], Any]]:
+    from multiprocessing.connection import Connection
+
+    return {kind: _find_reducers()[kind] for kind in (Connection, socket)}
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
 
-__all__ = ["FRAME_LENGTH", "HEADER", "Buffer", "Kind", "Message"]
+__all__ = ["HEADER", "KINDS", "LENGTH_SIZE", "Buffer", "Kind", "Message", "unpack_lengths"]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 HEADER = struct.Struct("=BBxxIIIqqqd")
-FRAME_LENGTH = struct.Struct("=Q")
+LENGTH_SIZE = 8
 
 
 class Kind(IntEnum):
@@ -40,6 +40,9 @@ class Kind(IntEnum):
     UNREADABLE = 14  # the items of `token` cannot be unpickled; frames: an exception
 
 
+KINDS = {int(kind): kind for kind in Kind}  # to look one up costs a tenth of ``Kind(number)``
+
+
 @dataclass(slots=True)
 class Message:
     """One message; which fields matter hangs on its kind."""
@@ -57,7 +60,7 @@ class Message:
 
     def head(self) -> bytes:
         """Give all that goes before the frames."""
-        lengths = (memoryview(frame).nbytes for frame in self.frames)
+        lengths = [memoryview(frame).nbytes for frame in self.frames]
         return HEADER.pack(
             self.kind,
             self.flag,
@@ -68,4 +71,9 @@ class Message:
             self.start,
             self.stop,
             self.seconds,
-        ) + b"".join(map(FRAME_LENGTH.pack, lengths))
+        ) + struct.pack(f"={len(lengths)}Q", *lengths)
+
+
+def unpack_lengths(head: bytearray, count: int) -> tuple[int, ...]:
+    """Read the lengths of frames behind a header."""
+    return struct.unpack_from(f"={count}Q", head, HEADER.size)
