@@ -13,7 +13,7 @@ import pytest
 import allcores
 
 ROOT = Path(__file__).parent.parent
-DOORS = ["_doors.asynchronous", "_doors.executor", "_doors.pool"]
+DOORS = ["_doors.asynchronous", "_doors.executor.executor", "_doors.pool.pool"]
 MODULES = ["_bytes", "_current", *DOORS, "_journal", "_map", "_outcomes", "_replay", "testing"]
 
 

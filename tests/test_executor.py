@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 import allcores
-from allcores._doors.broken import BrokenWorker
+from allcores._doors.executor.broken import BrokenWorker
 
 pytestmark = pytest.mark.timeout(60)
 

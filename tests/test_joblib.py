@@ -21,8 +21,8 @@ from joblib import Parallel, delayed
 
 import allcores
 import allcores.joblib
-from allcores._doors import kept
-from allcores._doors.kept import keeper
+from allcores._doors.joblib import kept
+from allcores._doors.joblib.kept import keeper
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +107,7 @@ def test_one_job_runs_here():
 
 @pytest.mark.parametrize(("asked", "given"), [(None, 1), (3, 3), (-1, 5), (-2, 4), (-9, 1)])
 def test_jobs_are_counted_by_usable_cores(asked, given, monkeypatch):
-    monkeypatch.setattr("allcores._doors.joblib_backend.usable_cores", lambda: (5, "a test"))
+    monkeypatch.setattr("allcores._doors.joblib.backend.usable_cores", lambda: (5, "a test"))
     assert allcores.joblib.AllcoresBackend().effective_n_jobs(asked) == given
 
 

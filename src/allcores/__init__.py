@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from allcores._current import CurrentItem, current_item, rng
     from allcores._doors.asynchronous import AsyncResultIterator, aimap, aimap_unordered, amap
-    from allcores._doors.executor import Executor
-    from allcores._doors.pool import Pool
+    from allcores._doors.executor.executor import Executor
+    from allcores._doors.pool.pool import Pool
     from allcores._errors import (
         AllcoresError,
         InternalError,
@@ -46,7 +46,7 @@ _HOMES = {
     "AllcoresError": "_errors",
     "AsyncResultIterator": "_doors.asynchronous",
     "CurrentItem": "_current",
-    "Executor": "_doors.executor",
+    "Executor": "_doors.executor.executor",
     "Failure": "_outcomes",
     "InternalError": "_errors",
     "ItemCancelled": "_errors",
@@ -61,7 +61,7 @@ _HOMES = {
     "MemoryLimitExceeded": "_errors",
     "Options": "_options",
     "Plan": "_plan",
-    "Pool": "_doors.pool",
+    "Pool": "_doors.pool.pool",
     "Report": "_report",
     "ResultIterator": "_map",
     "Results": "_outcomes",

@@ -28,6 +28,6 @@ Example:
     [0, 1, 4, 9]
 """
 
-from allcores._doors.joblib_backend import AllcoresBackend
+from allcores._doors.joblib.backend import AllcoresBackend
 
 __all__ = ["AllcoresBackend"]

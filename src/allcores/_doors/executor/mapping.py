@@ -9,7 +9,7 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from allcores._doors.broken import broken, exception_of, translated_refusals
+from allcores._doors.executor.broken import broken, exception_of, translated_refusals
 from allcores._errors import ItemCancelled
 from allcores._inbox import DROPPED, Line, Submission
 from allcores._service import Service

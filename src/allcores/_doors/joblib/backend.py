@@ -17,9 +17,9 @@ from joblib.parallel import (
     register_parallel_backend,
 )
 
-from allcores._doors.future import Future
-from allcores._doors.kept import Lease, keeper
-from allcores._doors.native_threads import limit_native_threads
+from allcores._doors.executor.future import Future
+from allcores._doors.joblib.kept import Lease, keeper
+from allcores._doors.joblib.native_threads import limit_native_threads
 from allcores._foreign import give_field, set_field
 from allcores._machine import usable_cores
 from allcores._options import Options

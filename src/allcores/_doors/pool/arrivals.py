@@ -7,8 +7,8 @@ import threading
 from collections import deque
 from typing import Any, Protocol
 
-from allcores._doors.raised import exception_of
-from allcores._doors.waiting import require_able_to_wait
+from allcores._doors.pool.raised import exception_of
+from allcores._doors.pool.waiting import require_able_to_wait
 from allcores._inbox import Line
 from allcores._service import Service
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from allcores._doors.arrivals import Arrivals
+from allcores._doors.pool.arrivals import Arrivals
 from allcores._inbox import Line
 from allcores._service import Service
 

@@ -6,7 +6,7 @@ import concurrent.futures
 from collections.abc import Callable
 from typing import Any
 
-from allcores._doors.broken import broken, exception_of, translated_refusals
+from allcores._doors.executor.broken import broken, exception_of, translated_refusals
 from allcores._errors import ItemCancelled, Terminated
 from allcores._inbox import DROPPED, Submission
 from allcores._service import Service

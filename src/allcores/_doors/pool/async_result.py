@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from allcores._doors.raised import exception_of
-from allcores._doors.waiting import require_able_to_wait
+from allcores._doors.pool.raised import exception_of
+from allcores._doors.pool.waiting import require_able_to_wait
 from allcores._inbox import Line
 from allcores._outcomes import Failure
 from allcores._service import Service

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Generic, Self, TypeVar
 from weakref import finalize
 
-from allcores._doors.arrivals import Arrivals
+from allcores._doors.pool.arrivals import Arrivals
 
 __all__ = ["PoolIterator"]
 

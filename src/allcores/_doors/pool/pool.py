@@ -13,11 +13,11 @@ from weakref import finalize
 
 from allcores._dataset import at_hand
 from allcores._doors.arguments import Context, refuse_options_for_runs, take_over
-from allcores._doors.arrivals import AnyOrder, Arrivals, Order
-from allcores._doors.async_result import AsyncResult, Callback, MapResult
-from allcores._doors.pool_iterator import PoolIterator
-from allcores._doors.puller import Part, Puller
-from allcores._doors.waiting import require_able_to_wait
+from allcores._doors.pool.arrivals import AnyOrder, Arrivals, Order
+from allcores._doors.pool.async_result import AsyncResult, Callback, MapResult
+from allcores._doors.pool.iterator import PoolIterator
+from allcores._doors.pool.puller import Part, Puller
+from allcores._doors.pool.waiting import require_able_to_wait
 from allcores._errors import Terminated
 from allcores._inbox import Line
 from allcores._options import Options

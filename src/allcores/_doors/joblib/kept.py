@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from allcores._doors.future import Call, Future
-from allcores._doors.teller import Teller
+from allcores._doors.executor.future import Call, Future
+from allcores._doors.joblib.teller import Teller
 from allcores._options import Options
 from allcores._service import Service
 from allcores._worker import Surroundings

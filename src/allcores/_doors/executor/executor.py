@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 from weakref import finalize
 
 from allcores._doors.arguments import Context, refuse_options_for_runs, take_over
-from allcores._doors.broken import translated_refusals
-from allcores._doors.future import Call, Future
-from allcores._doors.initializer import LoggedInitializer
-from allcores._doors.mapping import Mapping
+from allcores._doors.executor.broken import translated_refusals
+from allcores._doors.executor.future import Call, Future
+from allcores._doors.executor.initializer import LoggedInitializer
+from allcores._doors.executor.mapping import Mapping
 from allcores._options import Options
 from allcores._service import Service
 
