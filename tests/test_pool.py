@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
-import multiprocessing
+import multiprocessing.pool
 import os
 import pickle
 import queue
@@ -197,8 +197,11 @@ def test_an_item_that_cannot_be_pickled_raises_what_its_pickling_raises(make_poo
 
 def test_a_result_that_cannot_be_pickled_fails_its_task(make_pool):
     pool = make_pool()
-    with pytest.raises(allcores.UnpicklableResult):
+    with pytest.raises(allcores.UnpicklableResult, match="cannot be pickled") as caught:
         pool.apply(threading.Lock)
+    assert isinstance(caught.value, multiprocessing.pool.MaybeEncodingError)  # as of the original
+    assert "cannot be pickled" in str(caught.value)
+    assert caught.value.__notes__  # which say what it was, and where
     assert pool.apply(abs, (-1,)) == 1
 
 

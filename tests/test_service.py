@@ -353,37 +353,6 @@ def test_functions_find_what_the_initializer_left_and_what_has_changed_since(run
     ]
 
 
-SHARED = """
-import multiprocessing, sys
-from allcores._options import Options
-from allcores._service import Service
-sys.path.insert(0, {tests!r})
-from test_service import run_items
-
-def begin(a_lock, a_value, a_queue):
-    global lock, value, queue
-    lock, value, queue = a_lock, a_value, a_queue
-
-def work(x):
-    with lock:
-        value.value += x
-    queue.put(x)
-    return x
-
-context = multiprocessing.get_context("fork" if sys.argv[1] == "fork" else "spawn")
-lock, value, queue = context.Lock(), context.Value("i", 0), context.Queue()
-options = Options(workers=2, start=sys.argv[1], initializer=begin, initargs=(lock, value, queue))
-service = Service(options, name="test", is_patient=False)
-print(sum(run_items(service, work, range(100), batch=5)), value.value, sum(queue.get(timeout=20) for _ in range(100)))
-service.stop()
-service.join()
-"""
-
-
-def test_locks_values_and_queues_of_multiprocessing_reach_every_worker(run_with):
-    assert run_with(SHARED) == ["4950 4950 4950"]
-
-
 MANAGED = """
 import multiprocessing, sys
 from allcores._options import Options

@@ -1,1 +1,1 @@
-"""What people already use, over allcores: thin doors, each in a file or a folder, over the one driver in a thread of its own."""
+"""What people already use, over allcores: thin doors, in a file or a folder each, over one driver in its own thread."""

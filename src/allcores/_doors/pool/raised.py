@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from multiprocessing.pool import RemoteTraceback  # type: ignore[attr-defined]  # the stubs lack it
+from multiprocessing.pool import MaybeEncodingError, RemoteTraceback  # type: ignore[attr-defined]  # the stubs lack it
 
-from allcores._errors import AllcoresError, UnpicklableItem
+from allcores._errors import AllcoresError, UnpicklableItem, UnpicklableResult
 from allcores._foreign import ask, give_field, is_a, set_field
 from allcores._outcomes import Failure, attach_failure
 from allcores._pickling import encode_by_value
@@ -13,11 +13,23 @@ from allcores._pickling import encode_by_value
 __all__ = ["exception_of"]
 
 
+class UnsentResult(UnpicklableResult, MaybeEncodingError):  # type: ignore[misc]  # the stubs lack it
+    """The result could not be sent back."""
+
+    def __init__(self, reason: str) -> None:
+        Exception.__init__(self, reason)
+        self.exc, self.value = reason, ""  # as a text, which is not known here
+
+    __str__ = Exception.__str__
+
+
 def exception_of(failure: Failure) -> BaseException:
     """Give the exception to raise: the item's own, or what pickling the item raises."""
     error = failure.exception
     if type(error) is UnpicklableItem:
         error = _pickling_error(failure.item, error)
+    elif type(error) is UnpicklableResult:
+        error = _unsent(error)
     elif failure.worker.pid != os.getpid():
         _bear_remote_traceback(error, failure.traceback)
     attach_failure(error, failure)
@@ -32,6 +44,12 @@ def _pickling_error(item: object, refusal: UnpicklableItem) -> BaseException:
         set_field(error, "__traceback__", None)
         return error
     return refusal
+
+
+def _unsent(error: UnpicklableResult) -> UnsentResult:
+    unsent = UnsentResult(str(error))
+    unsent.__dict__.update(vars(error))
+    return unsent
 
 
 def _bear_remote_traceback(error: BaseException, text: str) -> None:
