@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mypy import api
-
 HERE = Path(__file__).parent
 
 
 def test_the_typed_examples_hold(tmp_path):
+    from mypy import api  # here, as it is large, and makes each fork of this process slow
+
     out, err, code = api.run(
         [
             "--config-file",

@@ -19,7 +19,7 @@ from joblib.parallel import (
 
 from allcores._doors.executor.future import Future
 from allcores._doors.joblib.kept import Lease, keeper
-from allcores._doors.joblib.native_threads import limit_native_threads
+from allcores._doors.joblib.native_threads import find_limits, limit_native_threads
 from allcores._foreign import give_field, set_field
 from allcores._machine import usable_cores
 from allcores._options import Options
@@ -131,7 +131,8 @@ class AllcoresBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
         for name in options.keys() & NOT_HERE.keys():
             raise ValueError(f"{name}={options[name]!r} is not an option of joblib's backend: {NOT_HERE[name]} has it")
         checked = Options.from_keywords(options | {"workers": n_jobs})
-        return replace(checked, initializer=_Preparation(self.inner_max_num_threads, checked.initializer))
+        limits = find_limits(self.inner_max_num_threads, n_jobs)
+        return replace(checked, initializer=_Preparation(limits, checked.initializer))
 
 
 def _tell_by_cause(error: BaseException) -> None:
@@ -149,17 +150,17 @@ class _Preparation:
     Unpickling it imports this module, so that nested calls find the backend by its name.
 
     Args:
-        threads: of each native library; None for the worker's share of the cores.
+        limits: of the threads of native libraries.
         initializer: the user's own.
     """
 
-    threads: int | None
+    limits: dict[str, str]
     initializer: Callable[..., object] | None
 
     def __call__(self, *initargs: Any) -> None:
         os.environ["LOKY_MAX_CPU_COUNT"] = str(usable_cores()[0])  # what `joblib.cpu_count` reads
         os.environ.setdefault("ENABLE_IPC", "1")  # has the schedulers of TBB share the cores
-        limit_native_threads(self.threads)
+        limit_native_threads(self.limits)
         if self.initializer is not None:
             self.initializer(*initargs)
 

@@ -6,7 +6,7 @@ import os
 
 from allcores._machine import usable_cores
 
-__all__ = ["limit_native_threads"]
+__all__ = ["find_limits", "limit_native_threads"]
 
 # {variable: the interface of a loaded library that it is for, as threadpoolctl calls it}
 VARIABLES = {
@@ -20,15 +20,20 @@ VARIABLES = {
 }
 
 
-def limit_native_threads(count: int | None) -> None:
-    """Bound the threads of this process's native libraries, those that are loaded and those that are yet to be.
+def find_limits(count: int | None, workers: int) -> dict[str, str]:
+    """Say how many threads each library may use in a worker, as ``{variable of the environment: number}``.
 
     Args:
-        count: threads of each; None for what the environment says, or else this worker's share of the cores.
+        count: threads of each; None for what the environment says, or else a worker's share of the cores.
+        workers: how many there are.
     """
-    share = str(usable_cores()[0])
-    for variable in VARIABLES:
-        os.environ[variable] = os.environ.get(variable, share) if count is None else str(count)
+    share = str(max(1, usable_cores()[0] // workers))
+    return {name: os.environ.get(name, share) if count is None else str(count) for name in VARIABLES}
+
+
+def limit_native_threads(limits: dict[str, str]) -> None:
+    """Bound the threads of this process's native libraries, those that are loaded and those that are yet to be."""
+    os.environ.update(limits)
     _limit_loaded_libraries()
 
 
