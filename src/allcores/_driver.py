@@ -204,7 +204,7 @@ class Run:
         """Take in what other threads have to say; who says more from now on ends the wait."""
         if self._hears_others and not self._arrivals:
             self.open()  # before the lines below, as only an engine can be woken
-        if self._inbox is not None:
+        if self._inbox is not None and self._inbox.has_news:
             self._arrivals += map(Arrival, self._inbox.news())
         while self._told:
             self._post(self._told.popleft())

@@ -203,6 +203,11 @@ class Inbox:
 
     # -------------------------------------------------------------------------------------------------- the driver
 
+    @property
+    def has_news(self) -> bool:
+        """Whether something was posted that has not been taken in."""
+        return bool(self._posted)
+
     def news(self) -> Iterator[Event]:
         """Take in what was posted, and tell what it means for the run."""
         while self._posted:

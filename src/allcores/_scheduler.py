@@ -254,7 +254,8 @@ class Scheduler:
             if self._settled == self._length:
                 self._finish(commands)
             else:
-                self._send_batches(commands)
+                if self._may_have_work():
+                    self._send_batches(commands)
                 if self._is_pulled:
                     self._pull_input(commands)
                 self._wants_worker_at = None
@@ -633,6 +634,10 @@ class Scheduler:
             start, self._cursor = self._recalled.popleft()
             self._recalled_items -= self._cursor - start
 
+    def _may_have_work(self) -> bool:
+        """Take a quick look whether something could be sent: between two calls of a pool, say, there is nothing."""
+        return bool(self._returned_items) or self._is_bounded or self._cursor < self._available
+
     def _sendable_stop(self, size: int) -> int:
         return min(self._available, self._ahead_stop(size)) if self._is_bounded else self._available
 
@@ -687,6 +692,8 @@ class Scheduler:
             return False
         if self._failed_starts >= FAILED_STARTS and self._workers:
             return False  # make do with those there are
+        if not self._may_have_work():
+            return False
         size = self._next_size()
         fresh = self._sendable_stop(size) - self._cursor
         if fresh > 0:  # the first of them is not recalled
