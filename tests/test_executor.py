@@ -531,6 +531,11 @@ if __name__ == "__main__":
 """
 
 
+def test_other_libraries_find_how_many_workers_there_may_be(make):
+    """Dask looks there."""
+    assert make(3)._max_workers == 3
+
+
 def test_the_interpreters_exit_waits_for_what_was_handed_in(run_python, place):
     if (3, 12) <= sys.version_info < (3, 12, 2) and place in ({"start": "fork"}, {"on": "threads"}):
         pytest.skip("this Python neither forks nor starts a thread once its main thread has ended; 3.12.2 does")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 
 import pytest
 
 import allcores
+from allcores._handover import close_all
 
 pytestmark = pytest.mark.starts
 
@@ -16,6 +18,7 @@ KEPT: dict[str, multiprocessing.connection.Connection] = {}
 PROGRAM = """
 import multiprocessing, os
 import allcores
+from allcores._handover import close_all
 
 def initialize(queue, simple, value, lock, barrier, pipe):
     global count, both
@@ -70,6 +73,18 @@ if __name__ == "__main__":
         list(executor.map(tell, range(300)))
     assert [read.recv() for read, _ in pipes] == list(range(300))
 """
+
+
+def test_descriptors_are_closed_once_though_it_is_asked_twice():
+    read, write = os.pipe()
+    descriptors = [read, write]
+    close_all(descriptors)
+    other = os.pipe()  # the same numbers again, and somebody else's
+    try:
+        close_all(descriptors)
+        assert [os.fstat(end).st_nlink for end in other] == [1, 1]
+    finally:
+        close_all(list(other))
 
 
 def test_there_may_be_more_than_one_message_can_bring(run_python):

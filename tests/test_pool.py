@@ -550,6 +550,7 @@ def test_a_context_says_how_processes_start(start):
         assert pool._service.plan.start == start
     with allcores.Pool(3, start=start) as pool:
         assert repr(pool) == "<allcores.Pool state=RUN pool_size=3>"
+        assert pool._processes == 3  # where dynesty looks
     assert repr(pool) == "<allcores.Pool state=TERMINATE pool_size=3>"
 
 

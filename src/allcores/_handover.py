@@ -102,7 +102,7 @@ def hand_over() -> Iterator[list[int]]:
 
 
 @contextmanager
-def received(descriptors: Sequence[int]) -> Iterator[None]:
+def received(descriptors: list[int]) -> Iterator[None]:
     """Unpickle within the block what these descriptors came with; they are closed after it."""
     global _received  # noqa: PLW0603 - who unpickles cannot be told
     _received = descriptors
@@ -113,7 +113,7 @@ def received(descriptors: Sequence[int]) -> Iterator[None]:
         close_all(descriptors)
 
 
-def close_all(descriptors: Sequence[int]) -> None:
-    """Close descriptors."""
-    for descriptor in descriptors:
-        os.close(descriptor)
+def close_all(descriptors: list[int]) -> None:
+    """Close descriptors, and take each off the list before: who is interrupted may call this again."""
+    while descriptors:
+        os.close(descriptors.pop())

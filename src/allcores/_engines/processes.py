@@ -55,8 +55,6 @@ from allcores._wire import Buffer, Kind, Message
 __all__ = ["ProcessEngine", "Setup"]
 
 PROMPT_SECONDS = 1.0  # for processes that were killed, or told to leave, to end
-
-
 EXIT_SECONDS = 0.5  # between the end of a process's channel and its own
 
 
@@ -481,7 +479,8 @@ class ProcessEngine:
 
     def _see_killed_end(self) -> None:
         for state in list(self._ending.values()):
-            state.process.kill(with_descendants=False)  # one that was told to leave may not have
+            if state.leaving_since < inf:  # it may not have
+                state.process.kill(with_descendants=False)
             self._bury(state)
 
     # -------------------------------------------------------------------------------------------- what they consume
