@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -12,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import allcores
+from allcores import _arena
 from allcores._channel import Channel, channel_pair
-from allcores._wire import Kind, Message
+from allcores._wire import Kind, Message, pack_head
 
 MEGABYTE = 1 << 20
 
@@ -21,9 +24,18 @@ MEGABYTE = 1 << 20
 @pytest.fixture
 def ends() -> Iterator[tuple[Channel, Channel]]:
     """A driver's end, which does not block, and a worker's end, which does."""
-    ours, theirs = channel_pair()
-    with ours, theirs:
-        yield Channel(ours), Channel(theirs)
+    with contextlib.ExitStack() as stack:
+        yield tuple(stack.enter_context(contextlib.closing(Channel(end))) for end in channel_pair())
+
+
+@pytest.fixture
+def no_segments(monkeypatch):
+    """A system that allows none: all frames must go through the socket."""
+
+    def refuse(size: int) -> None:
+        raise OSError(errno.ENFILE, "none today")
+
+    monkeypatch.setattr(_arena, "Segment", refuse)
 
 
 def as_tuple(message: Message | None) -> tuple[object, ...]:
@@ -38,20 +50,16 @@ def test_a_message_arrives_whole(ends):
     assert as_tuple(theirs.receive()) == as_tuple(message)
 
 
-def test_descriptors_come_no_later_than_their_message():
-    ours, theirs = channel_pair()
+def test_descriptors_come_with_their_message(ends):
+    driver, worker = ends
     read, write = os.pipe()
-    try:
-        with ours, theirs:
-            driver, worker = Channel(ours), Channel(theirs, takes_descriptors=True)
-            driver.send(Message(Kind.RUN, frames=[bytes(1000)]))
-            driver.send(Message(Kind.SETUP, frames=[b"abc"], descriptors=[write] * 450))
-            driver.send(Message(Kind.RUN, frames=[b"d"]))
-            assert [worker.receive().kind for _ in range(2)] == [Kind.RUN, Kind.SETUP]
-            got = list(worker.descriptors)
-            assert as_tuple(worker.receive()) == as_tuple(Message(Kind.RUN, frames=[b"d"]))
-    finally:
-        os.close(write)
+    driver.send(Message(Kind.RUN, frames=[bytes(1000)]))
+    driver.send(Message(Kind.SETUP, frames=[b"abc"], descriptors=[write] * 450))
+    os.close(write)  # a message takes copies along
+    driver.send(Message(Kind.RUN, frames=[b"d", bytes(MEGABYTE)]))
+    assert worker.receive().kind == Kind.RUN
+    got = worker.receive().descriptors
+    assert as_tuple(worker.receive()) == as_tuple(Message(Kind.RUN, frames=[b"d", bytes(MEGABYTE)]))
     try:
         assert len(got) == 450
         os.write(got[-1], b"still open")
@@ -74,7 +82,7 @@ def test_the_end_of_the_peer_is_the_end_of_the_stream(ends):
 
 def test_a_message_cut_off_by_its_senders_death_never_shows(ends):
     ours, theirs = ends
-    head = Message(Kind.REPORT, frames=[bytes(1000)]).head()
+    head = pack_head(Message(Kind.REPORT), [1000])
     theirs._socket.sendall(head + bytes(999))
     theirs.close()
     assert ours.read()
@@ -82,6 +90,7 @@ def test_a_message_cut_off_by_its_senders_death_never_shows(ends):
     assert not ours.read()
 
 
+@pytest.mark.usefixtures("no_segments")
 def test_sending_never_blocks_and_goes_on_when_there_is_room(ends):
     ours, theirs = ends
     big = os.urandom(5 * MEGABYTE)
@@ -115,7 +124,8 @@ def test_the_pieces_in_which_bytes_arrive_do_not_matter(described, cuts):
     messages = [
         Message(kind, token, frames=[bytes([size % 256]) * size for size in sizes]) for kind, token, sizes in described
     ]
-    stream = b"".join(message.head() + b"".join(map(bytes, message.frames)) for message in messages)
+    heads = [pack_head(message, list(map(len, message.frames))) for message in messages]
+    stream = b"".join(head + b"".join(message.frames) for head, message in zip(heads, messages, strict=True))
     feeder, end = socket.socketpair()
     with feeder, end:
         channel, received, at, turn = Channel(end), [], 0, 0
@@ -133,6 +143,7 @@ def test_the_pieces_in_which_bytes_arrive_do_not_matter(described, cuts):
     assert [as_tuple(message) for message in received] == [as_tuple(message) for message in messages]
 
 
+@pytest.mark.usefixtures("no_segments")
 def test_large_items_and_large_results_at_once_do_not_lock_up(start):
     """Every worker writes a large result while the driver writes it a large item: somebody must not wait."""
     items = (bytes([x]) * (8 * MEGABYTE) for x in range(12))
@@ -142,6 +153,7 @@ def test_large_items_and_large_results_at_once_do_not_lock_up(start):
     ]
 
 
+@pytest.mark.usefixtures("no_segments")
 def test_a_worker_that_does_not_read_does_not_hold_up_the_others(start, tmp_path):
     """Worker 0 sits in its item while large items wait in its channel; all others must be run meanwhile."""
     fifo = tmp_path / "fifo"

@@ -17,6 +17,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("_bytes", "_errors", "_foreign", "_interrupts", "_outcomes", "_messages", "_options", "_wire"),
     ("_admission", "_plan", "_scheduler", "_pace", "_report"),
     (
+        "_arena",
         "_board",
         "_captures",
         "_channel",
@@ -36,6 +37,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_memory",
         "_occurrences",
         "_pickling",
+        "_segment",
         "_tracebacks",
         "_trickle",
         "_waker",
@@ -43,6 +45,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("_current", "_inbox", "_job", "_worker", "_nursery"),
     (
         "_engines",
+        "_engines.bundles",
         "_engines.clean",
         "_engines.deaths",
         "_engines.forked",

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 from allcores._foreign import ask
 from allcores._messages import Moment
+from allcores._segment import anonymous_file
 
 __all__ = ["IDLE", "INDEX", "MOVING", "PREPARING", "SINCE", "SPAN", "STARTING", "Board", "Mark", "Shelf"]
 
@@ -171,7 +172,7 @@ class Board:
     def __init__(self, slots: int, *, descriptor: int | None = None, shareable: bool = False) -> None:
         size = slots * (MARK_BYTES + SHELF_BYTES)
         if descriptor is None and shareable:
-            descriptor = _anonymous_file(size)
+            descriptor = anonymous_file("allcores-marks", size)
         self.descriptor = descriptor
         self._free = list(range(slots))
         self._taken: set[int] = set()
@@ -207,16 +208,3 @@ class Board:
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
-
-
-def _anonymous_file(size: int) -> int:
-    """Open a file that no name leads to; it is gone with its last descriptor."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("allcores-marks")
-    else:
-        import tempfile
-
-        descriptor, path = tempfile.mkstemp(prefix="allcores-marks-")
-        os.unlink(path)
-    os.ftruncate(descriptor, size)
-    return descriptor

@@ -29,6 +29,7 @@ from allcores._pickling import (
     encode,
     encode_by_value,
     is_picklable,
+    set_apart,
 )
 from allcores._wire import Buffer
 
@@ -206,7 +207,7 @@ def encode_items(
     """
     teacher = Announcer(known) if shares_main else Teacher()
     try:
-        frames = ask(encode, items, teacher)
+        frames = ask(encode, set_apart(items), teacher)
         pickles: list[Buffer | PickleBuffer] = [frames[0]]
     except Exception:  # an item's pickling may raise anything
         singles, errors = _encode_singly(items, teacher)
@@ -261,7 +262,7 @@ def encode_outcomes(start: int, values: list[Any], raised: dict[int, BaseExcepti
     """
     errors = _encode_raised(raised)
     try:
-        return ask(encode, (start, values, errors), Pupil())
+        return ask(encode, (start, set_apart(values), errors), Pupil())
     except Exception:  # a result's pickling may raise anything
         singles, reasons = _encode_singly(values, Pupil())
         for at, why in reasons.items():

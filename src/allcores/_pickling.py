@@ -13,7 +13,7 @@ import io
 import pickle
 import sys
 from collections import ChainMap
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import CellType, CodeType, FunctionType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -43,13 +43,16 @@ __all__ = [
     "encode",
     "encode_by_value",
     "is_picklable",
+    "set_apart",
 ]
 
 PROTOCOL = 5
+FEW = 64  # things among which large ones are looked for
 OUT_OF_BAND = 1 << 16  # bytes: below that, a frame of its own costs more than the copy
 
 Reduction = tuple[Any, ...]  # what pickle's ``__reduce__`` gives
 
+_BYTES = {bytes, bytearray}
 _CachedFunction = type(functools.cache(lambda: None))
 
 
@@ -131,6 +134,23 @@ class _FindingUnpickler(pickle.Unpickler):
 
     def persistent_load(self, number: int) -> Any:
         return self._find(number)
+
+
+def set_apart(things: Sequence[Any]) -> Sequence[Any]:
+    """Have large bytes among a few things go out of band, as arrays do; pickle would copy them into the pickle."""
+    if len(things) <= FEW and type(things) in (list, tuple) and not _BYTES.isdisjoint(map(type, things)):
+        return [_Apart(thing) if type(thing) in _BYTES and len(thing) >= OUT_OF_BAND else thing for thing in things]
+    return things
+
+
+class _Apart:
+    """Large bytes, or a bytearray, which arrive as what they were."""
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        self._data = data
+
+    def __reduce_ex__(self, protocol: Any) -> Reduction:
+        return type(self._data), (pickle.PickleBuffer(self._data),)
 
 
 def _keep_in_band(buffers: list[Buffer], buffer: pickle.PickleBuffer) -> bool:

@@ -1,8 +1,11 @@
 """What a frame's header says: the vocabulary of the channel between the driver and one worker process.
 
-A message is a header, the lengths of its frames, and the frames::
+A message is a header, the lengths of its frames, what it tells of segments, and the frames::
 
-    kind  flags  tries  frame count  line  token  start  stop  seconds   | length, length, ... | frame, frame, ...
+    kind  flags  counts  tries  line  token  start  stop  seconds | length, ... | frame, ...
+
+A few bring more, between the lengths and the frames: numbers of segments that the sender has let go of; and a loan,
+which is a segment that those frames lie in whose lengths say so. Its descriptor travels beside the message.
 """
 
 from __future__ import annotations
@@ -11,14 +14,21 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-__all__ = ["HEADER", "KINDS", "LENGTH_SIZE", "Buffer", "Kind", "Message", "unpack_lengths"]
+__all__ = ["EXCLUSIVE", "Beside", "Buffer", "Kind", "Loan", "Message", "pack_head", "unpack_head"]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
-HEADER = struct.Struct("=BBxxIIIqqqd")
-LENGTH_SIZE = 8
+HEADER = struct.Struct("=BBHHHIIqqqd")
+LENGTH_BYTES = 8
+NUMBER_BYTES = 8
+LOAN = struct.Struct("=QQQ")
+NO_LOAN = (0, 0, 0)
+EXCLUSIVE = 0  # the number of a loan that nobody waits to get back
+FLAG = 1  # the message's own flag
+LENT = 2  # some frames lie in a segment
+IN_SEGMENT = 1 << 63  # of a length: the frame is one of those
 
 
 class Kind(IntEnum):
@@ -32,6 +42,7 @@ class Kind(IntEnum):
     ADD_JOB = 5  # frames: a further job, for items of `line`
     DROP_JOB = 6  # no more items of `line` will come
     LEAVE = 7  # bring out what was put into multiprocessing's queues, and end
+    REST = 8  # nothing is to be done for a while: let go of the memory that is kept for large frames
     # from the worker
     HELLO = 10  # `start` is the process id
     READY = 11
@@ -41,6 +52,20 @@ class Kind(IntEnum):
 
 
 KINDS = {int(kind): kind for kind in Kind}  # to look one up costs a tenth of ``Kind(number)``
+
+
+class Loan(NamedTuple):
+    """What a message tells of the segment that its large frames lie in.
+
+    Attributes:
+        number: to be told when it is let go of; 0: nobody wants to know.
+        identity: of the segment.
+        size: of the segment, in bytes.
+    """
+
+    number: int
+    identity: int
+    size: int
 
 
 @dataclass(slots=True)
@@ -56,24 +81,80 @@ class Message:
     frames: list[Buffer] = field(default_factory=list)
     tries: int = 1  # RUN: how often the item was run, this time included
     line: int = 0  # RUN: which job runs the items; 0: the one of the setup
-    descriptors: Sequence[int] = ()  # SETUP: travel beside the frames; the receiver gets them from its channel
-
-    def head(self) -> bytes:
-        """Give all that goes before the frames."""
-        lengths = [memoryview(frame).nbytes for frame in self.frames]
-        return HEADER.pack(
-            self.kind,
-            self.flag,
-            self.tries,
-            len(self.frames),
-            self.line,
-            self.token,
-            self.start,
-            self.stop,
-            self.seconds,
-        ) + struct.pack(f"={len(lengths)}Q", *lengths)
+    descriptors: Sequence[int] = ()  # SETUP: travel beside the frames, and belong to whoever receives them
 
 
-def unpack_lengths(head: bytearray, count: int) -> tuple[int, ...]:
-    """Read the lengths of frames behind a header."""
-    return struct.unpack_from(f"={count}Q", head, HEADER.size)
+class Beside(NamedTuple):
+    """What a few messages bring beside their frames.
+
+    Attributes:
+        descriptors: how many, apart from a segment's.
+        freed: the numbers of segments that the sender has let go of.
+        loan: the segment that some frames lie in.
+        lent: which ones, by position.
+    """
+
+    descriptors: int
+    freed: tuple[int, ...]
+    loan: Loan | None
+    lent: list[int]
+
+
+NOTHING_BESIDE = Beside(0, (), None, [])
+
+
+def pack_head(message: Message, lengths: list[int], beside: Beside | None = None) -> bytes:
+    """Give all that goes before a message's frames.
+
+    Args:
+        message: its frames are not looked at.
+        lengths: of the frames, in bytes.
+        beside: what else it brings.
+    """
+    descriptors, freed, loan, lent = beside or NOTHING_BESIDE
+    flags = message.flag * FLAG | (loan is not None) * LENT
+    if lent:
+        lengths = [length | (position in lent) * IN_SEGMENT for position, length in enumerate(lengths)]
+    head = HEADER.pack(
+        message.kind,
+        flags,
+        descriptors,
+        len(freed),
+        message.tries,
+        len(lengths),
+        message.line,
+        message.token,
+        message.start,
+        message.stop,
+        message.seconds,
+    ) + struct.pack(f"={len(lengths)}Q", *lengths)
+    return head if beside is None else head + struct.pack(f"={len(freed)}Q", *freed) + LOAN.pack(*(loan or NO_LOAN))
+
+
+def unpack_head(data: bytearray) -> tuple[Message, int, list[int], Beside | None] | None:
+    """Read what goes before a message's frames.
+
+    Args:
+        data: begins with it.
+
+    Returns:
+        The message, without its frames; the size of its head; the frames' lengths; and what else it brings. None if the
+        head is not whole yet.
+    """
+    if len(data) < HEADER.size:
+        return None
+    kind, flags, descriptors, frees, tries, frames, line, token, start, stop, seconds = HEADER.unpack_from(data)
+    size = HEADER.size + frames * LENGTH_BYTES
+    has_more = flags & LENT or frees or descriptors
+    whole = size + frees * NUMBER_BYTES + LOAN.size if has_more else size
+    if len(data) < whole:
+        return None
+    lengths = list(struct.unpack_from(f"={frames}Q", data, HEADER.size))
+    message = Message(KINDS[kind], token, start, stop, seconds, bool(flags & FLAG), tries=tries, line=line)
+    if not has_more:
+        return message, size, lengths, None
+    lent = [position for position, length in enumerate(lengths) if length & IN_SEGMENT]
+    lengths = [length & ~IN_SEGMENT for length in lengths]
+    freed = struct.unpack_from(f"={frees}Q", data, size)
+    loan = Loan(*LOAN.unpack_from(data, whole - LOAN.size)) if flags & LENT else None
+    return message, whole, lengths, Beside(descriptors, freed, loan, lent)

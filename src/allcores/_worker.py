@@ -112,9 +112,12 @@ class WorkerLoop:
             self._add_job(message)
         elif message.kind is Kind.DROP_JOB:
             self._jobs.pop(message.line, None)
+        elif message.kind is Kind.REST:
+            self._channel.rest()
         elif message.kind is Kind.FORGET:
             self._jobs.clear()
             self._dataset = self._unlearnt = None
+            self._channel.rest()
             self._words[INDEX] = IDLE
             self._channel.set_patience(self._idle_seconds)
 
@@ -122,17 +125,13 @@ class WorkerLoop:
         self._words[INDEX] = PREPARING
         try:
             pickle.loads(message.frames[0]).adopt()  # from our own driver
-            with received(self._take_descriptors()):
+            with received(list(message.descriptors)):
                 job, definitions = decode(message.frames[1:])
             learn(definitions)
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._answer(Kind.SETUP_FAILED, error)
         else:
             self._prepare(job, None)
-
-    def _take_descriptors(self) -> list[int]:
-        descriptors, self._channel.descriptors = self._channel.descriptors, []
-        return descriptors
 
     def _add_job(self, message: Message) -> None:
         try:
@@ -235,7 +234,7 @@ def serve_clean(connection: int, board: int, slots: int, slot: int, idle_seconds
     """Be a clean worker on inherited descriptors; returns when the process must end."""
     mark = Board(slots, descriptor=board).mark(slot)
     with socket.socket(fileno=connection) as channel:
-        WorkerLoop(Channel(channel, takes_descriptors=True), mark, idle_seconds=idle_seconds).serve()
+        WorkerLoop(Channel(channel), mark, idle_seconds=idle_seconds).serve()
     flush_output()
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from allcores._board import Board
 from allcores._captures import explain_unpicklable
-from allcores._channel import Channel, channel_pair
+from allcores._channel import Channel, channel_pair, fill_segment
 from allcores._codec import encode_job
 from allcores._engines.processes import Setup
 from allcores._handover import close_all, hand_over
@@ -162,6 +162,7 @@ class WarmSet:
     def give_back(self, process: CleanProcess, start: CleanStart) -> None:
         """Take an idle worker back and keep it warm."""
         process.channel.send(Message(Kind.FORGET))
+        process.channel.rest()
         process.idle_since = time.monotonic()
         with self._lock:
             if process.channel.has_unsent:
@@ -232,8 +233,9 @@ class CleanSource:
         self._start: CleanStart = start
         self.keeps_processes = job.initializer is None and not shares_main  # else they are this run's own
         with hand_over() as descriptors:
-            frames, known = _encode(job, shares_main=shares_main)
-            self._setup = Setup([pickle.dumps(Surroundings.here(cores)), *frames], known, descriptors)
+            job_frames, known = _encode(job, shares_main=shares_main)
+            frames = [pickle.dumps(Surroundings.here(cores)), *job_frames]
+            self._setup = Setup(frames, known, descriptors, fill_segment(frames))
 
     def set_up(self) -> Setup:
         """Give what a worker must be sent first."""
@@ -248,8 +250,10 @@ class CleanSource:
         warm_set.give_back(process, self._start)
 
     def close(self) -> None:
-        """Let go of the descriptors that workers were sent."""
+        """Let go of what workers were sent."""
         close_all(self._setup.descriptors)
+        if self._setup.segment is not None:
+            self._setup.segment.close()
 
 
 def _encode(job: Job, *, shares_main: bool) -> tuple[list[Buffer], dict[str, Any]]:

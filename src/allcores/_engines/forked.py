@@ -48,7 +48,7 @@ class ForkedSource:
 
     def set_up(self) -> Setup:
         """Say what a worker is born with: the whole of the caller's ``__main__``."""
-        return Setup([], vars(sys.modules["__main__"]), [])
+        return Setup([], vars(sys.modules["__main__"]), [], None)
 
     def start(self) -> ForkedProcess:
         """Fork a worker."""

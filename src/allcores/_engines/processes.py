@@ -25,6 +25,7 @@ from allcores._channel import Channel
 from allcores._codec import decode_outcomes, encode_definitions, encode_items, encode_job
 from allcores._dataset import Columns, Dataset
 from allcores._engines import Arrival, MemoryUse
+from allcores._engines.bundles import Bundles
 from allcores._engines.deaths import DeathReader
 from allcores._engines.watch import Verdict, Watch
 from allcores._errors import ItemCancelled, UnpicklableItem, UnpicklableResult, WorkerDied
@@ -49,6 +50,7 @@ from allcores._messages import (
 from allcores._outcomes import WorkerIdentity
 from allcores._pickling import decode
 from allcores._plan import Plan
+from allcores._segment import Segment
 from allcores._waker import Waker
 from allcores._wire import Buffer, Kind, Message
 
@@ -66,11 +68,13 @@ class Setup:
         frames: of the message.
         known: ``{name: thing}`` of the caller's ``__main__`` that the process has then.
         descriptors: that go along.
+        segment: holds the large frames, for all processes; None where there are none.
     """
 
     frames: list[Buffer]
     known: dict[str, Any]
     descriptors: list[int]
+    segment: Segment | None
 
 
 class Process(Protocol):
@@ -150,6 +154,8 @@ class ProcessEngine:
         self._identities: dict[int, WorkerIdentity] = {}
         self._host = socket.gethostname()
         self._arrivals: list[Arrival] = []  # to be told by the next wait
+        self._bundles = Bundles()
+        self._tired: list[_Worker] = []  # have done all that they were sent, and keep memory for large frames
         self._limits = Watch(plan.timeout, plan.memory)
         self._recycle_bytes = plan.recycle_bytes
         self._is_measuring = False  # whether anyone asks for the memory of workers
@@ -179,7 +185,8 @@ class ProcessEngine:
         if not self._source.inherits:
             if process.pid is not None:  # it is warm: it said hello to an earlier run
                 self._arrivals.append(Arrival(WorkerUp(worker)))
-            self._post(state, Message(Kind.SETUP, frames=setup.frames, descriptors=setup.descriptors))
+            message = Message(Kind.SETUP, frames=setup.frames, descriptors=setup.descriptors)
+            self._post(state, message, setup.segment)
 
     def send(self, batch: SendBatch) -> None:
         """Send a range, with its items where the worker does not have them."""
@@ -226,6 +233,7 @@ class ProcessEngine:
 
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait for messages, ends of processes, and room in channels."""
+        self._have_rest()
         arrivals, self._arrivals = self._arrivals, []
         patience = 0 if arrivals else self._limits.patience(timeout, time.monotonic_ns())
         with let_interrupts_in():
@@ -292,6 +300,7 @@ class ProcessEngine:
                 state.process.close()
             self._ending.clear()
             self._selector.close()
+            self._bundles.drop(lambda _: False)
             self._source.close()
 
     # ------------------------------------------------------------------------------------------------- arrivals
@@ -376,6 +385,8 @@ class ProcessEngine:
                 _, end = state.unreported.pop(message.token, (0, 0))
                 if not message.flag:
                     state.unreported[message.token] = (message.stop, end)
+                elif not state.unreported and self._keeps_memory(state):
+                    self._tired.append(state)
                 return _understand_report(worker, message)
             case Kind.UNREADABLE:
                 state.known.clear()  # who knows what has arrived
@@ -389,8 +400,8 @@ class ProcessEngine:
 
     # -------------------------------------------------------------------------------------------------- workers
 
-    def _post(self, state: _Worker, message: Message) -> None:
-        state.process.channel.send(message)
+    def _post(self, state: _Worker, message: Message, segment: Segment | None = None) -> None:
+        state.process.channel.send(message, segment)
         self._await_room(state)
 
     def _await_room(self, state: _Worker) -> None:
@@ -410,15 +421,34 @@ class ProcessEngine:
 
     def _bring_job(self, state: _Worker, inbox: Inbox, index: int) -> int:
         """See that the worker has the job for an item, and none that is over; give its line."""
-        for number in [number for number in state.lines if not inbox.has_line(number)]:
-            state.lines.remove(number)
-            self._post(state, Message(Kind.DROP_JOB, line=number))
+        self._drop_jobs(state, inbox)
         line = inbox.line(index)
         if line.number not in state.lines:
             state.lines.add(line.number)
             frames, _ = encode_job(line.job, state.known)
-            self._post(state, Message(Kind.ADD_JOB, line=line.number, frames=frames))
+            message = Message(Kind.ADD_JOB, line=line.number, frames=frames)
+            self._post(state, message, self._bundles.segment(line.number, frames))
         return line.number
+
+    def _keeps_memory(self, state: _Worker) -> bool:
+        """Whether large frames are held for a worker, or by it."""
+        return state.process.channel.has_lent or not self._bundles.numbers.isdisjoint(state.lines)
+
+    def _have_rest(self) -> None:
+        """Have those let go of memory who were not sent more meanwhile."""
+        while self._tired:
+            state = self._tired.pop()
+            if state.number in self._workers and not state.unreported:
+                if self._inbox is not None:
+                    self._drop_jobs(state, self._inbox)
+                state.process.channel.rest()
+                self._post(state, Message(Kind.REST))
+
+    def _drop_jobs(self, state: _Worker, inbox: Inbox) -> None:
+        for number in [number for number in state.lines if not inbox.has_line(number)]:
+            state.lines.remove(number)
+            self._post(state, Message(Kind.DROP_JOB, line=number))
+        self._bundles.drop(inbox.has_line)
 
     def _start_process(self) -> Process:
         try:
