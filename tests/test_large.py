@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import allcores
+from allcores._engines.processes import ProcessEngine
+from allcores._messages import SendBatch
 
 MEGABYTE = 1 << 20
 
@@ -180,3 +182,18 @@ def test_data_frames_and_tuples_of_arrays_travel_too(start):
         assert parts["fortran"].flags.f_contiguous
         assert (parts["fortran"] == x).all()
         assert end == b"end"
+
+
+def test_no_batch_is_a_lot_of_data(clean_start, monkeypatch):
+    """Whatever the time that the items take: to send one batch would hold up the others."""
+    sizes = []
+    send = ProcessEngine.send
+
+    def note_and_send(engine: ProcessEngine, batch: SendBatch) -> None:
+        sizes.append(batch.stop - batch.start)
+        send(engine, batch)
+
+    monkeypatch.setattr(ProcessEngine, "send", note_and_send)
+    items = [make(x) for x in range(8)] * 20
+    assert len(allcores.map(len, items, start=clean_start)) == len(items)
+    assert max(sizes) <= 8

@@ -7,6 +7,7 @@ import pytest
 from allcores._pace import (
     FLOOR_SECONDS,
     GROWTH,
+    HEAVY_BYTES,
     MEMORY,
     QUEUED_SECONDS,
     TAIL_SHARE,
@@ -106,3 +107,22 @@ def test_old_measurements_fade() -> None:
 def test_the_repr_is_a_status_line() -> None:
     assert repr(Pace(workers=1, fixed=None)) == "<Pace: 0 s per item, next batch 1>"
     assert repr(measured(100, 0.001)) == "<Pace: 0.001 s per item, next batch 10>"
+
+
+def test_batches_of_heavy_items_are_small() -> None:
+    pace = measured(1000, INSTANT)
+    pace.weigh(10, 10 * HEAVY_BYTES)
+    assert pace.batch_size(None) == 1
+    pace.weigh(100, 2 * HEAVY_BYTES)
+    assert pace.batch_size(None) == 50
+
+
+def test_heavy_items_are_forgotten_once_others_are_light() -> None:
+    pace = measured(1000, INSTANT)
+    pace.weigh(1, 5 * HEAVY_BYTES)
+    sizes = []
+    for _ in range(100):
+        sizes.append(pace.batch_size(None))
+        pace.observe(sizes[-1], sizes[-1] * INSTANT)
+    assert sizes[:3] == [1, 1, 1]
+    assert sizes[-1] >= 1000 * GROWTH

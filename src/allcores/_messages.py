@@ -16,6 +16,7 @@ __all__ = [
     "BatchFinished",
     "BatchRefused",
     "BatchUnreadable",
+    "BatchWeighed",
     "Command",
     "CondemnItems",
     "DeadlinePassed",
@@ -195,6 +196,16 @@ class WorkerDown(NamedTuple):
 
 
 @_distinct
+class BatchWeighed(NamedTuple):
+    """So many of the batch's items, or what came of them, are a lot of data to move."""
+
+    worker: int
+    token: int
+    items: int
+    size: int  # bytes
+
+
+@_distinct
 class BatchAdvanced(NamedTuple):
     """The batch's items before `stop` are finished; the worker goes on with the rest."""
 
@@ -257,6 +268,7 @@ Event = (
     | WorkerDown
     | WorkerWorn
     | RoomMeasured
+    | BatchWeighed
     | BatchAdvanced
     | BatchFinished
     | BatchRefused

@@ -8,20 +8,26 @@ duration, because the first batches of plain guided scheduling would be far too 
 
 from __future__ import annotations
 
-__all__ = ["Pace"]
+from math import inf
+
+__all__ = ["HEAVY_BYTES", "Pace"]
 
 TARGET_SECONDS = 0.010  # per batch: a hundred times the cost of handing one over
 QUEUED_SECONDS = 0.025  # a second batch waits behind one only if that one is expected to be shorter than this
 GROWTH = 4  # a batch is at most so many times larger than the largest that has come back
 TAIL_SHARE = 2  # a batch is at most the share of one in so many turns of all workers over what remains
 FLOOR_SECONDS = 0.000_5  # a smaller batch costs more to hand over than it evens out at the end
+HEAVY_BYTES = (
+    1 << 22
+)  # a batch of more is worth weighing, and none shall be: to move it costs more than to hand it over
+LIGHTER = 1.1  # a batch may be so many times larger once one came back, as not all items are as heavy as the heaviest
 MEMORY = 0.75  # weight that older measurements keep when a new one comes
 
 
 class Pace:
     """The measured speed of a run's items, and the batch size that follows from it."""
 
-    __slots__ = ("_depth", "_fixed", "_items", "_largest", "_seconds", "_workers")
+    __slots__ = ("_depth", "_fixed", "_items", "_largest", "_most", "_seconds", "_workers")
 
     def __init__(self, *, workers: int, fixed: int | None, depth: int = 2) -> None:
         self._workers = workers
@@ -30,6 +36,7 @@ class Pace:
         self._seconds = 0.0  # spent in the items below, both fading with age
         self._items = 0.0
         self._largest = 0  # items, of any batch that came back
+        self._most = inf  # items of a batch that is not too heavy
 
     def __repr__(self) -> str:
         return f"<Pace: {self.item_seconds:.3g} s per item, next batch {self.batch_size(None)}>"
@@ -49,6 +56,11 @@ class Pace:
         self._items = self._items * MEMORY + items
         self._seconds = self._seconds * MEMORY + seconds
         self._largest = max(self._largest, items)
+        self._most *= LIGHTER
+
+    def weigh(self, items: int, size: int) -> None:
+        """Take in that `items` items, or what came of them, were `size` bytes to move."""
+        self._most = max(1, HEAVY_BYTES * items / size)
 
     def batch_size(self, remaining: int | None) -> int:
         """Say how many items the next batch takes, given how many are not yet sent (None: nobody knows)."""
@@ -61,7 +73,7 @@ class Pace:
             size = int(TARGET_SECONDS * self._items / self._seconds)
         if remaining is not None and size * self._workers * TAIL_SHARE > remaining:
             size = min(size, max(remaining // (self._workers * TAIL_SHARE), self._floor()))
-        return max(size, 1)
+        return max(int(min(size, self._most)), 1)
 
     def _floor(self) -> int:
         return int(FLOOR_SECONDS * self._items / self._seconds) if self._seconds else self._largest

@@ -38,6 +38,7 @@ from allcores._messages import (
     BatchFinished,
     BatchRefused,
     BatchUnreadable,
+    BatchWeighed,
     Command,
     CondemnItems,
     DeadlinePassed,
@@ -348,6 +349,12 @@ class Scheduler:
         self._is_crowded = event.workers is not None
         self._room = self._limit if event.workers is None else min(event.workers, self._limit)
 
+    def _on_batch_weighed(self, event: BatchWeighed, now: float, commands: list[Command]) -> None:
+        worker = self._workers.get(event.worker)
+        for batch in () if worker is None else worker.batches:
+            if batch.token == event.token:
+                batch.pace.weigh(event.items, event.size)
+
     def _on_batch_advanced(self, event: BatchAdvanced, now: float, commands: list[Command]) -> None:
         worker = self._workers.get(event.worker)
         if worker is not None:
@@ -404,6 +411,7 @@ class Scheduler:
         WorkerDown: _on_down,
         WorkerWorn: _on_worn,
         RoomMeasured: _on_room,
+        BatchWeighed: _on_batch_weighed,
         BatchAdvanced: _on_batch_advanced,
         BatchFinished: _on_batch_finished,
         BatchRefused: _on_batch_refused,

@@ -39,6 +39,7 @@ from allcores._messages import (
     BatchAdvanced,
     BatchFinished,
     BatchUnreadable,
+    BatchWeighed,
     Moment,
     SendBatch,
     WorkerDown,
@@ -48,6 +49,7 @@ from allcores._messages import (
     WorkerWorn,
 )
 from allcores._outcomes import WorkerIdentity
+from allcores._pace import HEAVY_BYTES
 from allcores._pickling import decode
 from allcores._plan import Plan
 from allcores._segment import Segment
@@ -202,6 +204,8 @@ class ProcessEngine:
             self._teach(state, definitions)
         state.unreported[batch.token] = (batch.start, batch.stop)
         self._post(state, message)
+        if (size := sum(map(len, message.frames))) > HEAVY_BYTES:
+            self._arrivals.append(Arrival(BatchWeighed(batch.worker, batch.token, batch.stop - batch.start, size)))
 
     def kill(self, worker: int) -> None:
         """Kill the worker's process; nobody waits for its end before `close`."""
@@ -314,6 +318,8 @@ class ProcessEngine:
         for message in state.process.channel.messages():
             if message.kind is Kind.REPORT:
                 yield from self._look_at_growth(state)
+                if (size := sum(map(len, message.frames))) > HEAVY_BYTES:
+                    yield Arrival(BatchWeighed(state.number, message.token, message.stop - message.start, size))
             yield self._understand(state, message)
         if not is_open:
             self._see_to_its_end(state)
