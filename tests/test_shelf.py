@@ -264,7 +264,7 @@ class OneProcess:
 
     def set_up(self) -> Setup:
         """It needs nothing."""
-        return Setup([], {}, [])
+        return Setup([], {}, [], None)
 
     def keep(self, process: Any) -> None:
         """Keep none."""
