@@ -36,6 +36,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_machine",
         "_memory",
         "_occurrences",
+        "_packing",
         "_pickling",
         "_segment",
         "_tracebacks",

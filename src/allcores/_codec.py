@@ -19,6 +19,7 @@ from allcores._exceptions import ExceptionData, decode_exception, encode_excepti
 from allcores._foreign import ask, describe, set_field, type_name
 from allcores._globals import is_known, unknown_globals
 from allcores._outcomes import Raised
+from allcores._packing import Parcel
 from allcores._pickling import (
     Announcer,
     Pupil,
@@ -252,7 +253,7 @@ def _unknown_globals_of_all(definitions: Mapping[str, Any], known: Mapping[str, 
 # ------------------------------------------------------------------------------------------------------- outcomes
 
 
-def encode_outcomes(start: int, values: list[Any], raised: dict[int, BaseException]) -> list[Buffer]:
+def encode_outcomes(start: int, values: list[Any] | Parcel, raised: dict[int, BaseException]) -> list[Buffer]:
     """Pickle what came of consecutive items.
 
     Args:
@@ -262,8 +263,10 @@ def encode_outcomes(start: int, values: list[Any], raised: dict[int, BaseExcepti
     """
     errors = _encode_raised(raised)
     try:
-        return ask(encode, (start, set_apart(values), errors), Pupil())
+        content = values.close() if isinstance(values, Parcel) else values
+        return ask(encode, (start, set_apart(content) if isinstance(content, list) else content, errors), Pupil())
     except Exception:  # a result's pickling may raise anything
+        values = list(values)
         singles, reasons = _encode_singly(values, Pupil())
         for at, why in reasons.items():
             text = f"the result, a {type_name(values[at])}, cannot be pickled: {why}"

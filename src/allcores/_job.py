@@ -14,12 +14,14 @@ from allcores._current import RunningItem
 from allcores._errors import UnpicklableItem
 from allcores._messages import SendBatch
 from allcores._outcomes import Chance
+from allcores._packing import CHUNK
 
 __all__ = ["Job", "Part", "run_batch"]
 
 REPORT_SECONDS = 0.050  # after so long, a worker reports what it has, or gives the rest of the batch back
-STRIDE = 64  # items between two looks at the clock, once they have proved short
-SHORT_SECONDS = 0.000_1  # a stride that took less may grow
+STRIDE = 64  # items that are marked together, once they have proved short
+LONG_STRIDE = 1024  # of items that take less than a tenth of a microsecond
+SHORT_NANOSECONDS = 100_000  # a stride that took less may grow; one beyond `STRIDE`, if it took less than half
 KEPT_ONE_BY_ONE = 100  # values of a part, before they are put on the shelf by strides, to bound what that costs
 
 
@@ -57,7 +59,7 @@ class Part:
 
     start: int
     stop: int
-    values: list[Any]  # one per item; None for those that raised
+    values: Any  # one per item, None for those that raised: a list, or what was to gather them
     raised: dict[int, BaseException]  # {index: exception}
     seconds: float  # spent inside the items
     is_last: bool
@@ -70,6 +72,7 @@ def run_batch(
     mark: Mark | None = None,
     *,
     passing: tuple[type[BaseException], ...] = (),
+    gather: Callable[[], Any] = list,
 ) -> Iterator[Part]:
     """Run a batch's items one after another.
 
@@ -80,6 +83,7 @@ def run_batch(
         mark: says which item runs, or which items, where each is so short that marking it would cost more; and keeps
             what is finished until it is reported. None where nobody could look at it.
         passing: exceptions that are not an item's own: they end the batch and propagate.
+        gather: makes what a part's values are added to with ``+=``, a list of some thousands at a time.
 
     Yields:
         The parts, in order; the last one says so.
@@ -87,88 +91,126 @@ def run_batch(
     if isinstance(items, PartialItems):
         job, items = _refusing(job, items)
     running = RunningItem(job.chance, batch.tries)
-    strides = _Strides(_calling(job, running), iter(items), mark, passing)
-    longest = STRIDE // 2 if job.is_timed else STRIDE
-    index, stride, is_over = batch.start, 1, False
+    longest = STRIDE // 2 if job.is_timed else LONG_STRIDE
+    call = _calling(job, running)
+    strides = _Strides(call, iter(items), index=batch.start, longest=longest, mark=mark, passing=passing)
+    is_over = False
     while not is_over:
-        begun = now = monotonic_ns()
-        strides.begin(batch.token, index, begun)
-        with running.here(index, strides.values):
-            while not (is_over or strides.must_report or now - begun >= REPORT_SECONDS * 1e9):
-                strides.run(index, stride, now)
-                index = strides.start + len(strides.values)
-                before, now = now, monotonic_ns()
-                is_short = now - before < SHORT_SECONDS * 1e9
-                if not is_short:
-                    strides.keep()
-                stride = min(2 * stride, longest) if is_short else 1
-                is_over = index >= batch.stop or (bool(strides.raised) and job.stops_at_failure)
-        is_over = is_over or (batch.may_give_back and now - begun >= REPORT_SECONDS * 1e9)
-        yield Part(strides.start, index, strides.values, strides.raised, (now - begun) / 1e9, is_over)
+        begun = monotonic_ns()
+        start, values, due, goes_on = strides.index, gather(), begun + int(REPORT_SECONDS * 1e9), True
+        strides.begin_part(batch.token, begun)
+        while goes_on:
+            strides.begin_chunk()
+            with running.here(strides.index, strides.values):
+                while goes_on and len(strides.values) < CHUNK:
+                    strides.run()
+                    is_over = strides.index >= batch.stop or (bool(strides.raised) and job.stops_at_failure)
+                    goes_on = not (is_over or strides.must_report or strides.now >= due)
+            values += strides.values
+        is_over = is_over or (batch.may_give_back and strides.now >= due)
+        yield Part(start, strides.index, values, strides.raised, (strides.now - begun) / 1e9, is_over)
 
 
 class _Strides:
     """Runs a few items at a time.
 
     Attributes:
-        start: the index of the part's first item.
-        values: what the part's items gave so far.
-        raised: what they raised, by index.
+        index: of the next item.
+        values: what the chunk's items gave so far.
+        raised: what the part's items raised, by index.
         must_report: whether the part should end here, because what is finished could not be kept.
+        now: when the last stride ended.
     """
 
     def __init__(
         self,
         call: Callable[[Any], Any],
         iterator: Iterator[Any],
+        *,
+        index: int,
+        longest: int,
         mark: Mark | None,
         passing: tuple[type[BaseException], ...],
     ) -> None:
+        self.index = index
+        self.values: list[Any] = []
         self._call = call
         self._iterator = iterator
+        self._longest = longest
+        self._length = 1  # items of the next stride
         self._words: Any = [0] * 8 if mark is None else mark.words
         self._shelf: Shelf | None = None if mark is None else mark.shelf
         self._passing = passing
 
-    def begin(self, token: int, start: int, now: int) -> None:
-        """Begin a part."""
-        self.start = start
-        self.values: list[Any] = []
+    def begin_part(self, token: int, now: int) -> None:
+        """Begin what will be reported together."""
+        self.now = now
         self.raised: dict[int, BaseException] = {}
         self.must_report = False
-        self._kept = 0
+        self.values = []
+        self._kept = 0  # of these
+        self._has_gap = False  # whether some values were not put on the shelf, so that later ones cannot be
         if self._shelf is not None:
-            self._shelf.clear(token, start, now)
+            self._shelf.clear(token, self.index, now)
 
-    def run(self, index: int, count: int, now: int) -> None:
-        """Run the next `count` items, fewer at the end or if one raises."""
-        words, values, append, call = self._words, self.values, self.values.append, self._call
-        words[SINCE] = now
-        words[INDEX], words[SPAN] = index, 1 if count < STRIDE else STRIDE
+    def begin_chunk(self) -> None:
+        """Begin values that are gathered together; a part has one or more of them."""
+        self._has_gap = self._has_gap or self._kept < len(self.values)
+        self.values = []
+        self._kept = 0
+
+    def run(self) -> None:
+        """Run the next stride: fewer items at the end, or if one raises or must be reported."""
+        words, length = self._words, self._length
+        words[SINCE] = self.now
+        words[INDEX], words[SPAN] = self.index, 1 if length < STRIDE else length
+        first = self.index - len(self.values)
         try:
-            # The hot loops: what stands here is paid for every item.
-            if count == STRIDE:
-                for item in islice(self._iterator, count):
-                    append(call(item))
+            if length < STRIDE:
+                self._run_marked(first, length)
             else:
-                start, keeps = self.start, self._shelf is not None and self._kept == len(values) < KEPT_ONE_BY_ONE
-                for item in islice(self._iterator, count):
-                    words[SINCE] = monotonic_ns()
-                    words[INDEX] = start + len(values)
-                    append(call(item))
-                    if keeps and not self.keep():
-                        return
+                self._run_together(length)
         except self._passing:
             raise
         except BaseException as error:  # sys.exit() in an item is that item's failure, too
-            self.raised[self.start + len(values)] = error
-            append(None)
+            self.raised[first + len(self.values)] = error
+            self.values.append(None)
             self.must_report = self._shelf is not None
+        self.index = first + len(self.values)
+        self._look_at_clock()
 
-    def keep(self) -> bool:
+    # The hot loops: what stands here is paid for every item.
+
+    def _run_together(self, count: int) -> None:
+        values, call = self.values, self._call
+        for item in islice(self._iterator, count):
+            values.append(call(item))
+
+    def _run_marked(self, first: int, count: int) -> None:
+        words, values, call = self._words, self.values, self._call
+        keeps = self._shelf is not None and self._kept == len(values) < KEPT_ONE_BY_ONE
+        for item in islice(self._iterator, count):
+            words[SINCE] = monotonic_ns()
+            words[INDEX] = first + len(values)
+            values.append(call(item))
+            if keeps and not self._keep():
+                return
+
+    def _look_at_clock(self) -> None:
+        before, self.now = self.now, monotonic_ns()
+        took = self.now - before
+        if took * STRIDE >= SHORT_NANOSECONDS * max(self._length, STRIDE):
+            self._keep()
+            self._length = 1
+        elif took >= SHORT_NANOSECONDS:
+            self._length = STRIDE
+        elif self._length < STRIDE or took < SHORT_NANOSECONDS // 2:
+            self._length = min(2 * self._length, self._longest)
+
+    def _keep(self) -> bool:
         """Put the values that are new on the shelf; False if they must be reported instead."""
         if self._shelf is not None and not self.must_report:
-            self.must_report = not self._shelf.keep(self.values[self._kept :])
+            self.must_report = self._has_gap or not self._shelf.keep(self.values[self._kept :])
             self._kept = len(self.values)
         return not self.must_report
 

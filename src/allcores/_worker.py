@@ -26,6 +26,7 @@ from allcores._job import Job, run_batch
 from allcores._machine import CORES_VARIABLE
 from allcores._memory import offer_to_oom_killer
 from allcores._messages import SendBatch
+from allcores._packing import Parcel
 from allcores._pickling import decode, encode
 from allcores._wire import Kind, Message
 
@@ -173,10 +174,10 @@ class WorkerLoop:
             self._answer(Kind.UNREADABLE, job, message.token, message.stop)
             return
         batch = SendBatch(0, message.token, message.start, message.stop, message.flag, message.tries)
-        for part in run_batch(job, items, batch, self._mark):
+        for part in run_batch(job, items, batch, self._mark, gather=Parcel):
             self._words[INDEX] = MOVING
             frames = encode_outcomes(part.start, part.values, part.raised)
-            self._mark.shelf.expect(sum(memoryview(frame).nbytes for frame in frames) / max(1, len(part.values)))
+            self._mark.shelf.expect(sum(memoryview(frame).nbytes for frame in frames) / max(1, part.stop - part.start))
             flush_output()
             if part.is_last:
                 self._words[INDEX] = IDLE
