@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ from typing import Any
 from allcores._classes import MAIN, is_definition
 from allcores._errors import UnpicklableResult
 from allcores._exceptions import ExceptionData, decode_exception, encode_exception
-from allcores._foreign import ask, describe, set_field, type_name
+from allcores._foreign import ask, describe, is_a, set_field, type_name
 from allcores._globals import is_known, unknown_globals
 from allcores._outcomes import Raised
-from allcores._packing import Parcel
+from allcores._packing import Parcel, packed
 from allcores._pickling import (
     Announcer,
     Pupil,
@@ -127,6 +128,9 @@ def _encode_singly(things: Sequence[Any], role: Role) -> tuple[_Singles, dict[in
 
 # ---------------------------------------------------------------------------------------------------------- items
 
+OLD_GLOBAL = b"c" + MAIN.encode() + b"\n"  # in a pickle within a pickle, of a protocol before 4
+SHORT_STRING = 255  # bytes: pickle writes \x8c, their number and the bytes; a longer name is always sent
+
 
 @dataclass(frozen=True, slots=True)
 class PartialItems:
@@ -208,22 +212,24 @@ def encode_items(
     """
     teacher = Announcer(known) if shares_main else Teacher()
     try:
-        frames = ask(encode, set_apart(items), teacher)
+        frames = ask(encode, packed(set_apart(items)), teacher)
         pickles: list[Buffer | PickleBuffer] = [frames[0]]
     except Exception:  # an item's pickling may raise anything
         singles, errors = _encode_singly(items, teacher)
         texts = {at: f"a {type_name(items[at])} cannot be pickled: {why}" for at, why in errors.items()}
         frames = encode(_SingleItems(singles, texts))
         pickles = [single[0] for single in singles.pickled if single is not None]
-    named = _definitions_named_in(pickles)
     if isinstance(teacher, Announcer):
+        named = _definitions_named_in(pickles, known={})  # the worker may lack what those lead to that it has
         named |= teacher.met | _unknown_globals_of_all(named, known)
+    else:
+        named = _definitions_named_in(pickles, known)
     needed = teacher.definitions | named
     return frames, {name: thing for name, thing in needed.items() if not is_known(known, name, thing)}
 
 
-def _definitions_named_in(pickles: list[Buffer | PickleBuffer]) -> dict[str, Any]:
-    """Find what pickles may name of the caller's ``__main__``.
+def _definitions_named_in(pickles: list[Buffer | PickleBuffer], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Find what pickles may name of the caller's ``__main__``, less what is known.
 
     It may find a few too many, because it looks for names in bytes; that costs a definition's trip, once.
     """
@@ -231,14 +237,36 @@ def _definitions_named_in(pickles: list[Buffer | PickleBuffer]) -> dict[str, Any
     if MAIN.encode() not in data:
         return {}
     namespace = vars(sys.modules[MAIN]).copy()  # which other threads may be adding to
-    found = [name for name, encoded in _encoded_names(frozenset(namespace)).items() if encoded in data]
-    return {name: thing for name in found if is_definition(thing := namespace[name])}
+    unknown = {name: thing for name, thing in namespace.items() if not is_known(known, name, thing)}
+    if OLD_GLOBAL in data:
+        found = {name for name in unknown if name.encode() in data}
+    else:
+        classes = frozenset(name for name, thing in unknown.items() if is_a(thing, type))
+        found = _find_strings(data, frozenset(unknown), classes)
+    return {name: unknown[name] for name in found if is_definition(unknown[name])}
+
+
+def _find_strings(data: bytes, names: frozenset[str], classes: frozenset[str]) -> set[str]:
+    """Find the names that a pickle has as strings, and the classes whose names others begin with, and a dot.
+
+    One search for all of them, as one for each takes longer than to pickle the data.
+    """
+    found = {name or outer for name, outer in _pattern_of_strings(names, classes).findall(data)}
+    return {name for name in names if name.encode() in found or len(name.encode()) > SHORT_STRING}
 
 
 @functools.lru_cache(maxsize=1)
-def _encoded_names(names: frozenset[str]) -> dict[str, bytes]:
-    """Give the names as pickles have them."""
-    return {name: name.encode() for name in names}
+def _pattern_of_strings(names: frozenset[str], classes: frozenset[str]) -> re.Pattern[bytes]:
+    by_length: dict[int, list[bytes]] = {}
+    for name in map(str.encode, names):
+        by_length.setdefault(len(name), []).append(re.escape(name))
+    of_length = [
+        b"(?<=\x8c%b)(?:%b)" % (re.escape(bytes([length])), b"|".join(names))
+        for length, names in by_length.items()
+        if length <= SHORT_STRING
+    ]
+    outer = b"|".join(map(re.escape, map(str.encode, classes))) or b"(?!)"
+    return re.compile(b"\x8c.(?:(%b)|(%b)\\.)" % (b"|".join(of_length) or b"(?!)", outer), re.DOTALL)
 
 
 def _unknown_globals_of_all(definitions: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

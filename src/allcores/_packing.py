@@ -15,11 +15,11 @@ from typing import Any, Literal, Self, TypeAlias
 
 from allcores._foreign import ask
 
-__all__ = ["CHUNK", "Packed", "Parcel"]
+__all__ = ["CHUNK", "Packed", "Parcel", "packed"]
 
 CHUNK = 4096  # values: so many fit into a processor's cache together with what becomes of them
-FEW = 32  # values that are not worth a look
-ARRAY_BYTES = 1 << 10  # a larger array costs more to copy than to describe
+FEW = 64  # values that are not worth a look
+SMALL = 1 << 10  # bytes: a larger array, or text, costs more to copy than to describe
 
 # A word of 64 bits; as ``l`` it is faster, where that has so many.
 WORD: Literal["l", "q"] = "l" if struct.calcsize("l") == struct.calcsize("q") else "q"
@@ -63,6 +63,16 @@ class Packed:
         return _unpack, (self._pieces,)
 
 
+def packed(things: Any) -> Any:
+    """Give what a list travels as; anything else, such as a range or an array, as it is."""
+    if type(things) is not list or len(things) < FEW:
+        return things
+    parcel = Parcel()
+    for start in range(0, len(things), CHUNK):
+        parcel += things[start : start + CHUNK]
+    return parcel.close()
+
+
 def _pack(values: list[Any]) -> Piece:
     try:
         piece = ask(_pack_many, values) if len(values) >= FEW else None
@@ -81,7 +91,7 @@ def _pack_many(values: list[Any]) -> Piece | None:
     if kind is float:
         return "floats", struct.pack(f"{len(values)}d", *values)
     if kind in SCALARS:
-        return "scalars", marshal.dumps(values)
+        return None if kind in (str, bytes) and len(values[0]) > SMALL else ("scalars", marshal.dumps(values))
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return None
@@ -107,7 +117,7 @@ def _pack_arrays(numpy: Any, arrays: list[Any]) -> Piece | None:
     """Pack small arrays of one shape and one plain type, each of which has its own memory."""
     first = arrays[0]
     dtype, shape = first.dtype, first.shape
-    if not (dtype.isbuiltin == 1 and dtype.kind in "biufc" and shape and 0 < first.nbytes <= ARRAY_BYTES):
+    if not (dtype.isbuiltin == 1 and dtype.kind in "biufc" and shape and 0 < first.nbytes <= SMALL):
         return None
     for array in arrays:
         if array.dtype is not dtype or array.shape != shape or array.base is not None or not array.flags.c_contiguous:
