@@ -166,7 +166,7 @@ def test_lazy_results_before_the_failure_come_first(place):
 
 
 def test_an_interrupted_lazy_run_still_has_what_was_finished_and_not_taken(monkeypatch):
-    monkeypatch.setattr(allcores._map, "TURN_SECONDS", 0)
+    monkeypatch.setattr(allcores._lazy, "TURN_SECONDS", 0)
 
     def interrupted() -> Iterator[int]:
         yield from range(7)

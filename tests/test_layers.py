@@ -56,7 +56,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_engines.watch",
     ),
     ("_driver", "_gatekeeper", "_journal", "_journal_file", "_launch", "_recorder", "_sinks"),
-    ("_map", "_progress", "_replay", "_service", "_start"),
+    ("_lazy", "_map", "_progress", "_replay", "_service", "_start"),
     (
         "_doors",
         "_doors.arguments",

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import os
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import Any, Literal, Self, TypeVar, Unpack, overload
 from weakref import finalize
 
-from allcores._driver import Run
 from allcores._interrupts import hold_interrupts
+from allcores._lazy import LazyRun
 from allcores._machine import find_facts
 from allcores._options import OptionKeywords, Options
 from allcores._outcomes import Failure, Results
 from allcores._plan import Plan, make_plan
-from allcores._progress import Progress
 from allcores._report import Report
 from allcores._sinks import ListSink, OrderedSink, UnorderedSink
-from allcores._start import Start, conclude, prepare
+from allcores._start import conclude, prepare
 
 __all__ = ["ResultIterator", "imap", "imap_unordered", "map", "plan", "starmap"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-TURN_SECONDS = 0.000_5  # a consumer that finds results ready lets the driver look around this often
 
 
 @overload
@@ -176,7 +171,7 @@ def imap(fn: Callable[..., Any], /, *iterables: Iterable[Any], **options: Any) -
         ...     print(list(itertools.islice(squares, 5)))
         [0, 1, 4, 9, 16]
     """
-    return ResultIterator(prepare(fn, iterables, options, is_star=len(iterables) > 1), OrderedSink())
+    return ResultIterator(LazyRun(prepare(fn, iterables, options, is_star=len(iterables) > 1), OrderedSink()))
 
 
 @overload
@@ -220,7 +215,7 @@ def imap_unordered(fn: Callable[..., Any], /, *iterables: Iterable[Any], **optio
         >>> sorted(allcores.imap_unordered(str.upper, "abc", workers=2))
         [(0, 'A'), (1, 'B'), (2, 'C')]
     """
-    return ResultIterator(prepare(fn, iterables, options, is_star=len(iterables) > 1), UnorderedSink())
+    return ResultIterator(LazyRun(prepare(fn, iterables, options, is_star=len(iterables) > 1), UnorderedSink()))
 
 
 def plan(**options: Any) -> Plan:
@@ -237,7 +232,7 @@ def plan(**options: Any) -> Plan:
     return make_plan(Options.from_keywords(options), find_facts())
 
 
-class ResultIterator(Generic[R]):
+class ResultIterator(chain[R]):
     """The results of a lazy run, one after another.
 
     Attributes:
@@ -245,45 +240,24 @@ class ResultIterator(Generic[R]):
         report: what the run has cost so far; None before the first result was asked for.
     """
 
-    def __init__(self, start: Start, sink: OrderedSink | UnorderedSink) -> None:
-        self._start = start
-        self._sink = sink
-        self._ready: deque[Any] = sink.ready
-        self._run: Run | None = None
-        self._end: Callable[[], object] = _do_nothing
-        self._taken = 0
-        self._turn_at = 0.0
-        self._is_closed = False
+    def __new__(cls, lazy: LazyRun) -> Self:
+        """Chain the chunks: nothing of ours runs between two results of one."""
+        return cls.from_iterable(lazy.chunks())  # type: ignore[return-value]  # it is of this class
+
+    def __init__(self, lazy: LazyRun) -> None:
+        self._lazy = lazy
+        # An iterator that nobody closes is closed when it is forgotten, or at the interpreter's exit.
+        finalize(self, lazy.forget, os.getpid())
 
     @property
     def failures(self) -> list[Failure]:
         """The failures so far."""
-        return [] if self._run is None else self._run.failures
+        return self._lazy.failures
 
     @property
     def report(self) -> Report | None:
         """What the run has cost so far."""
-        return None if self._run is None else self._run.report
-
-    def __iter__(self) -> Iterator[R]:
-        return self
-
-    def __next__(self) -> R:
-        if self._is_closed:
-            raise StopIteration
-        try:
-            now = time.perf_counter()
-            if not self._ready or now >= self._turn_at:
-                self._advance()
-                self._turn_at = now + TURN_SECONDS
-            if self._ready:
-                self._taken += 1
-                value: R = self._ready.popleft()
-                return value
-        except BaseException as error:  # Ctrl-C, or what the run ends with
-            self._fail(error)
-            raise
-        raise StopIteration
+        return self._lazy.report
 
     def __enter__(self) -> Self:
         return self
@@ -293,63 +267,7 @@ class ResultIterator(Generic[R]):
 
     def close(self) -> None:
         """End the run: workers are let go, results that were not taken are lost."""
-        with hold_interrupts():
-            if not self._is_closed:
-                self._is_closed = True
-                self._ready.clear()
-                self._end()
-
-    def _begin(self) -> Run:
-        progress = self._start.progress()
-        self._run = run = self._start.run(self._sink, is_lazy=True, on_progress=progress)
-        # An iterator that nobody closes is closed when it is forgotten, or at the interpreter's exit.
-        self._end = finalize(self, _end_run, run, progress, os.getpid())
-        return run
-
-    def _advance(self) -> None:
-        """Let the driver work until a result is ready or the run is over; raise the error that the run ends with."""
-        with hold_interrupts():
-            run = self._run or self._begin()
-            if not run.is_finished:
-                run.took(self._taken)
-                run.turn(may_block=not self._ready)
-            while not self._ready and not run.is_finished:
-                run.turn()
-            if run.is_finished:
-                self._end()
-                if not self._ready:
-                    self._is_closed = True
-                    if isinstance(run.error, StopIteration):  # raised here it would pass for the end
-                        raise RuntimeError("an item raised StopIteration") from run.error
-                    if run.error is not None:
-                        raise run.error
-
-    def _fail(self, error: BaseException) -> None:
-        try:
-            with hold_interrupts():
-                self._is_closed = True
-                self._attach_finished(error)
-                self._end()
-        except KeyboardInterrupt as another:
-            self._attach_finished(another)
-            raise
-
-    def _attach_finished(self, error: BaseException) -> None:
-        if self._run is not None:
-            self._run.attach_finished(error)
-
-
-def _do_nothing() -> None:
-    """The end of a run that has not begun."""
-
-
-def _end_run(run: Run, progress: Progress, pid: int) -> None:
-    if os.getpid() == pid:  # in a forked child it is not the child's to end
-        with suppress(KeyboardInterrupt), hold_interrupts():  # it may be forgotten anywhere: nobody could be told
-            try:
-                run.close()
-            finally:
-                progress.close()
+        self._lazy.close()
 
 
 def _collect(

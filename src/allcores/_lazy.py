@@ -1,0 +1,141 @@
+"""A run whose results are taken one by one: it goes on whenever its consumer asks for more."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from allcores._driver import Run
+from allcores._interrupts import hold_interrupts
+from allcores._outcomes import Failure
+from allcores._progress import Progress
+from allcores._report import Report
+from allcores._sinks import OrderedSink, UnorderedSink
+from allcores._start import Start
+
+__all__ = ["LazyRun"]
+
+TURN_SECONDS = 0.000_5  # a consumer that finds results ready lets the driver look around this often
+CHUNK = 256  # results at most that are handed over at once: the consumer may have become slow
+
+
+class LazyRun:
+    """Goes on while chunks of results are asked for.
+
+    Args:
+        start: makes the run, once the first result is asked for.
+        sink: where its results are ready.
+    """
+
+    def __init__(self, start: Start, sink: OrderedSink | UnorderedSink) -> None:
+        self._start = start
+        self._sink = sink
+        self._run: Run | None = None
+        self._progress: Progress | None = None
+        self._chunk: list[Any] = []  # handed over last
+        self._size = 1  # of the next chunk, at most
+        self._taken = 0  # results of earlier chunks
+        self._handed_at = 0.0
+        self._turn_at = 0.0
+        self._is_closed = False
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The failures so far."""
+        return [] if self._run is None else self._run.failures
+
+    @property
+    def report(self) -> Report | None:
+        """What the run has cost so far; None before it began."""
+        return None if self._run is None else self._run.report
+
+    def chunks(self) -> Iterator[list[Any]]:
+        """Yield the results, a few at a time; each chunk is taken when the next one is asked for."""
+        while not self._is_closed:
+            try:
+                self._count_taken()
+                self._chunk = self._next_chunk()
+            except BaseException as error:  # Ctrl-C, or what the run ends with
+                self._fail(error)
+                raise
+            yield self._chunk
+
+    def close(self) -> None:
+        """End the run: workers are let go, results that were not taken are lost."""
+        with hold_interrupts():
+            if not self._is_closed:
+                self._is_closed = True
+                self._chunk.clear()  # the consumer may be in the middle of it
+                self._sink.ready.clear()
+                self._end()
+
+    def forget(self, pid: int) -> None:
+        """End the run that nobody can ask for results any more; in a child forked from process `pid` it is not ours."""
+        if os.getpid() == pid:
+            with suppress(KeyboardInterrupt), hold_interrupts():  # it may be anywhere: nobody could be told
+                self._end()
+
+    def _count_taken(self) -> None:
+        """Find out how fast the consumer is."""
+        now = time.perf_counter()
+        took, self._handed_at = now - self._handed_at, now
+        count = len(self._chunk)
+        self._taken += count
+        self._size = max(1, min(2 * count, CHUNK, int(count * TURN_SECONDS / took)))
+
+    def _next_chunk(self) -> list[Any]:
+        ready = self._sink.ready
+        if not ready or self._handed_at >= self._turn_at:
+            self._advance()
+            self._turn_at = self._handed_at + TURN_SECONDS
+        self._handed_at = time.perf_counter()
+        return [ready.popleft() for _ in range(min(self._size, len(ready)))]
+
+    def _begin(self) -> Run:
+        self._progress = self._start.progress()
+        self._run = self._start.run(self._sink, is_lazy=True, on_progress=self._progress)
+        return self._run
+
+    def _end(self) -> None:
+        try:
+            if self._run is not None:
+                self._run.close()
+        finally:
+            if self._progress is not None:
+                self._progress.close()
+
+    def _advance(self) -> None:
+        """Let the driver work until a result is ready or the run is over; raise the error that the run ends with."""
+        ready = self._sink.ready
+        with hold_interrupts():
+            run = self._run or self._begin()
+            if not run.is_finished:
+                run.took(self._taken)
+                run.turn(may_block=not ready)
+            while not ready and not run.is_finished:
+                run.turn()
+            if run.is_finished:
+                self._end()
+                if not ready:
+                    self._is_closed = True
+                    if isinstance(run.error, StopIteration):  # raised here it would pass for the end
+                        raise RuntimeError("an item raised StopIteration") from run.error
+                    if run.error is not None:
+                        raise run.error
+
+    def _fail(self, error: BaseException) -> None:
+        try:
+            with hold_interrupts():
+                self._is_closed = True
+                self._attach_finished(error)
+                self._end()
+        except KeyboardInterrupt as another:
+            self._attach_finished(another)
+            raise
+
+    def _attach_finished(self, error: BaseException) -> None:
+        if self._run is not None:
+            self._run.attach_finished(error)
