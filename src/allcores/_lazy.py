@@ -35,6 +35,7 @@ class LazyRun:
         self._sink = sink
         self._run: Run | None = None
         self._progress: Progress | None = None
+        self._staged: list[Any] = []  # what was ready, last first: to take many from a list's end is quick
         self._chunk: list[Any] = []  # handed over last
         self._size = 1  # of the next chunk, at most
         self._taken = 0  # results of earlier chunks
@@ -68,8 +69,8 @@ class LazyRun:
         with hold_interrupts():
             if not self._is_closed:
                 self._is_closed = True
-                self._chunk.clear()  # the consumer may be in the middle of it
-                self._sink.ready.clear()
+                for results in (self._chunk, self._staged, self._sink.ready):
+                    results.clear()  # the consumer may be in the middle of the first
                 self._end()
 
     def forget(self, pid: int) -> None:
@@ -87,12 +88,22 @@ class LazyRun:
         self._size = max(1, min(2 * count, CHUNK, int(count * TURN_SECONDS / took)))
 
     def _next_chunk(self) -> list[Any]:
-        ready = self._sink.ready
-        if not ready or self._handed_at >= self._turn_at:
+        if not self._has_ready or self._handed_at >= self._turn_at:
             self._advance()
             self._turn_at = self._handed_at + TURN_SECONDS
+        if not self._staged:
+            self._staged = list(self._sink.ready)
+            self._staged.reverse()
+            self._sink.ready.clear()
+        chunk = self._staged[-self._size :]
+        chunk.reverse()
+        del self._staged[-self._size :]
         self._handed_at = time.perf_counter()
-        return [ready.popleft() for _ in range(min(self._size, len(ready)))]
+        return chunk
+
+    @property
+    def _has_ready(self) -> bool:
+        return bool(self._staged or self._sink.ready)
 
     def _begin(self) -> Run:
         self._progress = self._start.progress()
@@ -109,17 +120,16 @@ class LazyRun:
 
     def _advance(self) -> None:
         """Let the driver work until a result is ready or the run is over; raise the error that the run ends with."""
-        ready = self._sink.ready
         with hold_interrupts():
             run = self._run or self._begin()
             if not run.is_finished:
                 run.took(self._taken)
-                run.turn(may_block=not ready)
-            while not ready and not run.is_finished:
+                run.turn(may_block=not self._has_ready)
+            while not self._has_ready and not run.is_finished:
                 run.turn()
             if run.is_finished:
                 self._end()
-                if not ready:
+                if not self._has_ready:
                     self._is_closed = True
                     if isinstance(run.error, StopIteration):  # raised here it would pass for the end
                         raise RuntimeError("an item raised StopIteration") from run.error
@@ -137,5 +147,7 @@ class LazyRun:
             raise
 
     def _attach_finished(self, error: BaseException) -> None:
+        self._sink.ready.extendleft(self._staged)
+        self._staged.clear()
         if self._run is not None:
             self._run.attach_finished(error)
