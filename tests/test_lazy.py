@@ -368,3 +368,67 @@ def test_workers_outlive_the_thread_that_started_them(start: str, tmp_path: Path
         os.write(key, b"open")
         assert list(results) == [1]
     os.close(key)
+
+
+# -------------------------------------------------------------------------------------------------- chunks of results
+
+
+class Live:
+    """Knows how many of its kind there are in this process, and how many there were at once."""
+
+    count = most = 0
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        Live.count += 1
+        Live.most = max(Live.most, Live.count)
+
+    def __reduce__(self) -> Any:
+        return Live, (self.index,)
+
+    def __del__(self) -> None:
+        Live.count -= 1
+
+
+@pytest.mark.parametrize("taken", [1, 2, 3, 300, 5_000])
+def test_a_lazy_run_that_is_closed_gives_nothing_more(lazy, taken):
+    results = lazy(str, itertools.count(), workers=2, batch=100)
+    assert len(list(itertools.islice(results, taken))) == taken
+    results.close()
+    assert list(results) == []
+
+
+def test_results_and_items_do_not_pile_up_however_many_there_are(lazy):
+    """Counted, as what a process has of memory tells little: see `Live`."""
+    workers, batch, items = 2, 50, 20_000
+    Live.count = Live.most = 0
+    pulled = Counting()
+    stream = (Live(index) for index in itertools.islice(pulled, items))
+    taken = 0
+    with lazy(lambda item: item, stream, workers=workers, batch=batch) as results:
+        for _ in results:
+            taken += 1
+            assert pulled.pulled - taken <= allcores._scheduler.AHEAD_BATCHES * workers * batch + allcores._lazy.CHUNK
+    assert taken == items
+    gc.collect()
+    most = 2 * (allcores._scheduler.AHEAD_BATCHES * workers * batch + 2 * allcores._lazy.CHUNK)  # items and results
+    assert Live.most <= most
+
+
+def test_a_slow_consumer_is_handed_few_results_at_once(monkeypatch):
+    """Or the driver would not get to look around while they are consumed."""
+    clock = itertools.count(step=1)
+    monkeypatch.setattr(allcores._lazy.time, "perf_counter", lambda: float(next(clock)))
+    lazy_run = allcores.imap(abs, itertools.count(), on="serial", batch=100)._lazy
+    chunks = lazy_run.chunks()
+    assert [len(next(chunks)) for _ in range(50)] == [1] * 50
+    lazy_run.close()
+
+
+def test_a_quick_consumer_is_handed_many_results_at_once(monkeypatch):
+    monkeypatch.setattr(allcores._lazy.time, "perf_counter", itertools.count(step=1e-9).__next__)
+    lazy_run = allcores.imap(abs, itertools.count(), on="serial", batch=10_000)._lazy
+    chunks = lazy_run.chunks()
+    sizes = [len(next(chunks)) for _ in range(12)]
+    assert sizes == [1, *[min(2**n, allcores._lazy.CHUNK) for n in range(1, 12)]]
+    lazy_run.close()

@@ -85,7 +85,8 @@ class LazyRun:
         took, self._handed_at = now - self._handed_at, now
         count = len(self._chunk)
         self._taken += count
-        self._size = max(1, min(2 * count, CHUNK, int(count * TURN_SECONDS / took)))
+        fitting = 2 * count if took <= TURN_SECONDS / 2 else int(count * TURN_SECONDS / took)
+        self._size = max(1, min(fitting, CHUNK))
 
     def _next_chunk(self) -> list[Any]:
         if not self._has_ready or self._handed_at >= self._turn_at:
