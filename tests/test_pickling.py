@@ -473,6 +473,40 @@ def test_an_item_that_cannot_be_pickled_is_no_trouble_to_others(run_driver: Run)
         """)
 
 
+def test_all_definitions_are_found_that_items_name(run_driver: Run):
+    """Whichever begin with others' names, are named with a dot, or in a pickle of an old protocol within."""
+    run_driver("""
+        import pickle
+        from allcores._codec import encode_items
+
+        class P: pass
+        class Po: pass
+        class Point: pass
+        class Outer:
+            class Inner: pass
+        class Older: pass
+        class Old: pass
+        class Within:
+            def __reduce__(self):
+                return pickle.loads, (pickle.dumps(Older, 2),)
+
+        def named(*items, known={}):
+            return set(encode_items(list(items), known)[1])
+
+        assert named(P()) == {"P"}
+        assert named(Po()) == {"Po"}
+        assert named(Point(), P()) == {"Point", "P"}
+        assert named(Outer.Inner()) == {"Outer"}
+        assert {"Older"} <= named(Within())
+        assert named("P", "Po", "__main__") == {"P", "Po"}  # a few too many
+        assert named(P(), Po(), known={"P": P}) == {"Po"}
+        assert named("P", "Po", 1.5) == set()
+        long = "N" * 300
+        globals()[long] = type(long, (), {})
+        assert named(P(), globals()[long]()) == {"P", long}
+        """)
+
+
 def test_what_unpickling_calls_finds_its_globals(run_driver: Run):
     run_driver("""
         worker = PlayedWorker(how)
