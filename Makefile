@@ -50,11 +50,8 @@ format: .venv/.development  ## put the format right, and what else ruff can
 	.venv/bin/python -m ruff check --fix --exit-zero
 	.venv/bin/python -m ruff format
 
-bench: .venv/.runtime  ## run the benchmarks, one after another
-	@set -e; for benchmark in benchmarks/[a-z]*.py; do \
-		echo "=== $$benchmark"; \
-		.venv/bin/python $$benchmark; \
-	done
+bench: .venv/.runtime  ## measure allcores beside its peers
+	.venv/bin/python -m benchmarks $(CASES:%=--cases %) $(PEERS:%=--peers %)
 
 clean:  ## remove what the other chores made
 	rm -rf .venv .venv-3.* build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

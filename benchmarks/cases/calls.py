@@ -1,0 +1,48 @@
+"""Single calls, one after another: how long a result is under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.case import Target, summarise
+from benchmarks.cases.small import square
+from benchmarks.peers import Peer
+
+
+@dataclass(kw_only=True)
+class Calls:
+    """Each call is made when the one before has given its result."""
+
+    name: str
+    title: str
+    count: int
+    targets: tuple[Target, ...]
+    extras: tuple[str, ...]
+    is_whole_process: bool = False
+
+    def prepare(self, count: int) -> None:
+        self._count = count
+
+    def run(self, peer: Peer) -> list[int]:
+        return [peer.call(square, x) for x in range(self._count)]
+
+    def summary(self, result: list[int]) -> object:
+        return summarise(result)
+
+    def lower_bound(self, workers: int) -> Any:
+        return None
+
+
+CASES = (
+    Calls(
+        name="calls",
+        title="1,000 single calls, one after another",
+        count=1_000,
+        targets=(
+            Target(versus="ProcessPoolExecutor", most=1 / 3),
+            Target(who="allcores.Pool", versus="Pool", most=1 / 3),
+        ),
+        extras=("allcores.Pool", "loky"),
+    ),
+)

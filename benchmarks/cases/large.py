@@ -1,0 +1,84 @@
+"""Large objects: arrays of 8 MB as results and as items, and a function that knows 256 MB."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.case import MapCase, Target
+
+LENGTH = 1_000_000  # numbers of 8 bytes in an array
+BIG_LENGTH = 32 * 1024 * 1024
+
+CLEAN = ("allcores, clean", "Pool, clean")
+
+
+def make_array(x: int) -> Any:
+    import numpy as np
+
+    return np.full(LENGTH, x, dtype=float)
+
+
+def make_arrays(count: int) -> list[Any]:
+    return [make_array(x) for x in range(count)]
+
+
+def add_up(array: Any) -> float:
+    return float(array.sum())
+
+
+def make_big() -> Any:
+    import numpy as np
+
+    return np.arange(BIG_LENGTH, dtype=float)
+
+
+def look_up(big: Any, index: int) -> float:
+    """Touch a page here and there."""
+    return float(big[index :: BIG_LENGTH // 256].sum())
+
+
+def array_digest(arrays: Sequence[Any]) -> object:
+    return [[str(array.dtype), len(array), float(array[0]), float(array[-1]), float(array.sum())] for array in arrays]
+
+
+CASES = (
+    MapCase(
+        name="large-results",
+        title="60 results of 8 MB",
+        count=60,
+        function=make_array,
+        digest=array_digest,
+        targets=(
+            Target(versus="Pool", most=1 / 8),
+            Target(versus="joblib", most=1 / 3),
+            Target(versus="loop", most=1.3),
+        ),
+        extras=("allcores, clean",),
+    ),
+    MapCase(
+        name="large-items",
+        title="60 items of 8 MB in a list",
+        count=60,
+        function=add_up,
+        make_items=make_arrays,
+        targets=(
+            Target(versus="Pool", most=1 / 50),
+            Target(who="allcores, clean", versus="Pool, clean", most=1 / 5),
+            Target(who="allcores, clean", versus="joblib", most=1 / 2),
+        ),
+        extras=CLEAN,
+    ),
+    MapCase(
+        name="closure",
+        title="400 items, function that knows 256 MB",
+        count=400,
+        function=look_up,
+        make_big=make_big,
+        targets=(
+            Target(versus="Pool", most=1 / 50),
+            Target(who="allcores, clean", versus="Pool, clean", most=1 / 6),
+        ),
+        extras=CLEAN,
+    ),
+)
