@@ -7,13 +7,15 @@
 #   make test-default ARGS="-x -k pool"   tests on .venv's Python only, with arguments for pytest
 #   make faults FAULTS=10000 MINUTES=10 SEED=7 SCENARIO=42   so many faults, in so much time at most; all that is drawn
 #                                         follows from the seed; one scenario of it only, again and again
+#   make bench CASES="script calls" PEERS="Pool joblib" QUICK=1   only these, and fewer rounds; what is chosen in part
+#                                         is printed, not written down
 
 # Fresh interpreters are what the tests start by the hundred: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-default faults lint format bench clean FORCE
+.PHONY: help demo test test-default faults lint format bench bench-scaling clean FORCE
 .PRECIOUS: .venv-%/.installed  # or make would delete these stamps as intermediate files
 
 help:  ## list the chores
@@ -50,11 +52,15 @@ format: .venv/.development  ## put the format right, and what else ruff can
 	.venv/bin/python -m ruff check --fix --exit-zero
 	.venv/bin/python -m ruff format
 
-bench: .venv/.runtime  ## measure allcores beside its peers
-	.venv/bin/python -m benchmarks $(CASES:%=--cases %) $(PEERS:%=--peers %)
+bench: .venv-bench/.installed  ## measure allcores beside its peers, and write docs/benchmarks if all are measured
+	.venv-bench/bin/python -m benchmarks $(if $(CASES),--cases $(CASES)) $(if $(PEERS),--peers $(PEERS)) \
+		$(if $(QUICK),--quick) $(if $(CASES)$(PEERS)$(QUICK),,--out docs/benchmarks)
+
+bench-scaling: .venv-bench/.installed  ## measure efficiency on 1, 2, 4, ... and all cores, and write docs/benchmarks
+	.venv-bench/bin/python -m benchmarks.scaling --out docs/benchmarks
 
 clean:  ## remove what the other chores made
-	rm -rf .venv .venv-3.* build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-3.* .venv-bench build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Environments. The stamps say what is installed: .runtime is part of .development.
@@ -84,6 +90,14 @@ endif
 	@echo "=== .venv: installing allcores with what tests and lint need"
 	@.venv/bin/python $(install) '.[test,science,lint]'
 	@touch .venv/.runtime $@
+
+# Peers live by themselves: nobody needs them for anything but this.
+.venv-bench/.installed: pyproject.toml
+	@python=$$(tools/pythons.sh $(or $(PYTHON),default)) && \
+	echo "=== .venv-bench: installing allcores and its peers, for $$python" && \
+	rm -rf .venv-bench && "$$python" -m venv .venv-bench
+	@.venv-bench/bin/python $(install) '.[bench]'
+	@touch $@
 
 .venv-%/.installed: pyproject.toml
 	@python=$$(tools/pythons.sh $*) && \

@@ -1,44 +1,95 @@
 """Measure allcores beside its peers: `python -m benchmarks`, from the project's folder.
 
-Each peer does each case in a process of its own, cold (from the import of its library) and warm; all in turn, several
-rounds. What comes of it is printed, and with `--out` written as a table, as raw numbers and as a plot.
+Each peer does each case in a process of its own, cold (from the import of its library on) and warm; all in turn,
+several rounds. What comes of it is printed, and with --out written as tables, as raw numbers and as a plot.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
+import sys
+from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.case import Case
 from benchmarks.cases import CASES
 from benchmarks.machine import machine_facts, versions, workers_here
 from benchmarks.peers import ALWAYS, PEERS
-from benchmarks.rounds import Pace, Performance, Players
-from benchmarks.table import case_table
+from benchmarks.plot import plot_cases
+from benchmarks.rounds import Figures, Pace, Performance, Players
+from benchmarks.table import case_table, target_table
 
 QUICK = Pace(cold=1, warm=3, budget=2.0)
+
+# What has no peer, each a program of its own: what it prints is a part of the tables.
+ALONE = {
+    "features": "What features cost while they are off",
+    "recovery": "What it costs to lose nothing",
+    "scheduler": "The scheduler alone, against simulated workers",
+}
+
+INTRODUCTION = """\
+# allcores beside its peers
+
+Written by `make bench`. Every figure is the median of several rounds, in which all took turns; only ratios within this
+one run mean anything. Each peer works in a process of its own and is used as its documentation tells. Cold is from the
+import of the library to the last result in a fresh process; warm is any later call in the same one. Memory is that of a
+further round: the peak of the main process, and that of all processes together, where what they share counts once.
+What misses its target is a finding.
+"""
 
 
 def main() -> None:
     arguments = parse()
     pace = QUICK if arguments.quick else Pace()
     workers = workers_here()
-    print(machine_facts(), versions(arguments.peers), sep="\n", flush=True)
-    measured = {}
+    facts = {**machine_facts(), **versions(arguments.peers)}
+    told = ", ".join(f"{name} {value}" for name, value in facts.items())
+    print(told, flush=True)
+    cases = [CASES[name] for name in arguments.cases]
+    figures: dict[str, dict[str, Figures]] = {}
+    sections = []
     with Players(workers, pace) as players:
-        for name in arguments.cases:
-            case = CASES[name]
-            taking_part = [peer for peer in PEERS if peer in arguments.peers and peer in {*ALWAYS, *case.extras}]
-            measured[name] = Performance(case, taking_part, players, pace).measure()
-            print(case_table(case, measured[name], workers), flush=True)
+        for case in cases:
+            names = taking_part(case, arguments.peers)
+            figures[case.name] = Performance(case, names, players, pace).measure()
+            sections.append(case_table(case, figures[case.name], workers))
+            print(sections[-1], flush=True)
+    targets = target_table(cases, figures, workers)
+    print(targets)
+    if arguments.out is not None:
+        sections += [f"### {title}\n\n{run_alone(name)}" for name, title in ALONE.items()]
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        parts = [INTRODUCTION, told + "\n", "![times](peers.svg)\n", "## Targets\n", targets, "## Cases\n", *sections]
+        (arguments.out / "peers.md").write_text("\n".join(parts).rstrip() + "\n")
+        raw = {case: {name: asdict(each) for name, each in peers.items()} for case, peers in figures.items()}
+        (arguments.out / "peers.json").write_text(json.dumps({"facts": facts, "cases": raw}, indent=1) + "\n")
+        plot_cases(arguments.out / "peers.svg", cases, figures)
+
+
+def taking_part(case: Case, names: list[str]) -> list[str]:
+    """Give those of these peers that are measured in this case, in the order of the table."""
+    return [name for name in PEERS if name in names and (name in ALWAYS or name in case.extras)]
+
+
+def run_alone(name: str) -> str:
+    """Run one of the programs that measure what has no peer; give what it prints."""
+    command = [sys.executable, "-m", f"benchmarks.{name}"]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip() + "\n"
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE", help=", ".join(CASES))
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER", help=", ".join(PEERS))
+    cases, peers = ", ".join(CASES), ", ".join(PEERS)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), metavar="CASE", help=cases)
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER", help=peers)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--out", type=Path, help="folder for the table, the numbers and the plot")
-    return parser.parse_args()
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="where the tables, the numbers and the plot go")
+    arguments = parser.parse_args()
+    arguments.peers = list(dict.fromkeys(["loop", "allcores", *arguments.peers]))  # which all others are beside
+    return arguments
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ def machine_facts() -> dict[str, str]:
         "cores": str(workers_here()),
         "memory": f"{int(_first('/proc/meminfo', 'MemTotal').split()[0]) / 1e6:.0f} GB",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "load before": f"{os.getloadavg()[0]:.1f}",
         "Python": platform.python_version(),
     }
 

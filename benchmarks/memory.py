@@ -10,11 +10,11 @@ from typing import Self
 
 __all__ = ["MemorySampler", "descendants"]
 
-SAMPLE_SECONDS = 0.02
+SAMPLE_SECONDS = 0.01
 
 
 class MemorySampler:
-    """Looks every 20 ms while its `with` block runs.
+    """Looks every 10 ms while its `with` block runs, and at least once.
 
     Args:
         pid: the tree's root.
@@ -39,12 +39,16 @@ class MemorySampler:
     def __exit__(self, *_: object) -> None:
         self._is_over.set()
         self._thread.join()
+        self._look()  # what a short round has left
         self.root = _kilobytes(f"/proc/{self._pid}/status", "VmHWM:") * 1024
 
     def _sample(self) -> None:
         while not self._is_over.wait(SAMPLE_SECONDS):
-            sizes = (_kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in descendants(self._pid))
-            self.tree = max(self.tree, sum(sizes) * 1024)
+            self._look()
+
+    def _look(self) -> None:
+        sizes = (_kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in descendants(self._pid))
+        self.tree = max(self.tree, sum(sizes) * 1024)
 
 
 def descendants(pid: int) -> Iterator[int]:

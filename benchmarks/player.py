@@ -13,9 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from benchmarks.memory import descendants
 from benchmarks.peers import make_peer
 
-__all__ = ["Player", "Reason"]
+__all__ = ["Player", "Reason", "TooSlow"]
 
 ROOT = Path(__file__).parent.parent
 END_SECONDS = 15.0  # for a peer to end its workers by itself
@@ -25,6 +26,10 @@ class Reason(Exception):
     """Why a peer has no figure for a case."""
 
 
+class TooSlow(Reason):
+    """A step has taken longer than anybody waits."""
+
+
 class Player:
     """A running stage.
 
@@ -32,14 +37,11 @@ class Player:
         peer: its name.
         workers: how many workers the peer may have.
         patience: how many seconds a step may take.
-
-    Attributes:
-        pid: the stage's process, or what it is wrapped in.
     """
 
     def __init__(self, peer: str, workers: int, patience: float) -> None:
         self._patience = patience
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- as long as the process
         self._process = subprocess.Popen(
             [*make_peer(peer).wrapper, sys.executable, "-m", "benchmarks.stage", peer, str(workers)],
             stdin=subprocess.PIPE,
@@ -48,7 +50,12 @@ class Player:
             start_new_session=True,
             env=_environment(),
         )
-        self.pid = self._process.pid
+
+    @property
+    def pid(self) -> int:
+        """The stage's own process, inside whatever it is wrapped in."""
+        own = [pid for pid in descendants(self._process.pid) if _arguments(pid).startswith(b"-m\0benchmarks.stage")]
+        return own[0] if own else self._process.pid
 
     def prepare(self, case: str, count: int) -> None:
         """Have it make its items."""
@@ -68,7 +75,7 @@ class Player:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(END_SECONDS)
         with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process.stdout.close()
         self._errors.close()
@@ -89,7 +96,7 @@ class Player:
         """Read an answer; what a peer's forked processes hold open does not keep this waiting."""
         assert self._process.stdout is not None
         if not select.select([self._process.stdout], [], [], self._patience)[0]:
-            raise Reason(f"no result within {self._patience:.0f} s")
+            raise TooSlow(f"no result within {self._patience:.0f} s")
         line = self._process.stdout.readline()
         if not line:
             raise Reason(self._last_words())
@@ -99,6 +106,13 @@ class Player:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "its process ended without a word"
+
+
+def _arguments(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[2]
+    except OSError:  # it has ended
+        return b""
 
 
 def _environment() -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""What it costs to lose nothing: timeout= and resume= beside a run without, and how soon a death or Ctrl-C is told."""
+"""What it costs to lose nothing: timeout= and resume= beside a run without, and how soon a death or Ctrl-C is told.
+
+No peer has these; `python -m benchmarks.recovery`, from the project's folder.
+"""
 
 import os
 import re
@@ -12,25 +15,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-
-from _rounds import compare, say_where
+from typing import Any
 
 import allcores
+from benchmarks.cases.durations import use_core
+from benchmarks.cases.small import square
+from benchmarks.table import write_table
 
-WORK_NS = 1_000_000
-ROUNDS = 9
-
-
-def work(x: int) -> int:
-    """Use a core for a millisecond of its own time, so that nothing which takes the core away is hidden."""
-    end = time.process_time_ns() + WORK_NS
-    while time.process_time_ns() < end:
-        pass
-    return x
-
-
-def square(x: int) -> int:
-    return x * x
+ROUNDS = 5
 
 
 @contextmanager
@@ -41,22 +33,31 @@ def journals() -> Iterator[Callable[[], str]]:
         yield lambda: str(Path(folder, f"{next(numbers)}.journal"))
 
 
-def compare_costs(function: Callable[[int], int], items: range) -> None:
-    """Print what each feature adds to a run over `items`."""
+def compare_costs(function: Callable[[int], int], items: range) -> str:
+    """Tabulate what each feature adds to a run over `items`."""
     with journals() as new_journal:
         finished = new_journal()
         allcores.map(function, items, resume=finished)
-        ways = {
-            "neither": lambda: allcores.map(function, items),
-            "timeout=60": lambda: allcores.map(function, items, timeout=60),
-            "retries=2": lambda: allcores.map(function, items, retries=2),
-            "resume=, a new journal": lambda: allcores.map(function, items, resume=new_journal()),
-            "resume=, all is recorded": lambda: allcores.map(function, items, resume=finished),
+        ways: dict[str, Callable[[], dict[str, Any]]] = {
+            "none of it": dict,
+            "timeout=60": lambda: {"timeout": 60},
+            "retries=2": lambda: {"retries": 2},
+            "resume=, a new journal": lambda: {"resume": new_journal()},
+            "resume=, all is recorded": lambda: {"resume": finished},
         }
-        medians = compare(ways, rounds=ROUNDS)
-    for name, median in medians.items():
-        extra = (median - medians["neither"]) / len(items)
-        print(f"{name:34} {extra * 1e6:+8.2f} us per item, {median / medians['neither'] - 1:+7.1%}")
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(ROUNDS):
+            for name, options in ways.items():
+                begun = time.perf_counter()
+                allcores.map(function, items, **options())
+                seconds[name].append(time.perf_counter() - begun)
+    medians = {name: statistics.median(taken) for name, taken in seconds.items()}
+    plain = medians["none of it"]
+    rows = [
+        [name, f"{median:.3f} s", f"{median / plain:.3f}", f"{(median - plain) / len(items) * 1e6:+.2f} us"]
+        for name, median in medians.items()
+    ]
+    return write_table(("with", "time", "x none of it", "more per item"), rows)
 
 
 def die(path: str) -> None:
@@ -106,18 +107,28 @@ def seconds_from_limit_to_report(start: str) -> float:
     raise AssertionError("it ended by itself")
 
 
-say_where()
-print(f"--- 2,000 items of 1 ms, {ROUNDS} rounds")
-compare_costs(work, range(2_000))
-print(f"--- 100,000 trivial items, {ROUNDS} rounds")
-compare_costs(square, range(100_000))
-print(f"--- how soon, medians of {ROUNDS}")
-for start in ("fork", "forkserver", "spawn"):
-    moments = {
-        "death to report": seconds_from_death_to_report,
-        "start, then time limit to report": seconds_from_limit_to_report,
-        "Ctrl-C to the prompt": seconds_from_interrupt_to_prompt,
-    }
-    for name, measure in moments.items():
-        taken = [measure(start) for _ in range(ROUNDS)]
-        print(f"{start:11} {name:34} {statistics.median(taken) * 1e3:7.1f} ms  (at most {max(taken) * 1e3:.1f})")
+MOMENTS = {
+    "from a death to its report": seconds_from_death_to_report,
+    "start, then from a time limit to its report": seconds_from_limit_to_report,
+    "from Ctrl-C to the prompt": seconds_from_interrupt_to_prompt,
+}
+
+
+def compare_moments() -> str:
+    """Tabulate how soon what happened is told."""
+    rows = []
+    for name, measure in MOMENTS.items():
+        for start in ("fork", "forkserver", "spawn"):
+            taken = [measure(start) for _ in range(ROUNDS)]
+            rows.append([name, start, f"{statistics.median(taken) * 1e3:.1f} ms", f"{max(taken) * 1e3:.1f} ms"])
+    return write_table(("how soon", "start", "median", "at most"), rows)
+
+
+def main() -> None:
+    print("2,000 items of 1 ms:", "", compare_costs(use_core, range(2_000)), sep="\n")
+    print("100,000 trivial items:", "", compare_costs(square, range(100_000)), sep="\n")
+    print(compare_moments())
+
+
+if __name__ == "__main__":
+    main()

@@ -11,9 +11,11 @@ from typing import Self
 from benchmarks.case import Case, Temperature
 from benchmarks.memory import MemorySampler
 from benchmarks.peers import make_peer
-from benchmarks.player import Player, Reason
+from benchmarks.player import Player, Reason, TooSlow
 
 __all__ = ["Figures", "Pace", "Performance", "Players"]
+
+SHRINKING = 20  # how many times fewer items one does that is too slow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +30,9 @@ class Pace:
     """
 
     cold: int = 3
-    warm: int = 7
-    budget: float = 5.0
-    patience: float = 60.0
+    warm: int = 5
+    budget: float = 3.0
+    patience: float = 25.0
 
 
 @dataclass
@@ -57,6 +59,9 @@ class Figures:
         """Give the middle of the rounds' seconds, as for the full number of items; None if there was no round."""
         taken = self.seconds[temperature]
         return statistics.median(taken) * self.full / self.count if taken else None
+
+
+Play = Callable[[str, Figures], float | None]  # one round of a peer; None if its time does not count
 
 
 class Players:
@@ -125,7 +130,7 @@ class Performance:
                 self._players.end(name)
         return self.figures
 
-    def _take_turns(self, temperature: Temperature, rounds: int, play: Callable[[str, Figures], float | None]) -> None:
+    def _take_turns(self, temperature: Temperature, rounds: int, play: Play) -> None:
         budgets = dict.fromkeys(self.figures, self._pace.budget)
         for _ in range(rounds):
             for name, figures in self.figures.items():
@@ -133,7 +138,7 @@ class Performance:
                     continue
                 begun = time.perf_counter()
                 try:
-                    seconds = play(name, figures)
+                    seconds = self._play_or_shrink(play, name, figures)
                 except Reason as reason:
                     figures.reason = str(reason)
                     self._players.end(name)
@@ -141,6 +146,16 @@ class Performance:
                     if seconds is not None:
                         figures.seconds[temperature].append(seconds)
                 budgets[name] -= time.perf_counter() - begun
+
+    def _play_or_shrink(self, play: Play, name: str, figures: Figures) -> float | None:
+        """Play; one that is too slow at its first round plays another with fewer items, if there are so many."""
+        try:
+            return play(name, figures)
+        except TooSlow:
+            if figures.count < SHRINKING or any(figures.seconds.values()):
+                raise
+            figures.count //= SHRINKING
+            return play(name, figures)
 
     def _play_cold(self, name: str, figures: Figures) -> float | None:
         """Play in a new process; one that starts too slowly for that only gets ready, once."""

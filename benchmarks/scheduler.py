@@ -1,6 +1,7 @@
 """The scheduler alone, against simulated workers: batches per second, memory, and deaths on the way.
 
 The figures include the simulation: a heap of what the workers are at, and the making of events.
+`python -m benchmarks.scheduler`, from the project's folder.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import time
 import tracemalloc
 from dataclasses import dataclass
 from heapq import heappop, heappush
-
-from _rounds import say_where
 
 from allcores._messages import (
     BatchFinished,
@@ -27,6 +26,7 @@ from allcores._messages import (
     WorkerUp,
 )
 from allcores._scheduler import Scheduler
+from benchmarks.table import write_table
 
 WORKERS = 10_000
 ITEM_SECONDS = 0.000_1  # of simulated time
@@ -89,28 +89,36 @@ def outcome(batch: SendBatch, death_rate: float, dice: random.Random) -> Event:
     return BatchFinished(batch.worker, batch.token, batch.stop, seconds)
 
 
-def speed(title: str, workers: int, items: int, batch: int | None, death_rate: float = 0.0) -> None:
+def speed(title: str, workers: int, items: int, batch: int | None, death_rate: float = 0.0) -> list[str]:
+    """Give a row: batches per second of this process's CPU time."""
     begun = time.process_time()
     tally = simulate(workers, items, batch, death_rate)
     took = time.process_time() - begun
     assert tally.settled == items
-    deaths = f", {tally.failed:,} workers died" if death_rate else ""
-    print(f"{title:44} {tally.sent:>10,} batches, {tally.sent / took:>9,.0f} per CPU second{deaths}")
+    return [title, f"{tally.sent:,}", f"{tally.sent / took:,.0f}", f"{tally.failed:,}"]
 
 
-def peak_memory(items: int) -> None:
+def peak_memory(items: int) -> list[str]:
+    """Give a row: the most memory that the simulation and the scheduler used."""
     tracemalloc.start()
     simulate(WORKERS, items, batch=25)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    print(f"{items:>12,} items by 25, {WORKERS:,} workers: at most {peak / 1e6:.1f} MB")
+    return [f"{WORKERS:,} workers, {items:,} items by 25", f"{peak / 1e6:.1f} MB"]
 
 
-say_where()
-speed("10,000 workers, 10 million items, by 10", WORKERS, 10_000_000, 10)
-speed("10,000 workers, 1 million items, one by one", WORKERS, 1_000_000, 1)
-speed("64 workers, 10 million items, adaptive", 64, 10_000_000, None)
-speed("100 workers, 100,000 items, 1 % deaths", 100, 100_000, 10, death_rate=0.01)
-speed("10,000 workers, 100,000 items, 1 % deaths", WORKERS, 100_000, 1, death_rate=0.01)
-for count in (1_000_000, 10_000_000):
-    peak_memory(count)
+def main() -> None:
+    rows = [
+        speed("10,000 workers, 10 million items by 10", WORKERS, 10_000_000, 10),
+        speed("10,000 workers, 1 million items one by one", WORKERS, 1_000_000, 1),
+        speed("64 workers, 10 million items, adaptive", 64, 10_000_000, None),
+        speed("100 workers, 100,000 items by 10, 1 % of batches kill", 100, 100_000, 10, death_rate=0.01),
+        speed("10,000 workers, 100,000 items one by one, 1 % kill", WORKERS, 100_000, 1, death_rate=0.01),
+    ]
+    print(write_table(("target: 200,000 batches per second", "batches", "per CPU second", "deaths"), rows))
+    rows = [peak_memory(count) for count in (1_000_000, 10_000_000)]
+    print(write_table(("target: flat", "most memory"), rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,63 +1,66 @@
-"""The table: for each case, how long every peer took, beside allcores, with the targets met or missed."""
+"""The tables: for each case, how long every peer took, beside allcores; and all targets, met or missed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from benchmarks.case import LOWER_BOUND, Case, Target, Temperature
+from benchmarks.case import LOWER_BOUND, Case
 from benchmarks.rounds import Figures
+from benchmarks.verdicts import Verdict, judge
 
-__all__ = ["Row", "case_table", "verdicts"]
+__all__ = ["case_table", "target_table", "write_table"]
 
-HEAD = "| | cold | x allcores | warm | x allcores | main process | all processes | |"
-RULE = "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
+COLUMNS = ("", "cold", "x allcores", "warm", "x allcores", "main process", "all processes", "target", "remarks")
+
+
+def write_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write Markdown; all columns but those of words are aligned to the right."""
+    is_words = [all(not row[at][:1].isdigit() for row in rows) for at in range(len(head))]
+    rule = ["---" if words else "---:" for words in is_words]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows)) + "\n"
+
+
+def target_table(cases: Sequence[Case], figures: Mapping[str, Mapping[str, Figures]], workers: int) -> str:
+    """Write all targets."""
+    rows = [
+        [
+            case.title,
+            target.who,
+            target.temperature,
+            f"{target.most:.3g} x {target.versus}",
+            verdict.ratio,
+            verdict.word,
+        ]
+        for case in cases
+        for verdict in judge(case, figures[case.name], workers)
+        for target in [verdict.target]
+    ]
+    return write_table(("case", "who", "", "target: at most", "measured", ""), rows)
 
 
 def case_table(case: Case, figures: Mapping[str, Figures], workers: int) -> str:
-    """Write a case as Markdown."""
-    lines = [f"### {case.title}", f"`{case.name}`", HEAD, RULE]
-    lines[1:2] = ["", f"`{case.name}`", ""]
-    lines += [_line(name, each, figures["allcores"]) for name, each in figures.items()]
+    """Write a case."""
+    verdicts = judge(case, figures, workers)
+    rows = [_row(name, each, figures["allcores"], verdicts) for name, each in figures.items()]
     bound = case.lower_bound(workers)
     if bound is not None:
-        shares = [_ratio(bound, figures["allcores"].median(temperature)) for temperature in ("cold", "warm")]
-        lines.append(f"| {LOWER_BOUND} | {_time(bound)} | {shares[0]} | {_time(bound)} | {shares[1]} | | | |")
-    told = list(verdicts(case, figures, workers))
-    return "\n".join([*lines, *([""] if told else []), *told, ""])
+        figures_of_bound = Figures(1, 1, {"cold": [bound], "warm": [bound]})
+        rows.append(_row(LOWER_BOUND, figures_of_bound, figures["allcores"], verdicts))
+    return f"### {case.title}\n\n`{case.name}`\n\n{write_table(COLUMNS, rows)}"
 
 
-def verdicts(case: Case, figures: Mapping[str, Figures], workers: int) -> Iterator[str]:
-    """Say of each target whether it is met."""
-    for target in case.targets:
-        measured = _measured(target, case, figures, workers)
-        if measured is None:
-            verdict = "not measured"
-        else:
-            verdict = f"{measured:.3g}: {'met' if measured <= target.most else '**missed**'}"
-        told = f"- target: {target.who}, {target.temperature}, at most {target.most:.3g} x {target.versus}; {verdict}"
-        yield told
-
-
-def _measured(target: Target, case: Case, figures: Mapping[str, Figures], workers: int) -> float | None:
-    taken = _seconds(figures, target.who, target.temperature)
-    if target.versus == LOWER_BOUND:
-        versus = case.lower_bound(workers)
-    else:
-        versus = _seconds(figures, target.versus, target.temperature)
-    return None if taken is None or versus is None else taken / versus
-
-
-def _seconds(figures: Mapping[str, Figures], name: str, temperature: Temperature) -> float | None:
-    return figures[name].median(temperature) if name in figures else None
-
-
-def _line(name: str, figures: Figures, ours: Figures) -> str:
+def _row(name: str, figures: Figures, ours: Figures, verdicts: Sequence[Verdict]) -> list[str]:
     cells = [name]
     for temperature in ("cold", "warm"):
         median = figures.median(temperature)
         cells += [_time(median), _ratio(median, ours.median(temperature))]
-    cells += [_size(figures.root), _size(figures.tree), "; ".join(_remarks(figures))]
-    return "| " + " | ".join(cells) + " |"
+    told = [_verdict_cell(verdict) for verdict in verdicts if verdict.target.versus == name]
+    return [*cells, _size(figures.root), _size(figures.tree), "; ".join(told), "; ".join(_remarks(figures))]
+
+
+def _verdict_cell(verdict: Verdict) -> str:
+    target = verdict.target
+    return f"{target.who}, {target.temperature}, at most {target.most:.3g} x this: {verdict.ratio} {verdict.word}"
 
 
 def _remarks(figures: Figures) -> Iterator[str]:
@@ -70,11 +73,11 @@ def _remarks(figures: Figures) -> Iterator[str]:
 def _time(seconds: float | None) -> str:
     if seconds is None:
         return ""
-    return f"{seconds * 1e3:.3g} ms" if seconds < 0.9995 else f"{seconds:.3g} s"
+    return f"{seconds * 1e3:.3g} ms" if seconds < 0.9995 else f"{seconds:,.2f} s"
 
 
 def _ratio(seconds: float | None, ours: float | None) -> str:
-    return "" if seconds is None or not ours else f"{seconds / ours:.2f}"
+    return "" if seconds is None or not ours else f"{seconds / ours:,.2f}"
 
 
 def _size(size: int) -> str:

@@ -62,8 +62,8 @@ CASES = (
         count=2_000,
         function=use_core,
         bound=equal_bound,
-        targets=(Target(versus="bare forks", most=1 / 0.97, temperature="cold"),),
-        extras=("bare forks",),
+        targets=(Target(versus="bare-forks", most=1 / 0.97, temperature="cold"),),
+        extras=("bare-forks",),
     ),
     *(
         MapCase(

@@ -77,8 +77,8 @@ CASES = tuple(
         function=change,
         make_items=many(make),
         digest=digest,
-        targets=tuple(Target(who=who, versus="Pool, best chunks", most=1.0) for who in ("allcores", "allcores, clean")),
-        extras=("allcores, clean", "Pool, best chunks", "dask.bag"),
+        targets=tuple(Target(who=who, versus="Pool-tuned", most=1.0) for who in ("allcores", "allcores-clean")),
+        extras=("allcores-clean", "Pool-tuned", "dask.bag"),
     )
     for name, title, make, change, digest in (
         ("strings", "strings", make_string, change_string, summarise),

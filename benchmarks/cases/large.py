@@ -10,7 +10,7 @@ from benchmarks.case import MapCase, Target
 LENGTH = 1_000_000  # numbers of 8 bytes in an array
 BIG_LENGTH = 32 * 1024 * 1024
 
-CLEAN = ("allcores, clean", "Pool, clean")
+CLEAN = ("allcores-clean", "Pool-clean")
 
 
 def make_array(x: int) -> Any:
@@ -35,7 +35,7 @@ def make_big() -> Any:
 
 def look_up(big: Any, index: int) -> float:
     """Touch a page here and there."""
-    return float(big[index :: BIG_LENGTH // 256].sum())
+    return float(big[index :: len(big) // 256].sum())
 
 
 def array_digest(arrays: Sequence[Any]) -> object:
@@ -54,7 +54,7 @@ CASES = (
             Target(versus="joblib", most=1 / 3),
             Target(versus="loop", most=1.3),
         ),
-        extras=("allcores, clean",),
+        extras=("allcores-clean",),
     ),
     MapCase(
         name="large-items",
@@ -64,8 +64,8 @@ CASES = (
         make_items=make_arrays,
         targets=(
             Target(versus="Pool", most=1 / 50),
-            Target(who="allcores, clean", versus="Pool, clean", most=1 / 5),
-            Target(who="allcores, clean", versus="joblib", most=1 / 2),
+            Target(who="allcores-clean", versus="Pool-clean", most=1 / 5),
+            Target(who="allcores-clean", versus="joblib", most=1 / 2),
         ),
         extras=CLEAN,
     ),
@@ -77,7 +77,7 @@ CASES = (
         make_big=make_big,
         targets=(
             Target(versus="Pool", most=1 / 50),
-            Target(who="allcores, clean", versus="Pool, clean", most=1 / 6),
+            Target(who="allcores-clean", versus="Pool-clean", most=1 / 6),
         ),
         extras=CLEAN,
     ),

@@ -54,13 +54,13 @@ CASES = (
         count=1_000_000,
         function=square,
         targets=(Target(versus="loop", most=1.0), Target(versus="Pool", most=0.4)),
-        extras=("allcores, clean", "allcores.Pool", "Pool, best chunks", "dask.bag"),
+        extras=("allcores-clean", "allcores.Pool", "Pool-tuned", "dask.bag"),
     ),
     Stream(
         name="stream",
         title="generator of 2,000,000 items of x * x, consumed lazily",
         count=2_000_000,
         targets=(Target(versus="Pool", most=1 / 1.5),),
-        extras=("allcores, clean", "allcores.Pool"),
+        extras=("allcores-clean", "allcores.Pool"),
     ),
 )

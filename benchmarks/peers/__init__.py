@@ -61,20 +61,28 @@ class Peer:
         raise Unable(why)
 
 
-# {name: the class, where it is imported only when it is needed}. The first two are what others are compared with.
+# {name: its class, whose file is imported only when it is needed}
 PEERS = {
     "loop": "loop:Loop",
     "allcores": "allcores_map:Map",
-    "allcores, clean": "allcores_map:CleanMap",
+    "allcores-clean": "allcores_map:CleanMap",
     "allcores.Pool": "allcores_pool:Pool",
-    "bare forks": "bare:BareForks",
+    "bare-forks": "bare:BareForks",
     "Pool": "pool:Pool",
-    "Pool, clean": "pool:CleanPool",
-    "Pool, best chunks": "pool:TunedPool",
+    "Pool-clean": "pool:CleanPool",
+    "Pool-tuned": "pool:TunedPool",
+    "ProcessPoolExecutor": "executor:Standard",
+    "loky": "executor:Loky",
+    "joblib": "joblib_parallel:Joblib",
+    "mpire": "mpire_pool:Mpire",
+    "pebble": "pebble_pool:Pebble",
+    "Dask": "dask_client:Dask",
+    "dask.bag": "dask_client:Bag",
+    "Ray": "ray_pool:Ray",
 }
 
-# The others take part in cases that name them.
-ALWAYS = ("loop", "allcores", "Pool")
+# Those that are measured in every case; the others are in cases that name them.
+ALWAYS = ("loop", "allcores", "Pool", "ProcessPoolExecutor", "joblib", "mpire", "pebble", "Dask", "Ray")
 
 
 def make_peer(name: str) -> Peer:

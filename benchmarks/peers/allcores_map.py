@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.peers import Peer
@@ -14,7 +15,7 @@ class Map(Peer):
     package = "allcores"
     statement = "import allcores"
     script = "import allcores\ndef f(x): return x * x\nprint(list(allcores.map(f, range(4))))"
-    options: dict[str, Any] = {}
+    options: Mapping[str, Any] = MappingProxyType({})
 
     def open(self, workers: int) -> None:
         import allcores
@@ -46,4 +47,4 @@ class CleanMap(Map):
     """With workers that start clean and stay warm, as wherever a fork is not safe."""
 
     script = Map.script.replace("range(4)", "range(4), start='forkserver'")
-    options = {"start": "forkserver"}
+    options = MappingProxyType({"start": "forkserver"})

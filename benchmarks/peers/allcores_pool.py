@@ -13,9 +13,7 @@ class Pool(Peer):
 
     package = "allcores"
     statement = "import allcores; allcores.Pool"
-    script = (
-        "import allcores\ndef f(x): return x * x\nwith allcores.Pool() as pool: print(list(pool.map(f, range(4))))"
-    )
+    script = "import allcores\ndef f(x): return x * x\nwith allcores.Pool() as pool: print(list(pool.map(f, range(4))))"
 
     def open(self, workers: int) -> None:
         import allcores

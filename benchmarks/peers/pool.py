@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from benchmarks.peers import Peer
+from benchmarks.peers.chunks import STREAM_CHUNK
 
-STREAM_CHUNK = 1000  # items; imap's default of 1 is a hundred times slower with small items
 CHUNKS = (250, 1_000, 5_000, 25_000)  # items; of which one is the best for any kind of small item
 
 
