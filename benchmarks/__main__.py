@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import asdict
@@ -37,12 +38,14 @@ Written by `make bench`. Every figure is the median of several rounds, in which 
 one run mean anything. Each peer works in a process of its own and is used as its documentation tells. Cold is from the
 import of the library to the last result in a fresh process; warm is any later call in the same one. Memory is that of a
 further round: the peak of the main process, and that of all processes together, where what they share counts once.
+Ray, which takes long to start, and the Pool whose chunk size is tuned first are measured cold only as a whole script.
 What misses its target is a finding.
 """
 
 
 def main() -> None:
     arguments = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of the stages' ends
     pace = QUICK if arguments.quick else Pace()
     workers = workers_here()
     facts = {**machine_facts(), **versions(arguments.peers)}

@@ -18,15 +18,17 @@ class MemorySampler:
 
     Args:
         pid: the tree's root.
+        counts_root: whether the root counts, or only what stems from it.
 
     Attributes:
         root: most that the root had resident, in bytes; by the kernel's own record.
         tree: most that all processes had together, in bytes; what several map counts once (proportional set size).
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, *, counts_root: bool) -> None:
         self.root = self.tree = 0
         self._pid = pid
+        self._counts_root = counts_root
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._sample)
 
@@ -40,15 +42,17 @@ class MemorySampler:
         self._is_over.set()
         self._thread.join()
         self._look()  # what a short round has left
-        self.root = _kilobytes(f"/proc/{self._pid}/status", "VmHWM:") * 1024
+        if self._counts_root:
+            self.root = _kilobytes(f"/proc/{self._pid}/status", "VmHWM:") * 1024
 
     def _sample(self) -> None:
         while not self._is_over.wait(SAMPLE_SECONDS):
             self._look()
 
     def _look(self) -> None:
-        sizes = (_kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in descendants(self._pid))
-        self.tree = max(self.tree, sum(sizes) * 1024)
+        pids = (pid for pid in descendants(self._pid) if self._counts_root or pid != self._pid)
+        size = sum(_kilobytes(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in pids)
+        self.tree = max(self.tree, size * 1024)
 
 
 def descendants(pid: int) -> Iterator[int]:

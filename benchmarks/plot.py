@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.case import Case
+from benchmarks.case import Case, Temperature
 from benchmarks.rounds import Figures
 
 __all__ = ["plot_cases", "plot_scaling"]
 
-TITLES = {"cold": "cold: from the import of the library on", "warm": "warm: the pool exists and was used"}
+TITLES: dict[Temperature, str] = {
+    "cold": "cold: from the import of the library on",
+    "warm": "warm: the pool exists and was used",
+}
 MARKERS = "osD^vP*X<>hpd"
 
 

@@ -126,7 +126,7 @@ class Performance:
         self._take_turns(warm, self._pace.warm, self._play_warm)
         self._take_turns(warm, 1, self._play_watched)
         for name in self.figures:
-            if not make_peer(name).starts_once:
+            if not make_peer(name).is_kept:
                 self._players.end(name)
         return self.figures
 
@@ -154,12 +154,14 @@ class Performance:
         except TooSlow:
             if figures.count < SHRINKING or any(figures.seconds.values()):
                 raise
+            self._players.end(name)
+            self._ready.discard(name)
             figures.count //= SHRINKING
             return play(name, figures)
 
     def _play_cold(self, name: str, figures: Figures) -> float | None:
-        """Play in a new process; one that starts too slowly for that only gets ready, once."""
-        if self._case.is_whole_process or not make_peer(name).starts_once:
+        """Play in a new process; one that is kept only gets ready, once."""
+        if self._case.is_whole_process or not make_peer(name).is_kept:
             player = self._players.start(name)
         elif name in self._ready:
             return None
@@ -167,21 +169,23 @@ class Performance:
             player = self._players.of(name)
             self._ready.add(name)
         player.prepare(self._case.name, figures.count)
-        seconds = self._play(player, figures)
+        seconds = self._play(name, player, figures)
         return None if name in self._ready else seconds
 
     def _play_warm(self, name: str, figures: Figures) -> float:
-        return self._play(self._players.of(name), figures)
+        return self._play(name, self._players.of(name), figures)
 
     def _play_watched(self, name: str, figures: Figures) -> None:
         """Play once more, and look at the memory instead of the clock."""
         player = self._players.of(name)
-        with MemorySampler(player.pid) as sampler:
-            self._play(player, figures)
+        with MemorySampler(player.pid, counts_root=not self._case.is_whole_process) as sampler:
+            self._play(name, player, figures)
         figures.root, figures.tree = sampler.root, sampler.tree
 
-    def _play(self, player: Player, figures: Figures) -> float:
+    def _play(self, name: str, player: Player, figures: Figures) -> float:
         seconds, summary = player.round()
+        if name == "loop":
+            self._summaries.setdefault(figures.count, summary)
         if summary != self._expected(figures.count):
             raise Reason("gives another result than the loop")
         return seconds

@@ -14,8 +14,8 @@ COLUMNS = ("", "cold", "x allcores", "warm", "x allcores", "main process", "all 
 
 
 def write_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write Markdown; all columns but those of words are aligned to the right."""
-    is_words = [all(not row[at][:1].isdigit() for row in rows) for at in range(len(head))]
+    """Write Markdown; columns of figures, but never the first, are aligned to the right."""
+    is_words = [not at or all(not row[at][:1].isdigit() for row in rows) for at in range(len(head))]
     rule = ["---" if words else "---:" for words in is_words]
     return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows)) + "\n"
 

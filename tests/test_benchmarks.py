@@ -107,7 +107,7 @@ def test_memory_counts_what_a_process_used_meanwhile():
     player = Player("loop", workers=1, patience=30)
     try:
         player.prepare("large-results", 3)
-        with MemorySampler(player.pid) as sampler:
+        with MemorySampler(player.pid, counts_root=True) as sampler:
             player.round()
     finally:
         player.close()

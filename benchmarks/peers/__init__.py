@@ -24,7 +24,8 @@ class Peer:
         statement: imports what a user needs.
         script: a whole program that prints the squares of four numbers as a list.
         most_items: how many it can do in reasonable time; None for any number.
-        starts_once: whether it starts so slowly that one process must do all cases; cold, it is measured as a script.
+        is_kept: whether one process of it does all cases, since it starts too slowly for more or has to be tuned first;
+            then only whole programs are measured cold.
         wrapper: a command that starts its process, where that needs another surrounding.
     """
 
@@ -32,7 +33,7 @@ class Peer:
     statement: str = ""
     script: str = ""
     most_items: int | None = None
-    starts_once: bool = False
+    is_kept: bool = False
     wrapper: tuple[str, ...] = ()
 
     def open(self, workers: int) -> None:

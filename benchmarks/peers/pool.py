@@ -54,11 +54,15 @@ class CleanPool(Pool):
 class TunedPool(Pool):
     """With the chunk size that proves best of a few and of the default, tried before it is measured."""
 
-    _chunk: int | None = None
-    _is_tuned = False
+    is_kept = True
+
+    def open(self, workers: int) -> None:
+        super().open(workers)
+        self._chunk: int | None = None
+        self._tuned_for: Callable[[Any], Any] | None = None
 
     def map(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Sequence[Any]:
-        if not self._is_tuned:
+        if function is not self._tuned_for:
             self._tune(function, items)
         return self._pool.map(function, items, chunksize=self._chunk)
 
@@ -70,4 +74,4 @@ class TunedPool(Pool):
 
         seconds(None)  # the first call is slower than those that follow
         self._chunk = min((None, *CHUNKS), key=lambda chunk: min(seconds(chunk), seconds(chunk)))
-        self._is_tuned = True
+        self._tuned_for = function

@@ -22,7 +22,7 @@ class Ray(Pool):
         "with Pool() as pool: print(pool.map(f, range(4)))"
     )
     most_items = 200_000  # some 5 us each
-    starts_once = True
+    is_kept = True
     wrapper = LOOPBACK_ONLY
 
     def open(self, workers: int) -> None:
