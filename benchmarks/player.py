@@ -19,7 +19,7 @@ from benchmarks.peers import make_peer
 __all__ = ["Player", "Reason", "TooSlow"]
 
 ROOT = Path(__file__).parent.parent
-END_SECONDS = 15.0  # for a peer to end its workers by itself
+END_SECONDS = 15.0  # for a peer to end its workers by itself, unless it has proved slow already
 
 
 class Reason(Exception):
@@ -37,19 +37,24 @@ class Player:
         peer: its name.
         workers: how many workers the peer may have.
         patience: how many seconds a step may take.
+
+    Raises:
+        Reason: it cannot be started; so do all steps that fail.
     """
 
     def __init__(self, peer: str, workers: int, patience: float) -> None:
         self._patience = patience
+        self._grace = END_SECONDS
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- as long as the process
-        self._process = subprocess.Popen(
-            [*make_peer(peer).wrapper, sys.executable, "-m", "benchmarks.stage", peer, str(workers)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,
-            env=_environment(),
-        )
+        command = [*make_peer(peer).wrapper, sys.executable, "-m", "benchmarks.stage", peer, str(workers)]
+        pipe = subprocess.PIPE
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=self._errors, start_new_session=True, env=_environment()
+            )
+        except OSError as error:  # no such wrapper here
+            self._errors.close()
+            raise Reason(str(error)) from None
 
     @property
     def pid(self) -> int:
@@ -73,7 +78,7 @@ class Player:
         with suppress(BrokenPipeError):
             self._process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(END_SECONDS)
+            self._process.wait(self._grace)
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -96,6 +101,7 @@ class Player:
         """Read an answer; what a peer's forked processes hold open does not keep this waiting."""
         assert self._process.stdout is not None
         if not select.select([self._process.stdout], [], [], self._patience)[0]:
+            self._grace = 0.0
             raise TooSlow(f"no result within {self._patience:.0f} s")
         line = self._process.stdout.readline()
         if not line:

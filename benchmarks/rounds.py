@@ -121,10 +121,12 @@ class Performance:
 
     def measure(self) -> dict[str, Figures]:
         """Have all of them play, in turn."""
-        warm: Temperature = "cold" if self._case.is_whole_process else "warm"
-        self._take_turns("cold", self._pace.cold, self._play_cold)
-        self._take_turns(warm, self._pace.warm, self._play_warm)
-        self._take_turns(warm, 1, self._play_watched)
+        if self._case.is_whole_process:
+            self._take_turns("cold", self._pace.cold + self._pace.warm, self._play_cold)
+        else:
+            self._take_turns("cold", self._pace.cold, self._play_cold)
+            self._take_turns("warm", self._pace.warm, self._play_warm)
+        self._take_turns("warm", 1, self._play_watched)
         for name in self.figures:
             if not make_peer(name).is_kept:
                 self._players.end(name)
