@@ -48,7 +48,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of the stages' ends
     pace = QUICK if arguments.quick else Pace()
     workers = workers_here()
-    facts = {**machine_facts(), **versions(arguments.peers)}
+    facts = {**machine_facts(), **versions(arguments.peers), "rounds": f"up to {pace.cold} cold, {pace.warm} warm"}
     told = ", ".join(f"{name} {value}" for name, value in facts.items())
     print(told, flush=True)
     cases = [CASES[name] for name in arguments.cases]

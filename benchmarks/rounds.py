@@ -15,7 +15,7 @@ from benchmarks.player import Player, Reason, TooSlow
 
 __all__ = ["Figures", "Pace", "Performance", "Players"]
 
-SHRINKING = 20  # how many times fewer items one does that is too slow
+SHRINKING = 100  # how many times fewer items one does that is too slow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Pace:
     cold: int = 3
     warm: int = 5
     budget: float = 3.0
-    patience: float = 25.0
+    patience: float = 20.0
 
 
 @dataclass

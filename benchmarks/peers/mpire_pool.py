@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.peers import Peer
+
+
+@dataclass(frozen=True)
+class OfShared:
+    """A function of what is shared and an item."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, shared: list[Any], item: Any) -> Any:
+        return self.function(shared[0], item)
 
 
 class Mpire(Peer):
@@ -39,5 +50,5 @@ class Mpire(Peer):
         return self._pool.apply(function, item)
 
     def bind(self, function: Callable[..., Any], big: Any) -> Callable[[Any], Any]:
-        self._pool.set_shared_objects(big)
-        return function
+        self._pool.set_shared_objects([big])  # a pool that is kept alive compares them, and arrays refuse that
+        return OfShared(function)
