@@ -11,6 +11,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from benchmarks.peers import ALWAYS, PEERS
 from benchmarks.plot import plot_cases
 from benchmarks.rounds import Figures, Pace, Performance, Players
 from benchmarks.table import case_table, target_table
+
+Everything = dict[str, dict[str, Figures]]  # {case: {peer: figures}}
 
 QUICK = Pace(cold=1, warm=3, budget=2.0)
 
@@ -49,27 +52,40 @@ def main() -> None:
     pace = QUICK if arguments.quick else Pace()
     workers = workers_here()
     facts = {**machine_facts(), **versions(arguments.peers), "rounds": f"up to {pace.cold} cold, {pace.warm} warm"}
-    told = ", ".join(f"{name} {value}" for name, value in facts.items())
-    print(told, flush=True)
-    cases = [CASES[name] for name in arguments.cases]
-    figures: dict[str, dict[str, Figures]] = {}
-    sections = []
+    print(tell(facts), flush=True)
+    figures: Everything = {}
     with Players(workers, pace) as players:
-        for case in cases:
-            names = taking_part(case, arguments.peers)
-            figures[case.name] = Performance(case, names, players, pace).measure()
-            sections.append(case_table(case, figures[case.name], workers))
-            print(sections[-1], flush=True)
-    targets = target_table(cases, figures, workers)
-    print(targets)
+        for name in arguments.cases:
+            case = CASES[name]
+            figures[name] = Performance(case, taking_part(case, arguments.peers), players, pace).measure()
+            print(case_table(case, figures[name], workers), flush=True)
+            if arguments.out is not None:
+                write_down(
+                    arguments.out, facts, figures, workers
+                )  # after each: a run that is cut short has not been in vain
+    print(target_table([CASES[name] for name in figures], figures, workers))
     if arguments.out is not None:
-        sections += [f"### {title}\n\n{run_alone(name)}" for name, title in ALONE.items()]
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        parts = [INTRODUCTION, told + "\n", "![times](peers.svg)\n", "## Targets\n", targets, "## Cases\n", *sections]
-        (arguments.out / "peers.md").write_text("\n".join(parts).rstrip() + "\n")
-        raw = {case: {name: asdict(each) for name, each in peers.items()} for case, peers in figures.items()}
-        (arguments.out / "peers.json").write_text(json.dumps({"facts": facts, "cases": raw}, indent=1) + "\n")
-        plot_cases(arguments.out / "peers.svg", cases, figures)
+        with (arguments.out / "peers.md").open("a") as file:
+            for name, title in ALONE.items():
+                file.write(f"\n## {title}\n\n{run_alone(name)}")
+
+
+def write_down(folder: Path, facts: Mapping[str, str], figures: Everything, workers: int) -> None:
+    """Write what has been measured so far."""
+    cases = [CASES[name] for name in figures]
+    folder.mkdir(parents=True, exist_ok=True)
+    head = [INTRODUCTION, tell(facts) + "\n", "![times](peers.svg)\n"]
+    targets = ["## Targets\n", target_table(cases, figures, workers)]
+    tables = ["## Cases\n", *(case_table(case, figures[case.name], workers) for case in cases)]
+    (folder / "peers.md").write_text("\n".join([*head, *targets, *tables]))
+    raw = {case: {name: asdict(each) for name, each in peers.items()} for case, peers in figures.items()}
+    (folder / "peers.json").write_text(json.dumps({"facts": facts, "cases": raw}, indent=1) + "\n")
+    plot_cases(folder / "peers.svg", cases, figures)
+
+
+def tell(facts: Mapping[str, str]) -> str:
+    """Put facts into a sentence."""
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
 
 
 def taking_part(case: Case, names: list[str]) -> list[str]:

@@ -66,7 +66,7 @@ def _verdict_cell(verdict: Verdict) -> str:
 def _remarks(figures: Figures) -> Iterator[str]:
     if figures.reason:
         yield figures.reason.replace("|", "/")
-    if figures.count < figures.full:
+    if figures.count < figures.full and any(figures.seconds.values()):
         yield f"ran {figures.count:,} items, time scaled up from them"
 
 
