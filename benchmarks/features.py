@@ -56,7 +56,8 @@ FEATURES = {
     "timeout=": [
         Cut(Watch, "patience", {"if self._due is None:": "if True:"}),
         Cut(Watch, "is_due", {"if self._due is None or now < self._due:": "if True:"}),
-        Cut(_Strides, "run", {"words[SINCE] = now": "pass", "words[SINCE] = monotonic_ns()": "pass"}),
+        Cut(_Strides, "run", {"words[SINCE] = self.now": "pass"}),
+        Cut(_Strides, "_run_marked", {"words[SINCE] = monotonic_ns()": "pass"}),
     ],
     "resume=": [
         Cut(Run, "turn", {"if self._recorder is not None and": "if False and"}),
