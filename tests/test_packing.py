@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copyreg
 import enum
 import math
 import struct
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +188,123 @@ def test_classes_that_say_odd_things_of_themselves_are_left_to_pickle(kind):
             assert list(map(id, map(type, arrived))) == list(map(id, map(type, things)))
 
 
+# ---------------------------------------------------------------------------------------------------------- instances
+
+
+@dataclass
+class Row:
+    """Has scalars alone."""
+
+    number: int
+    real: float
+    text: str | None
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Cannot be changed, not even by whoever makes it again."""
+
+    number: int
+
+
+@dataclass(slots=True)
+class Slotted:
+    """Keeps its attributes elsewhere."""
+
+    number: int
+
+
+class Stateful(Row):
+    """Says itself what is to be kept of it."""
+
+    def __getstate__(self) -> Any:
+        return {**vars(self), "text": "kept"}
+
+
+class Reduced(Row):
+    """Is made anew."""
+
+    def __reduce__(self) -> Any:
+        return Reduced, (self.number, 0.5, "reduced")
+
+
+class Restored(Row):
+    """Says itself how it becomes what it was."""
+
+    def __setstate__(self, state: Any) -> None:
+        vars(self).update(state, text="restored")
+
+
+class Listed(list[int]):
+    """Is more than its attributes."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__([number])
+        self.number = number
+
+
+class Unruly(Row):
+    """Lets nobody set an attribute from outside."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "text" and value == "never":
+            raise AttributeError
+        super().__setattr__(name, value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: Row(x, x / 2, str(x)),
+        lambda x: Row(x, x / 2, str(x) if x % 3 else None),
+        lambda x: Row(2**70 * x, float(x), ""),
+        Frozen,
+        Slotted,
+        Listed,
+        lambda x: Unruly(x, 0.5, "text"),
+        lambda x: Row(x, [x], "a list"),  # type: ignore[arg-type]
+        lambda x: Row(x, Level.LOW, Name("a name")),
+        lambda x: Exception(x),  # noqa: PLW0108
+    ],
+)
+def test_instances_arrive_as_they_were(make):
+    things = [make(x) for x in range(MANY)]
+    for arrived in (as_items(things), as_values(things)):
+        assert list(map(type, arrived)) == list(map(type, things))
+        assert list(map(repr, arrived)) == list(map(repr, things))
+        if type(things[0]) not in (Slotted, Exception):
+            assert [exactly(list(vars(x).items())) for x in arrived] == [exactly(list(vars(x).items())) for x in things]
+
+
+@pytest.mark.parametrize(("kind", "text"), [(Stateful, "kept"), (Reduced, "reduced"), (Restored, "restored")])
+def test_classes_that_say_how_they_travel_are_asked(kind, text):
+    things = [kind(x, 0.5, "as it was") for x in range(MANY)]
+    assert [thing.text for thing in as_values(things)] == [text] * MANY
+
+
+def test_how_a_class_travels_may_be_registered(monkeypatch):
+    monkeypatch.setitem(copyreg.dispatch_table, Row, lambda row: (Row, (row.number, 0.0, "registered")))
+    assert [row.text for row in as_values([Row(x, 0.5, "as it was") for x in range(MANY)])] == ["registered"] * MANY
+
+
+def test_instances_with_other_attributes_than_the_first_keep_them():
+    rows = [Row(x, 0.5, "text") for x in range(MANY)]
+    rows[7].more = 1  # type: ignore[attr-defined]
+    del rows[8].text
+    assert [vars(row) for row in as_values(rows)] == [vars(row) for row in rows]
+
+
+def test_instances_that_lead_to_themselves_still_do():
+    rows = [Row(x, 0.5, "text") for x in range(MANY)]
+    for row in rows:
+        row.text = row  # type: ignore[assignment]
+    assert all(row.text is row for row in as_values(rows))
+
+
+def test_instances_of_plain_attributes_take_little_room():
+    assert size([Row(x, x / 2, "") for x in range(CHUNK)]) < 24 * CHUNK
+
+
 # ------------------------------------------------------------------------------------------------------------- arrays
 
 
@@ -241,6 +360,12 @@ def test_small_arrays_of_a_file_still_travel_by_its_name(tmp_path: Path):
 def test_results_are_those_of_the_comprehension(start, give):
     things = list(range(3 * CHUNK))
     assert exactly(list(allcores.map(give, things, start=start, workers=2))) == exactly([give(x) for x in things])
+
+
+def test_instances_travel_both_ways(start):
+    rows = [Row(x, x / 2, str(x)) for x in range(2 * CHUNK)]
+    results = allcores.map(lambda row: Row(row.number, row.real, row.text + "!"), rows, start=start, workers=2)
+    assert results == [Row(x, x / 2, f"{x}!") for x in range(2 * CHUNK)]
 
 
 def test_one_that_cannot_be_pickled_hurts_only_itself(start):

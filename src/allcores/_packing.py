@@ -7,10 +7,14 @@ and never of one that is derived from them, so that a `bool` comes back as a `bo
 
 from __future__ import annotations
 
+import copyreg
 import marshal
 import struct
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import repeat
+from operator import setitem
 from typing import Any, Literal, Self, TypeAlias
 
 from allcores._foreign import ask
@@ -24,6 +28,9 @@ SMALL = 1 << 10  # bytes: a larger array, or text, costs more to copy than to de
 # A word of 64 bits; as ``l`` it is faster, where that has so many.
 WORD: Literal["l", "q"] = "l" if struct.calcsize("l") == struct.calcsize("q") else "q"
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})  # marshal tells each from all else
+
+TAKEN_APART = ("__new__", "__reduce__", "__reduce_ex__", "__getstate__")  # what a class may do itself to be pickled,
+PUT_TOGETHER = ("__setstate__", "__getnewargs__", "__getnewargs_ex__")  # and unpickled
 
 Piece: TypeAlias = "tuple[str, Any]"  # how values of a chunk are packed, and what they became
 
@@ -86,16 +93,24 @@ def _pack_many(values: list[Any]) -> Piece | None:
     kind = kinds[0]
     if kinds.count(kind) < len(kinds):
         return ("scalars", marshal.dumps(values)) if SCALARS.issuperset(kinds) else None
+    if kind in SCALARS:
+        return _pack_scalars(kind, values)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and kind is numpy.ndarray:
+        return _pack_arrays(numpy, values)
+    if numpy is not None and issubclass(kind, numpy.number | numpy.bool_):
+        return _pack_numbers(numpy, kind, values)
+    return _pack_instances(kind, values) if _has_only_attributes(kind) else None
+
+
+def _pack_scalars(kind: type, values: list[Any]) -> Piece | None:
     if kind is int:
         return _pack_integers(values)
     if kind is float:
         return "floats", struct.pack(f"{len(values)}d", *values)
-    if kind in SCALARS:
-        return None if kind in (str, bytes) and len(values[0]) > SMALL else ("scalars", marshal.dumps(values))
-    numpy = sys.modules.get("numpy")
-    if numpy is None:
+    if kind in (str, bytes) and len(values[0]) > SMALL:
         return None
-    return _pack_arrays(numpy, values) if kind is numpy.ndarray else _pack_numbers(numpy, kind, values)
+    return "scalars", marshal.dumps(values)
 
 
 def _pack_integers(values: list[int]) -> Piece:
@@ -107,8 +122,6 @@ def _pack_integers(values: list[int]) -> Piece:
 
 def _pack_numbers(numpy: Any, kind: type, values: list[Any]) -> Piece | None:
     """Pack NumPy's own numbers."""
-    if not issubclass(kind, numpy.number | numpy.bool_):
-        return None
     dtype = numpy.dtype(kind)
     return ("numbers", (dtype.char, numpy.array(values, dtype).tobytes())) if dtype.type is kind else None
 
@@ -123,6 +136,35 @@ def _pack_arrays(numpy: Any, arrays: list[Any]) -> Piece | None:
         if array.dtype is not dtype or array.shape != shape or array.base is not None or not array.flags.c_contiguous:
             return None
     return "arrays", (dtype.char, shape, numpy.concatenate(arrays, None).tobytes())
+
+
+class _Plain:
+    """Has attributes and nothing else."""
+
+
+def _has_only_attributes(kind: type) -> bool:
+    """Whether pickle would copy the attributes of such instances and ask nobody."""
+    return (
+        (kind.__basicsize__, kind.__itemsize__) == (_Plain.__basicsize__, 0)
+        and all(getattr(kind, name) is getattr(object, name) for name in TAKEN_APART)
+        and not any(hasattr(kind, name) for name in PUT_TOGETHER)
+        and kind not in copyreg.dispatch_table
+    )
+
+
+def _pack_instances(kind: type, values: list[Any]) -> Piece | None:
+    """Pack instances that have the same attributes, all of them scalars: so no two can share, or lead to, a third."""
+    states = list(map(vars, values))
+    names = tuple(states[0])
+    if not names or list(map(tuple, states)).count(names) < len(states) or any(name[:2] == "__" for name in names):
+        return None
+    columns = []
+    for name in names:
+        column = [state[name] for state in states]
+        if not SCALARS.issuperset(map(type, column)):
+            return None
+        columns.append(_pack(column))
+    return "instances", (kind, names, columns)
 
 
 # ------------------------------------------------------------------------------------------------------- unpacking
@@ -149,6 +191,16 @@ def _unpack_arrays(content: tuple[str, tuple[int, ...], bytes]) -> list[Any]:
     return list(map(np.array, np.frombuffer(data, char).reshape(-1, *shape)))  # each with its own memory
 
 
+def _unpack_instances(content: tuple[type, tuple[str, ...], list[Piece]]) -> list[Any]:
+    kind, names, pieces = content
+    columns = [_unpack([piece]) for piece in pieces]
+    instances: list[Any] = [object.__new__(kind) for _ in columns[0]]
+    states = [vars(instance) for instance in instances]
+    for name, column in zip(names, columns, strict=True):
+        deque(map(setitem, states, repeat(sys.intern(name)), column), maxlen=0)
+    return instances
+
+
 _UNPACK: dict[str, Callable[[Any], list[Any]]] = {
     "objects": list,
     "integers": lambda data: memoryview(data).cast(WORD).tolist(),
@@ -156,4 +208,5 @@ _UNPACK: dict[str, Callable[[Any], list[Any]]] = {
     "scalars": marshal.loads,
     "numbers": _unpack_numbers,
     "arrays": _unpack_arrays,
+    "instances": _unpack_instances,
 }
