@@ -14,7 +14,18 @@ import allcores
 PACKAGE = Path(allcores.__file__).parent
 
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("_bytes", "_errors", "_foreign", "_interrupts", "_outcomes", "_messages", "_options", "_wire"),
+    (
+        "_bytes",
+        "_errors",
+        "_foreign",
+        "_hints",
+        "_interrupts",
+        "_messages",
+        "_options",
+        "_outcomes",
+        "_records",
+        "_wire",
+    ),
     ("_admission", "_plan", "_scheduler", "_pace", "_report"),
     (
         "_arena",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -72,7 +71,7 @@ def test_a_value_that_makes_no_sense_is_named_with_what_is_allowed(
 
 
 def test_every_option_has_a_value_that_is_rejected() -> None:
-    assert {name for name, _, _ in WRONG_TYPES} == {field.name for field in fields(Options)}
+    assert {name for name, _, _ in WRONG_TYPES} == set(Options._fields)
 
 
 @pytest.mark.parametrize(
@@ -87,11 +86,11 @@ def test_an_unknown_option_is_told_the_name_that_was_likely_meant(name: str, lik
 def test_an_option_that_resembles_none_is_told_all_names() -> None:
     with pytest.raises(TypeError, match="unknown option xyzzy=3; allowed: ") as caught:
         Options.from_keywords({"xyzzy": 3})
-    assert all(field.name in str(caught.value) for field in fields(Options))
+    assert all(name in str(caught.value) for name in Options._fields)
 
 
 def test_the_keywords_for_type_checkers_are_the_options_but_errors() -> None:
-    assert {*OptionKeywords.__annotations__, "errors"} == {field.name for field in fields(Options)}
+    assert {*OptionKeywords.__annotations__, "errors"} == set(Options._fields)
     assert "errors" not in OptionKeywords.__annotations__
 
 
@@ -178,5 +177,5 @@ def test_what_progress_may_be(progress: Any) -> None:
 
 
 def test_options_are_frozen() -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         Options().workers = 3  # type: ignore[misc]  # that is the point

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
@@ -11,9 +10,9 @@ from allcores._options import Options
 from allcores._plan import Facts, Plan, make_plan
 
 SAFE = Facts(cores=6, cores_bound="this test", can_fork=True, fork_hazard=None, can_start_clean=True)
-THREADED = replace(SAFE, fork_hazard="2 Python threads are running")
-FORKLESS = replace(SAFE, can_fork=False, fork_hazard="there is no fork here")
-PROCESSLESS = replace(FORKLESS, can_start_clean=False)
+THREADED = SAFE._replace(fork_hazard="2 Python threads are running")
+FORKLESS = SAFE._replace(can_fork=False, fork_hazard="there is no fork here")
+PROCESSLESS = FORKLESS._replace(can_start_clean=False)
 
 
 def plan(facts: Facts = SAFE, **options: Any) -> Plan:
@@ -127,7 +126,7 @@ def test_threads_try_again_and_record() -> None:
 
 
 def test_a_plan_is_frozen() -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         plan().workers = 3  # type: ignore[misc]  # that is the point
 
 

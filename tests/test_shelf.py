@@ -248,6 +248,9 @@ class EndedProcess:
     def wait_for_end(self) -> End:
         return End(signal.SIGKILL)
 
+    def see_end(self) -> None:
+        """It has ended."""
+
     def close(self) -> None:
         self.channel.close()
         os.close(self.sentinel)

@@ -329,7 +329,10 @@ def test_a_child_forked_in_the_middle_of_a_run_does_not_disturb(run_python, star
 
 # ------------------------------------------------------------------------------------------------------------- cost
 
-HEAVY = {"numpy", "tqdm", "multiprocessing", "cloudpickle", "ctypes", "asyncio", "concurrent.futures", "psutil"}
+HEAVY = {
+    *("numpy", "tqdm", "multiprocessing", "cloudpickle", "asyncio", "concurrent.futures", "psutil"),
+    *("ctypes", "dataclasses", "inspect", "resource", "subprocess", "typing"),
+}
 
 
 def test_importing_allcores_costs_nothing(run_python):
@@ -348,7 +351,7 @@ def test_a_forked_run_imports_nothing_that_it_does_not_need(run_python):
         import allcores
 
         def imported(x):
-            return sorted({HEAVY - {"ctypes"}!r} & set(sys.modules))
+            return sorted({HEAVY!r} & set(sys.modules))
 
         assert allcores.map(imported, range(3), workers=2, start="fork") == [imported(0)] * 3
         print(imported(0))

@@ -6,7 +6,8 @@ Everything is imported when it is first used, so that importing allcores costs n
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+from allcores._hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from allcores._current import CurrentItem, current_item, rng

@@ -13,9 +13,9 @@ import os
 from collections import deque
 from collections.abc import Sequence
 from itertools import count
-from typing import Any
 from weakref import ref
 
+from allcores._hints import Any
 from allcores._segment import Segment, borrow, places
 from allcores._wire import EXCLUSIVE, Loan
 

@@ -12,9 +12,9 @@ import os
 import pickle
 import struct
 from collections.abc import Iterator
-from typing import Any, TypeAlias
 
 from allcores._foreign import ask
+from allcores._hints import Any, TypeAlias
 from allcores._messages import Moment
 from allcores._segment import anonymous_file
 

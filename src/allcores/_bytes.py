@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import operator
 import re
-from typing import Any
+
+from allcores._hints import Any
 
 __all__ = ["format_bytes", "parse_bytes"]
 

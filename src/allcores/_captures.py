@@ -6,10 +6,10 @@ import functools
 from collections.abc import Iterator
 from contextlib import suppress
 from types import CodeType, FunctionType, MethodType
-from typing import Any
 
 from allcores._errors import UnpicklableError
 from allcores._foreign import ask, text_of, type_name
+from allcores._hints import Any
 from allcores._outcomes import short_repr
 from allcores._pickling import is_picklable
 

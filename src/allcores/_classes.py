@@ -16,10 +16,10 @@ import sys
 from collections.abc import Mapping
 from itertools import count
 from operator import attrgetter
-from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from allcores._foreign import ask
+from allcores._hints import Any
 
 __all__ = [
     "MAIN",

@@ -10,15 +10,14 @@ import operator
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pickle import PickleBuffer
-from typing import Any
 
 from allcores._classes import MAIN, is_definition
 from allcores._errors import UnpicklableResult
 from allcores._exceptions import ExceptionData, decode_exception, encode_exception
 from allcores._foreign import ask, describe, is_a, set_field, type_name
 from allcores._globals import is_known, unknown_globals
+from allcores._hints import Any
 from allcores._outcomes import Raised
 from allcores._packing import Parcel, packed
 from allcores._pickling import (
@@ -33,6 +32,7 @@ from allcores._pickling import (
     is_picklable,
     set_apart,
 )
+from allcores._records import Record
 from allcores._wire import Buffer
 
 __all__ = [
@@ -93,8 +93,7 @@ def _unpicklable_globals(values: Mapping[str, Any], known: Mapping[str, Any]) ->
 # ---------------------------------------------------------------------------------------------- things one by one
 
 
-@dataclass(frozen=True, slots=True)
-class _Singles:
+class _Singles(Record):
     """Things that could not be pickled as one, each pickled by itself; none for what could not be pickled at all."""
 
     pickled: list[list[PickleBuffer] | None]
@@ -132,20 +131,19 @@ OLD_GLOBAL = b"c" + MAIN.encode() + b"\n"  # in a pickle within a pickle, of a p
 SHORT_STRING = 255  # bytes: pickle writes \x8c, their number and the bytes; a longer name is always sent
 
 
-@dataclass(frozen=True, slots=True)
-class PartialItems:
+class PartialItems(Record):
     """A batch in which some items did not arrive: ``errors`` tells why, by position in the batch."""
 
     items: list[Any]
     errors: dict[int, str]
 
 
-@dataclass(frozen=True, slots=True)
 class _SingleItems:
     """A batch whose items travel one by one; it arrives as `PartialItems`."""
 
-    items: _Singles
-    errors: dict[int, str]
+    def __init__(self, items: _Singles, errors: dict[int, str]) -> None:
+        self.items = items
+        self.errors = errors
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _receive_single_items, (self.items, self.errors)
@@ -185,12 +183,12 @@ def _encode_definitions(
     return frames
 
 
-@dataclass(frozen=True, slots=True)
 class _Lesson:
     """Definitions, and those that they lead to, which are found while the first are pickled; it arrives as one dict."""
 
-    definitions: dict[str, Any]
-    more: dict[str, Any]
+    def __init__(self, definitions: dict[str, Any], more: dict[str, Any]) -> None:
+        self.definitions = definitions
+        self.more = more
 
     def __reduce__(self) -> tuple[Any, ...]:
         return operator.or_, (self.definitions, self.more)  # in this order the second is complete in time

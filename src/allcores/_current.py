@@ -12,10 +12,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
 
+from allcores._hints import TYPE_CHECKING, Any, Self
 from allcores._outcomes import Chance
+from allcores._records import Record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["CurrentItem", "RunningItem", "current_item", "keep_global_streams", "rng"]
 
 
-@dataclass(frozen=True, slots=True)
-class CurrentItem:
+class CurrentItem(Record):
     """The item that runs here now.
 
     Attributes:
@@ -32,7 +31,7 @@ class CurrentItem:
         tries: how often it was run, this time included.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuples have a method of that name
     tries: int
 
 

@@ -11,7 +11,8 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any
+
+from allcores._hints import Any
 
 __all__ = ["Columns", "Dataset", "Stream", "at_hand", "make_dataset"]
 

@@ -10,13 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
 
 from allcores._dataset import Dataset
 from allcores._engines import Arrival, Engine
 from allcores._errors import ItemCancelled, MemoryLimitExceeded, WorkerDied, WorkersUnavailable
 from allcores._foreign import add_note, is_a
 from allcores._gatekeeper import Gatekeeper
+from allcores._hints import TYPE_CHECKING, Any
 from allcores._inbox import DROPPED, Inbox
 from allcores._interrupts import let_interrupts_in
 from allcores._messages import (

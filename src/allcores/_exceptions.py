@@ -8,12 +8,11 @@ links and may even bite their own tail.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from allcores._errors import ItemError
 from allcores._foreign import ask, describe, give_field, is_a, qualified_name, set_field
 from allcores._outcomes import Raised
 from allcores._pickling import Pupil, decode, encode, encode_by_value
+from allcores._records import Record
 from allcores._tracebacks import (
     FrameData,
     format_frames,
@@ -26,8 +25,7 @@ from allcores._tracebacks import (
 __all__ = ["ExceptionData", "decode_exception", "encode_exception", "raised_here"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(Record):
     """One exception of a chain or a group."""
 
     pickled: list[bytes] | None  # None: it could not be pickled
@@ -39,8 +37,7 @@ class _Link:
     hides_context: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ExceptionData:
+class ExceptionData(Record):
     """An exception taken apart."""
 
     links: list[_Link]  # the exception itself comes first

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from pickle import PickleBuffer
 from typing import Any, NoReturn
 
@@ -48,7 +47,7 @@ def decode_failure(index: int, frames: list[Buffer], origin: Origin | None) -> F
     try:
         item = ask(decode, item_frames)
     except Exception:  # an item's unpickling may raise anything; and there may be no frames
-        item, origin = LostItem(text), origin and replace(origin, job=functools.partial(_refuse, index, text))
+        item, origin = LostItem(text), origin and origin._replace(job=functools.partial(_refuse, index, text))
     return Failure(index, item, decode_exception(exception).exception, traceback, worker, tries, origin)
 
 

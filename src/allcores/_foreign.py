@@ -8,8 +8,8 @@ the methods that they define.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeGuard, TypeVar
 
+from allcores._hints import Any, TypeGuard, TypeVar
 from allcores._interrupts import hold_interrupts
 
 __all__ = [

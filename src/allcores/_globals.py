@@ -15,11 +15,11 @@ import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CellType, CodeType, FunctionType, MethodType
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from allcores._classes import MAIN
 from allcores._foreign import ask, is_a
+from allcores._hints import Any
 
 __all__ = ["is_known", "is_of_main", "unknown_globals"]
 

@@ -11,20 +11,20 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from socket import socket
-from typing import Any
+
+from allcores._hints import Any
 
 __all__ = ["close_all", "hand_over", "received", "reducers"]
 
 _received: Sequence[int] = ()  # in a worker, while it unpickles
 
 
-@dataclass(frozen=True, slots=True)
 class _Descriptor:
     """Stands in a pickle for a descriptor that travels beside it; the method is multiprocessing's."""
 
-    number: int  # among those that travel
+    def __init__(self, number: int) -> None:
+        self.number = number  # among those that travel
 
     def detach(self) -> int:
         """Give a descriptor of one's own."""

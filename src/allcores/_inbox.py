@@ -12,16 +12,16 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum
 from itertools import count
-from typing import Any, Protocol, TypeGuard
 
 from allcores._dataset import Dataset
 from allcores._errors import ItemCancelled
+from allcores._hints import Any, Protocol, TypeGuard
 from allcores._job import Job
 from allcores._messages import Event, InputEnded, InputPulled, ItemsCancelled, RunStopped, StretchBegan
 from allcores._outcomes import Failure, Origin, short_repr
+from allcores._records import Record
 
 __all__ = ["DROPPED", "Inbox", "Line", "Receiver", "Submission", "job_at"]
 
@@ -120,26 +120,22 @@ class Submission:
         del self.receiver
 
 
-@dataclass(frozen=True, slots=True)
-class _Cancelled:
+class _Cancelled(Record):
     """Nobody wants what would come of a submission."""
 
     submission: Submission
 
 
-@dataclass(frozen=True, slots=True)
-class _Withdrawn:
+class _Withdrawn(Record):
     """Nobody wants what would come of items that have not been sent, but single ones that were handed in first."""
 
     kept: int
 
 
-@dataclass(frozen=True, slots=True)
 class _Closed:
     """Nothing more will be handed in."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Stopped:
     """No outcome is wanted any more."""
 

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
-from typing import Any
+
+from allcores._hints import Any
 
 __all__ = ["hold_interrupts", "let_interrupts_in"]
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from itertools import islice
 from time import monotonic_ns
-from typing import Any
 
 from allcores._board import INDEX, SINCE, SPAN, Mark, Shelf
 from allcores._codec import PartialItems
 from allcores._current import RunningItem
 from allcores._errors import UnpicklableItem
+from allcores._hints import Any
 from allcores._messages import SendBatch
 from allcores._outcomes import Chance
 from allcores._packing import CHUNK
+from allcores._records import Record
 
 __all__ = ["Job", "Part", "run_batch"]
 
@@ -25,8 +25,7 @@ SHORT_NANOSECONDS = 100_000  # a stride that took less may grow; one beyond `STR
 KEPT_ONE_BY_ONE = 100  # values of a part, before they are put on the shelf by strides, to bound what that costs
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Record):
     """What a worker must know to run items.
 
     Attributes:
@@ -45,7 +44,7 @@ class Job:
     initializer: Callable[..., object] | None = None
     initargs: tuple[Any, ...] = ()
     is_timed: bool = False
-    chance: Chance = field(default=Chance(0, is_seeded=False))
+    chance: Chance = Chance(0, is_seeded=False)
 
     def prepare(self) -> None:
         """Run the initializer."""
@@ -53,8 +52,7 @@ class Job:
             self.initializer(*self.initargs)
 
 
-@dataclass(slots=True)
-class Part:
+class Part(Record):
     """What came of consecutive items of a batch: those before `stop` that no earlier part told of."""
 
     start: int
@@ -252,4 +250,4 @@ def _refusing(job: Job, partial: PartialItems) -> tuple[Job, list[Any]]:
         return call(item)
 
     items = [_Refused(partial.errors[at]) if at in partial.errors else item for at, item in enumerate(partial.items)]
-    return replace(job, function=call_or_refuse, is_star=False), items
+    return job._replace(function=call_or_refuse, is_star=False), items

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 from allcores._dataset import Dataset
 from allcores._engines import Engine
@@ -22,7 +21,7 @@ OWN_THREAD = "a thread of its own starts the workers"
 def find_thread_facts(options: Options) -> Facts:
     """Gather what the plan of a run in a thread of its own needs to know: such a run forks only if it was told to."""
     facts = find_facts()
-    return replace(facts, fork_hazard=OWN_THREAD) if options.start == "auto" else facts
+    return facts._replace(fork_hazard=OWN_THREAD) if options.start == "auto" else facts
 
 
 def draw_chance(seed: int | None) -> Chance:

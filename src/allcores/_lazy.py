@@ -6,9 +6,9 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 from allcores._driver import Run
+from allcores._hints import Any
 from allcores._interrupts import hold_interrupts
 from allcores._outcomes import Failure
 from allcores._progress import Progress

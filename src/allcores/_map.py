@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import Any, Literal, Self, TypeVar, Unpack, overload
 from weakref import finalize
 
+from allcores._hints import Any, Literal, Self, TypeVar, Unpack, overload
 from allcores._interrupts import hold_interrupts
 from allcores._lazy import LazyRun
 from allcores._machine import find_facts

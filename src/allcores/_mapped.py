@@ -10,7 +10,8 @@ import mmap
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+
+from allcores._hints import Any
 
 __all__ = ["array_reducers", "is_array", "reduce_array"]
 

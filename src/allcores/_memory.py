@@ -9,19 +9,18 @@ from __future__ import annotations
 import functools
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from mmap import PAGESIZE
 
 from allcores._bytes import format_bytes
 from allcores._kernel import group_folders, read, write
+from allcores._records import Record
 
 __all__ = ["Room", "free_memory", "offer_to_oom_killer", "oom_kills", "peak_memory", "reset_peak", "resident_memory"]
 
 OOM_SCORE = 500  # of 1000: as if the process had half of the machine's memory more than it has
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Record):
     """How much memory can still be used, in bytes.
 
     Args:
@@ -35,8 +34,7 @@ class Room:
     bound: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Version:
+class _Version(Record):
     """The files in which a control group tells about its memory, and what they call things.
 
     Args:

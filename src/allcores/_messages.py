@@ -7,7 +7,8 @@ Every event and command is made of ids and ranges; no user's object passes throu
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, NamedTuple, TypeVar
+
+from allcores._records import Record
 
 __all__ = [
     "AbortReason",
@@ -47,24 +48,6 @@ __all__ = [
 ]
 
 
-Kind = TypeVar("Kind")
-
-
-def _distinct(kind: type[Kind]) -> type[Kind]:
-    """Have a message differ from those of other kinds that have the same fields; tuples would be equal."""
-    kind.__eq__ = _is_same  # type: ignore[assignment,method-assign]
-    kind.__ne__ = _is_other  # type: ignore[assignment,method-assign]
-    return kind
-
-
-def _is_same(self: tuple[Any, ...], other: object) -> bool:
-    return type(self) is type(other) and tuple.__eq__(self, other)
-
-
-def _is_other(self: tuple[Any, ...], other: object) -> bool:
-    return not _is_same(self, other)
-
-
 class Moment(Enum):
     """What a worker was doing when it died."""
 
@@ -87,31 +70,26 @@ class AbortReason(Enum):
 # ---------------------------------------------------------------------------------------------------- events
 
 
-@_distinct
-class RunStarted(NamedTuple):
+class RunStarted(Record):
     """The driver is ready to carry out commands."""
 
 
-@_distinct
-class RunStopped(NamedTuple):
+class RunStopped(Record):
     """Somebody wants no more results: Ctrl-C, a closed iterator."""
 
 
-@_distinct
-class DeadlinePassed(NamedTuple):
+class DeadlinePassed(Record):
     """`Scheduler.next_deadline` has come."""
 
 
-@_distinct
-class InputPulled(NamedTuple):
+class InputPulled(Record):
     """Items up to `stop` (exclusive) are at hand; the ranges `recalled` among the new ones are settled already."""
 
     stop: int
     recalled: tuple[tuple[int, int], ...] = ()  # ascending
 
 
-@_distinct
-class StretchBegan(NamedTuple):
+class StretchBegan(Record):
     """From item `start` on items are of another kind: no batch reaches across, and no measurement holds for both."""
 
     start: int
@@ -119,58 +97,50 @@ class StretchBegan(NamedTuple):
     depth: int  # batches that a worker may hold
 
 
-@_distinct
-class ItemsCancelled(NamedTuple):
+class ItemsCancelled(Record):
     """Nobody wants the outcomes of items ``[start, stop)`` any more, so whoever runs one should be ended."""
 
     start: int
     stop: int
 
 
-@_distinct
-class InputEnded(NamedTuple):
+class InputEnded(Record):
     """The input has `length` items, no more."""
 
     length: int
 
 
-@_distinct
-class ResultsTaken(NamedTuple):
+class ResultsTaken(Record):
     """The consumer has taken `count` results in all."""
 
     count: int  # type: ignore[assignment]  # tuples have a method of that name
 
 
-@_distinct
-class WorkerUp(NamedTuple):
+class WorkerUp(Record):
     """The worker's process runs our code."""
 
     worker: int
 
 
-@_distinct
-class WorkerReady(NamedTuple):
+class WorkerReady(Record):
     """The worker has the function and has run the initializer."""
 
     worker: int
 
 
-@_distinct
-class WorkerSetupFailed(NamedTuple):
+class WorkerSetupFailed(Record):
     """The function did not arrive, or the initializer raised."""
 
     worker: int
 
 
-@_distinct
-class WorkerWorn(NamedTuple):
+class WorkerWorn(Record):
     """The worker shall take no more items: it has grown too large."""
 
     worker: int
 
 
-@_distinct
-class RoomMeasured(NamedTuple):
+class RoomMeasured(Record):
     """Memory suffices for items on so many workers at once; None: for all."""
 
     workers: int | None
@@ -184,8 +154,7 @@ class Excuse(Enum):
     STARVED = "starved"  # it was lost to a lack of memory
 
 
-@_distinct
-class WorkerDown(NamedTuple):
+class WorkerDown(Record):
     """The worker is gone, and whatever it held with it. If it was RUNNING items, one in ``[start, stop)`` did it."""
 
     worker: int
@@ -195,8 +164,7 @@ class WorkerDown(NamedTuple):
     excuse: Excuse = Excuse.NONE
 
 
-@_distinct
-class BatchWeighed(NamedTuple):
+class BatchWeighed(Record):
     """So many of the batch's items, or what came of them, are a lot of data to move."""
 
     worker: int
@@ -205,8 +173,7 @@ class BatchWeighed(NamedTuple):
     size: int  # bytes
 
 
-@_distinct
-class BatchAdvanced(NamedTuple):
+class BatchAdvanced(Record):
     """The batch's items before `stop` are finished; the worker goes on with the rest."""
 
     worker: int
@@ -217,8 +184,7 @@ class BatchAdvanced(NamedTuple):
     excuses: tuple[tuple[int, Excuse], ...] = ()  # of those that failed and may be tried again
 
 
-@_distinct
-class BatchFinished(NamedTuple):
+class BatchFinished(Record):
     """The worker is done with the batch: items before `stop` are finished, the rest is given back unrun."""
 
     worker: int
@@ -229,16 +195,14 @@ class BatchFinished(NamedTuple):
     excuses: tuple[tuple[int, Excuse], ...] = ()
 
 
-@_distinct
-class BatchRefused(NamedTuple):
+class BatchRefused(Record):
     """The batch never ran; nobody is to blame."""
 
     worker: int
     token: int
 
 
-@_distinct
-class BatchUnreadable(NamedTuple):
+class BatchUnreadable(Record):
     """Items of the batch before `stop` are lost, because they or their results could not be unpickled."""
 
     worker: int
@@ -248,8 +212,7 @@ class BatchUnreadable(NamedTuple):
     excuse: Excuse = Excuse.NONE
 
 
-@_distinct
-class EngineLost(NamedTuple):
+class EngineLost(Record):
     """All workers are gone and no new one can come."""
 
 
@@ -279,15 +242,13 @@ Event = (
 # -------------------------------------------------------------------------------------------------- commands
 
 
-@_distinct
-class StartWorker(NamedTuple):
+class StartWorker(Record):
     """Start a worker under this number; numbers are never used twice in a run."""
 
     worker: int
 
 
-@_distinct
-class SendBatch(NamedTuple):
+class SendBatch(Record):
     """Hand items ``[start, stop)`` to the worker."""
 
     worker: int
@@ -298,15 +259,13 @@ class SendBatch(NamedTuple):
     tries: int = 1  # of an item that runs again, which is a batch of its own; this one included
 
 
-@_distinct
-class KillWorker(NamedTuple):
+class KillWorker(Record):
     """End the worker now; nothing more is wanted from it."""
 
     worker: int
 
 
-@_distinct
-class CondemnItems(NamedTuple):
+class CondemnItems(Record):
     """End the worker if it runs an item of ``[start, stop)``, which fails of that."""
 
     worker: int
@@ -314,36 +273,31 @@ class CondemnItems(NamedTuple):
     stop: int
 
 
-@_distinct
-class ReleaseWorker(NamedTuple):
+class ReleaseWorker(Record):
     """The worker is idle and no longer needed by this run."""
 
     worker: int
 
 
-@_distinct
-class PullInput(NamedTuple):
+class PullInput(Record):
     """Take items from the input until those before `stop` are at hand."""
 
     stop: int
 
 
-@_distinct
-class FailItem(NamedTuple):
+class FailItem(Record):
     """The item fails of what the event told: a death, or objects that cannot be read."""
 
     index: int  # type: ignore[assignment]  # tuples have a method of that name
 
 
-@_distinct
-class RetryItem(NamedTuple):
+class RetryItem(Record):
     """The item failed and will be tried again: hold back what came of it."""
 
     index: int  # type: ignore[assignment]  # tuples have a method of that name
 
 
-@_distinct
-class AbortRun(NamedTuple):
+class AbortRun(Record):
     """The run ends with an error."""
 
     reason: AbortReason

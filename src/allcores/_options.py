@@ -5,11 +5,11 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
 from math import isfinite
-from typing import Any, Literal, TypeAlias, TypedDict
 
 from allcores._bytes import parse_bytes
+from allcores._hints import Any, Literal, Self, TypeAlias, TypedDict
+from allcores._records import Record
 
 __all__ = ["Engine", "Errors", "OptionKeywords", "Options", "ProgressCallback", "StartMethod"]
 
@@ -44,8 +44,7 @@ class OptionKeywords(TypedDict, total=False):
     progress: bool | str | ProgressCallback | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Record):
     """How a run is to be done, as the caller asked for it.
 
     Args:
@@ -97,33 +96,34 @@ class Options:
     seed: int | None = None
     progress: bool | str | ProgressCallback | None = None
 
-    def __post_init__(self) -> None:
-        for name in ("workers", "batch", "ahead"):
-            self._set(name, _whole_number(name, getattr(self, name), least=1))
-        self._set("seed", _whole_number("seed", self.seed, least=0))
-        self._set("retries", _whole_number("retries", self.retries, least=0) or 0)
-        self._set("timeout", _seconds(self.timeout))
-        _require_exception_types(self.retry_on)
-        self._set("memory", None if self.memory is None else _size("memory", self.memory))
-        if not isinstance(self.recycle, str):
-            self._set("recycle", _whole_number("recycle", self.recycle, least=1))
-        else:
-            _size("recycle", self.recycle)
-        if not (self.resume is None or isinstance(self.resume, str | os.PathLike)):
-            raise TypeError(f"resume={self.resume!r} is not a path; allowed: the path of a journal, or None")
-        self._set("resume", None if self.resume is None else os.fsdecode(self.resume))
-        _require_choice("on", self.on, ENGINES)
-        _require_choice("start", self.start, START_METHODS)
-        _require_choice("errors", self.errors, ERRORS)
-        self._set("initargs", _argument_tuple(self.initargs))
-        if self.initializer is not None and not callable(self.initializer):
-            raise TypeError(f"initializer={self.initializer!r} is not callable; allowed: a function, or None")
-        if self.initargs and self.initializer is None:
-            raise ValueError(f"initargs={self.initargs!r} need an initializer; none is given")
-        if not (self.progress is None or isinstance(self.progress, bool | str) or callable(self.progress)):
+    def __new__(cls, *values: Any, **keywords: Any) -> Self:
+        """Check what the caller wrote, and bring it into one form; unpickling gives all values in order."""
+        asked = super().__new__(cls, *values, **keywords)
+        _require_choice("on", asked.on, ENGINES)
+        _require_choice("start", asked.start, START_METHODS)
+        _require_choice("errors", asked.errors, ERRORS)
+        _require_exception_types(asked.retry_on)
+        initargs = _argument_tuple(asked.initargs)
+        if asked.initializer is not None and not callable(asked.initializer):
+            raise TypeError(f"initializer={asked.initializer!r} is not callable; allowed: a function, or None")
+        if initargs and asked.initializer is None:
+            raise ValueError(f"initargs={initargs!r} need an initializer; none is given")
+        if not (asked.progress is None or isinstance(asked.progress, bool | str) or callable(asked.progress)):
             raise TypeError(
-                f"progress={self.progress!r} makes no sense; allowed: None, True, False, a description, or a callback"
+                f"progress={asked.progress!r} makes no sense; allowed: None, True, False, a description, or a callback"
             )
+        return asked._replace(
+            workers=_whole_number("workers", asked.workers, least=1),
+            batch=_whole_number("batch", asked.batch, least=1),
+            ahead=_whole_number("ahead", asked.ahead, least=1),
+            initargs=initargs,
+            timeout=_seconds(asked.timeout),
+            retries=_whole_number("retries", asked.retries, least=0) or 0,
+            memory=None if asked.memory is None else _size("memory", asked.memory),
+            recycle=_items_or_size("recycle", asked.recycle),
+            resume=_path("resume", asked.resume),
+            seed=_whole_number("seed", asked.seed, least=0),
+        )
 
     @property
     def retry_on_types(self) -> tuple[type[BaseException], ...]:
@@ -133,18 +133,14 @@ class Options:
     @classmethod
     def from_keywords(cls, keywords: dict[str, Any]) -> Options:
         """Build options from what the caller wrote, naming an option that does not exist."""
-        names = [field.name for field in fields(cls)]
         for name, value in keywords.items():
-            if name not in names:
+            if name not in cls._fields:
                 import difflib  # for those who need it
 
-                likely = difflib.get_close_matches(name, names, n=1)
+                likely = difflib.get_close_matches(name, cls._fields, n=1)
                 hint = f"did you mean {likely[0]!r}? " if likely else ""
-                raise TypeError(f"unknown option {name}={value!r}; {hint}allowed: {', '.join(names)}")
+                raise TypeError(f"unknown option {name}={value!r}; {hint}allowed: {', '.join(cls._fields)}")
         return cls(**keywords)
-
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
 
 
 def _whole_number(name: str, value: Any, *, least: int) -> int | None:
@@ -182,6 +178,19 @@ def _size(name: str, value: Any) -> int:
         return parse_bytes(value)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}={value!r} makes no sense: {error}") from None
+
+
+def _items_or_size(name: str, value: Any) -> int | str | None:
+    if not isinstance(value, str):
+        return _whole_number(name, value, least=1)
+    _size(name, value)
+    return value
+
+
+def _path(name: str, value: Any) -> str | None:
+    if not (value is None or isinstance(value, str | os.PathLike)):
+        raise TypeError(f"{name}={value!r} is not a path; allowed: the path of a journal, or None")
+    return None if value is None else os.fsdecode(value)
 
 
 def _require_exception_types(value: Any) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import islice
 from reprlib import Repr
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from allcores._foreign import ask, attributes_of, describe, is_a, text_of, type_name
+from allcores._hints import TYPE_CHECKING, Any, TypeVar
+from allcores._records import Record
 
 if TYPE_CHECKING:
     from allcores._report import Report
@@ -36,8 +36,7 @@ FAILURE_ATTRIBUTE = "__allcores_failure__"  # on the exception of an item
 FINISHED_ATTRIBUTE = "__allcores_finished__"  # on the exception that ended a run
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerIdentity:
+class WorkerIdentity(Record):
     """Which worker it was: its number in the run, its process and its host."""
 
     number: int
@@ -49,8 +48,7 @@ class WorkerIdentity:
         return f"worker {self.number} ({pid} on {self.host})"
 
 
-@dataclass(frozen=True, slots=True)
-class Chance:
+class Chance(Record):
     """What all random numbers of a run come from.
 
     Attributes:
@@ -62,16 +60,14 @@ class Chance:
     is_seeded: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Raised:
+class Raised(Record):
     """An exception as it came out of an item, before anyone said which item that was."""
 
     exception: BaseException
     traceback: str
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Record):
     """What it takes to run an item again as its run did.
 
     Attributes:
@@ -83,7 +79,6 @@ class Origin:
     chance: Chance
 
 
-@dataclass(frozen=True, slots=True)
 class Failure:
     """An item that did not yield a value.
 
@@ -103,13 +98,25 @@ class Failure:
         (1, <class 'ValueError'>)
     """
 
-    index: int
-    item: Any
-    exception: BaseException
-    traceback: str = field(repr=False)
-    worker: WorkerIdentity
-    tries: int = 1
-    origin: Origin | None = field(default=None, repr=False, compare=False)
+    __slots__ = ("exception", "index", "item", "origin", "traceback", "tries", "worker")
+
+    def __init__(  # noqa: PLR0917 - the order that it is pickled in
+        self,
+        index: int,
+        item: Any,
+        exception: BaseException,
+        traceback: str,
+        worker: WorkerIdentity,
+        tries: int = 1,
+        origin: Origin | None = None,
+    ) -> None:
+        self.index = index
+        self.item = item
+        self.exception = exception
+        self.traceback = traceback
+        self.worker = worker
+        self.tries = tries
+        self.origin = origin
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Failure, (self.index, self.item, self.exception, self.traceback, self.worker, self.tries)

@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import repeat
 from operator import setitem
-from typing import Any, Literal, Self, TypeAlias
 
 from allcores._foreign import ask
+from allcores._hints import Any, Literal, Self, TypeAlias
 
 __all__ = ["CHUNK", "Packed", "Parcel", "packed"]
 

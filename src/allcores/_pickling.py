@@ -15,7 +15,6 @@ import sys
 from collections import ChainMap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import CellType, CodeType, FunctionType
-from typing import Any, Protocol
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from allcores._classes import (
@@ -30,6 +29,7 @@ from allcores._classes import (
 from allcores._foreign import ask
 from allcores._globals import is_of_main, unknown_globals
 from allcores._handover import reducers
+from allcores._hints import Any, Protocol
 from allcores._mapped import array_reducers, is_array, reduce_array
 from allcores._wire import Buffer
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 from allcores._bytes import format_bytes, parse_bytes
+from allcores._hints import Literal
 from allcores._options import Engine, Errors, Options
+from allcores._records import Record
 
 __all__ = ["Facts", "Plan", "make_plan"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Record):
     """What a plan must know of the machine and of this process.
 
     Attributes:
@@ -31,8 +30,7 @@ class Facts:
     can_start_clean: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Record):
     """How a run will be done.
 
     Attributes:

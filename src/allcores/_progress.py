@@ -7,8 +7,8 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
 
+from allcores._hints import Any
 from allcores._options import ProgressCallback
 
 __all__ = ["Progress"]

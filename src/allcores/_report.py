@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from allcores._plan import Plan
+from allcores._records import Record
 
 __all__ = ["Report"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Record):
     """What a run cost.
 
     Attributes:

@@ -24,13 +24,12 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum
 from heapq import heappop, heappush
 from math import inf
-from typing import Any, ClassVar, NoReturn
 
 from allcores._errors import InternalError
+from allcores._hints import Any, ClassVar, NoReturn
 from allcores._messages import (
     AbortReason,
     AbortRun,
@@ -91,30 +90,39 @@ class _Phase(Enum):
 _NEW, _RUNNING, _FINISHED = _Phase  # looked up with every event, which takes an enum several times as long
 
 
-@dataclass(slots=True)
 class _Batch:
-    token: int
-    start: int  # the first item not yet reported
-    stop: int
-    pace: Pace
+    __slots__ = ("pace", "start", "stop", "token")
+
+    def __init__(self, token: int, start: int, stop: int, pace: Pace) -> None:
+        self.token = token
+        self.start = start  # the first item not yet reported
+        self.stop = stop
+        self.pace = pace
+
+    def __repr__(self) -> str:
+        return f"<batch {self.token}: items {self.start} to {self.stop}>"
 
 
-@dataclass(slots=True)
 class _Worker:
-    is_ready: bool = False
-    is_hungry: bool = False  # whether it stands in the queue of those that may take a batch
-    batches: list[_Batch] = field(default_factory=list)  # sent and not yet done, oldest first; two at most
-    allowance: float = inf  # items that it may yet take before it is replaced; -inf once it is worn
-    failed_starts: int = 0  # of others in a row, when it was started
-    setbacks: int = 0  # in a row, when it was last sent something
+    __slots__ = ("allowance", "batches", "failed_starts", "is_hungry", "is_ready", "setbacks")
+
+    def __init__(self, allowance: float, failed_starts: int) -> None:
+        self.is_ready = False
+        self.is_hungry = False  # whether it stands in the queue of those that may take a batch
+        self.batches: list[_Batch] = []  # sent and not yet done, oldest first; two at most
+        self.allowance = allowance  # items that it may yet take before it is replaced; -inf once it is worn
+        self.failed_starts = failed_starts  # of others in a row, when it was started
+        self.setbacks = 0  # in a row, when it was last sent something
 
 
-@dataclass(slots=True)
 class _Trouble:
     """An item that has failed and may yet yield a value."""
 
-    tries: int = 0  # that failed
-    was_starved: bool = False  # that try does not count, and later ones run with no other item beside them
+    __slots__ = ("tries", "was_starved")
+
+    def __init__(self) -> None:
+        self.tries = 0  # that failed
+        self.was_starved = False  # that try does not count, and later ones run with no other item beside them
 
 
 class Scheduler:

@@ -9,7 +9,6 @@ import atexit
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from weakref import WeakSet
@@ -55,10 +54,10 @@ class Service:
         self.is_patient = is_patient
         self._chance = draw_chance(options.seed)
         self._inbox = Inbox()
-        base = replace(self._job(_do_nothing), initializer=options.initializer, initargs=options.initargs)
+        base = self._job(_do_nothing)._replace(initializer=options.initializer, initargs=options.initargs)
         cores = max(1, facts.cores // self.plan.workers)
         self._run = Run(
-            replace(self.plan, errors="collect"),
+            self.plan._replace(errors="collect"),
             self._inbox,
             partial(make_engine, self.plan, base, self._inbox, cores),
             self._inbox,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Protocol
+
+from allcores._hints import Any, Protocol
 
 __all__ = ["ListSink", "OrderedSink", "Sink", "UnorderedSink"]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from allcores._codec import encode_job
 from allcores._dataset import Dataset, make_dataset
 from allcores._driver import Run
+from allcores._hints import TYPE_CHECKING, Any
 from allcores._job import Job
 from allcores._launch import draw_chance, find_thread_facts, make_engine
 from allcores._machine import find_facts
@@ -51,7 +50,7 @@ class Start:
         """Put the run together, and open its journal; see `Run`."""
         recorder = self._open_journal()
         chance = self._job.chance if recorder is None else Chance(recorder.entropy, recorder.is_seeded)
-        job = replace(self._job, chance=chance)
+        job = self._job._replace(chance=chance)
         return Run(
             self._plan,
             self._dataset,

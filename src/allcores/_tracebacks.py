@@ -12,10 +12,10 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 from types import CodeType, TracebackType
-from typing import NamedTuple
 
 from allcores._errors import InternalError
 from allcores._foreign import ask, describe, give_field
+from allcores._records import Record
 
 __all__ = [
     "FrameData",
@@ -30,7 +30,7 @@ OUR_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 FRAMES_KEPT = 40  # at each end: endless recursion leaves a thousand frames that say the same
 
 
-class FrameData(NamedTuple):
+class FrameData(Record):
     """What a traceback shows of one frame. Columns are in UTF-8 bytes, None where unknown."""
 
     filename: str

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from allcores._dataset import Stream
+from allcores._hints import Any
 
 __all__ = ["Trickle"]
 
 
-@dataclass(frozen=True, slots=True)
 class _End:
     """Nothing more will come."""
 
-    error: BaseException | None
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
 
 
 class Trickle(Stream):

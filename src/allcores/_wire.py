@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple, TypeAlias
+
+from allcores._hints import TypeAlias
+from allcores._records import Record
 
 __all__ = ["EXCLUSIVE", "Beside", "Buffer", "Kind", "Loan", "Message", "pack_head", "unpack_head"]
 
@@ -54,7 +55,7 @@ class Kind(IntEnum):
 KINDS = {int(kind): kind for kind in Kind}  # to look one up costs a tenth of ``Kind(number)``
 
 
-class Loan(NamedTuple):
+class Loan(Record):
     """What a message tells of the segment that its large frames lie in.
 
     Attributes:
@@ -68,23 +69,37 @@ class Loan(NamedTuple):
     size: int
 
 
-@dataclass(slots=True)
 class Message:
     """One message; which fields matter hangs on its kind."""
 
-    kind: Kind
-    token: int = 0
-    start: int = 0
-    stop: int = 0
-    seconds: float = 0.0
-    flag: bool = False  # RUN: the rest may be given back; REPORT: the batch is done
-    frames: list[Buffer] = field(default_factory=list)
-    tries: int = 1  # RUN: how often the item was run, this time included
-    line: int = 0  # RUN: which job runs the items; 0: the one of the setup
-    descriptors: Sequence[int] = ()  # SETUP: travel beside the frames, and belong to whoever receives them
+    __slots__ = ("descriptors", "flag", "frames", "kind", "line", "seconds", "start", "stop", "token", "tries")
+
+    def __init__(  # noqa: PLR0917 - all but the kind by name, mostly
+        self,
+        kind: Kind,
+        token: int = 0,
+        start: int = 0,
+        stop: int = 0,
+        seconds: float = 0.0,
+        flag: bool = False,  # noqa: FBT001, FBT002 - as it stands in the header
+        frames: list[Buffer] | None = None,
+        tries: int = 1,
+        line: int = 0,
+        descriptors: Sequence[int] = (),
+    ) -> None:
+        self.kind = kind
+        self.token = token
+        self.start = start
+        self.stop = stop
+        self.seconds = seconds
+        self.flag = flag  # RUN: the rest may be given back; REPORT: the batch is done
+        self.frames = [] if frames is None else frames
+        self.tries = tries  # RUN: how often the item was run, this time included
+        self.line = line  # RUN: which job runs the items; 0: the one of the setup
+        self.descriptors = descriptors  # SETUP: travel beside the frames, and belong to whoever receives them
 
 
-class Beside(NamedTuple):
+class Beside(Record):
     """What a few messages bring beside their frames.
 
     Attributes:

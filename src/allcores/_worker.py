@@ -11,9 +11,7 @@ import pickle
 import signal
 import socket
 import sys
-from dataclasses import dataclass
 from types import FrameType
-from typing import Any
 
 from allcores._board import IDLE, INDEX, MOVING, PREPARING, Board, Mark
 from allcores._channel import Channel
@@ -22,19 +20,20 @@ from allcores._codec import PartialItems, encode_outcomes
 from allcores._dataset import Columns
 from allcores._exceptions import encode_exception
 from allcores._handover import received
+from allcores._hints import Any
 from allcores._job import Job, run_batch
 from allcores._machine import CORES_VARIABLE
 from allcores._memory import offer_to_oom_killer
 from allcores._messages import SendBatch
 from allcores._packing import Parcel
 from allcores._pickling import decode, encode
+from allcores._records import Record
 from allcores._wire import Kind, Message
 
 __all__ = ["Surroundings", "WorkerLoop", "enter_worker_process", "serve_clean", "serve_forked"]
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Record):
     """What of the caller's process its function may rely on, apart from the objects it captures."""
 
     path: list[str]

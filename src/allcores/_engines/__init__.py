@@ -7,16 +7,15 @@ what a death means for them and when the run is over is the scheduler's business
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
 
+from allcores._hints import Any, Protocol
 from allcores._messages import Event, SendBatch
 from allcores._outcomes import Raised, WorkerIdentity
+from allcores._records import Record
 
 __all__ = ["Arrival", "Engine", "MemoryUse"]
 
 
-@dataclass(slots=True)
 class Arrival:
     """An event, with the objects that came along and that the scheduler does not see.
 
@@ -28,14 +27,24 @@ class Arrival:
         cause: why a worker is gone, its setup failed, or its batch could not be read.
     """
 
-    event: Event
-    start: int = 0
-    values: list[Any] = field(default_factory=list)
-    raised: dict[int, Raised] = field(default_factory=dict)
-    cause: BaseException | None = None
+    __slots__ = ("cause", "event", "raised", "start", "values")
+
+    def __init__(
+        self,
+        event: Event,
+        start: int = 0,
+        values: list[Any] | None = None,
+        raised: dict[int, Raised] | None = None,
+        cause: BaseException | None = None,
+    ) -> None:
+        self.event = event
+        self.start = start
+        self.values = [] if values is None else values
+        self.raised = {} if raised is None else raised
+        self.cause = cause
 
 
-class MemoryUse(NamedTuple):
+class MemoryUse(Record):
     """What workers use beyond their size before their first item, in bytes."""
 
     now: Sequence[int] = ()  # each that is in the middle of something

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, KeysView, Sequence
-from typing import NamedTuple
 
 from allcores._channel import fill_segment, find_large
+from allcores._records import Record
 from allcores._segment import Segment
 from allcores._wire import Buffer
 
 __all__ = ["Bundles"]
 
 
-class _Bundle(NamedTuple):
+class _Bundle(Record):
     large: list[memoryview]  # what was put into the segment; kept, so that other things cannot be at its place
     segment: Segment | None  # None where the system does not allow one
 

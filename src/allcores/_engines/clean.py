@@ -14,7 +14,6 @@ import subprocess
 import threading
 import time
 from contextlib import ExitStack, suppress
-from typing import Any, Literal
 
 from allcores._board import Board
 from allcores._captures import explain_unpicklable
@@ -22,6 +21,7 @@ from allcores._channel import Channel, channel_pair, fill_segment
 from allcores._codec import encode_job
 from allcores._engines.processes import Setup
 from allcores._handover import close_all, hand_over
+from allcores._hints import Any, Literal
 from allcores._interrupts import hold_interrupts
 from allcores._job import Job
 from allcores._lifeline import End, has_news
@@ -74,6 +74,10 @@ class CleanProcess:
         data = os.read(self.sentinel, END.size)
         self._has_ended = bool(data)
         return End(*END.unpack(data)) if data else End(None)
+
+    def see_end(self) -> None:
+        """Wait likewise, to learn that it has ended."""
+        self.wait_for_end()
 
     def close(self) -> None:
         """Close the driver's descriptors, and free the slot if the process can write nothing there any more."""

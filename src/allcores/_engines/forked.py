@@ -10,12 +10,12 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import NoReturn
 
 from allcores._board import Board, Mark
 from allcores._channel import Channel, channel_pair
 from allcores._dataset import Columns, Dataset
 from allcores._engines.processes import Setup
+from allcores._hints import NoReturn
 from allcores._inbox import Inbox
 from allcores._job import Job
 from allcores._lifeline import End, descendants, die_with_parent, die_with_peer, end_all, peak_of
@@ -112,6 +112,11 @@ class ForkedProcess:
         except ChildProcessError:
             return End(None)
         return End(status, peak_of(usage))
+
+    def see_end(self) -> None:
+        """Wait likewise; what the process has used, which takes a module of its own to tell, is not asked."""
+        with suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
 
     def close(self) -> None:
         """Close the driver's descriptors and free the slot of a process that has ended."""

@@ -16,9 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Protocol
 
 from allcores._board import Mark
 from allcores._channel import Channel
@@ -31,6 +29,7 @@ from allcores._engines.watch import Verdict, Watch
 from allcores._errors import ItemCancelled, UnpicklableItem, UnpicklableResult, WorkerDied
 from allcores._exceptions import decode_exception
 from allcores._foreign import describe
+from allcores._hints import TYPE_CHECKING, Any, Protocol
 from allcores._inbox import Inbox
 from allcores._interrupts import let_interrupts_in
 from allcores._lifeline import End, has_news, shield_children
@@ -52,9 +51,12 @@ from allcores._outcomes import WorkerIdentity
 from allcores._pace import HEAVY_BYTES
 from allcores._pickling import decode
 from allcores._plan import Plan
+from allcores._records import Record
 from allcores._segment import Segment
-from allcores._waker import Waker
 from allcores._wire import Buffer, Kind, Message
+
+if TYPE_CHECKING:
+    from allcores._waker import Waker
 
 __all__ = ["ProcessEngine", "Setup"]
 
@@ -62,8 +64,7 @@ PROMPT_SECONDS = 1.0  # for processes that were killed, or told to leave, to end
 EXIT_SECONDS = 0.5  # between the end of a process's channel and its own
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
+class Setup(Record):
     """What makes a process ready for its first item: the surroundings and the job, for one that is not born with them.
 
     Attributes:
@@ -93,6 +94,9 @@ class Process(Protocol):
     def wait_for_end(self) -> End:
         """Wait for the end of a process that has ended or will at once."""
 
+    def see_end(self) -> None:
+        """Wait likewise, where nobody asks how it ended."""
+
     def close(self) -> None:
         """Free what the driver holds for a process that has ended."""
 
@@ -116,21 +120,21 @@ class ProcessSource(Protocol):
         """Free what the source holds; its processes have ended or were kept."""
 
 
-@dataclass(slots=True)
 class _Worker:
-    number: int
-    process: Process
-    known: dict[str, Any]  # {name: thing} of the caller's __main__ that it has learnt
-    is_writing: bool = False  # whether the selector waits for room in the channel
-    born_with: int = 0  # bytes of memory that are not its own doing
-    idle_size: int = 0  # bytes of memory when it was ready for its first item
-    idle_peak: int = 0  # the most it had used by then
-    is_ready: bool = False
-    leaving_since: float = inf  # when it was told to leave
-    lines: set[int] = field(default_factory=set)  # whose jobs it has, beside that of its setup
-    unreported: dict[int, tuple[int, int]] = field(default_factory=dict)  # {token: range} of what it holds
-    verdict: Verdict | None = None  # why we have killed it
-    is_mute: bool = False  # whether it has closed its channel, and so was killed
+    def __init__(self, number: int, process: Process, known: dict[str, Any]) -> None:
+        self.number = number
+        self.process = process
+        self.known = known  # {name: thing} of the caller's __main__ that it has learnt
+        self.is_writing = False  # whether the selector waits for room in the channel
+        self.born_with = 0  # bytes of memory that are not its own doing
+        self.idle_size = 0  # bytes of memory when it was ready for its first item
+        self.idle_peak = 0  # the most it had used by then
+        self.is_ready = False
+        self.leaving_since = inf  # when it was told to leave
+        self.lines: set[int] = set()  # whose jobs it has, beside that of its setup
+        self.unreported: dict[int, tuple[int, int]] = {}  # {token: range} of what it holds
+        self.verdict: Verdict | None = None  # why we have killed it
+        self.is_mute = False  # whether it has closed its channel, and so was killed
 
     def holds_only(self, start: int, stop: int) -> bool:
         """Whether all that it was sent and has not reported is of ``[start, stop)``."""
@@ -262,6 +266,8 @@ class ProcessEngine:
 
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
+        from allcores._waker import Waker  # for runs that others talk to
+
         self._waker = Waker()
         self._selector.register(self._waker, selectors.EVENT_READ)
         return self._waker.wake
@@ -497,7 +503,7 @@ class ProcessEngine:
 
     def _bury(self, state: _Worker) -> None:
         if state.number in self._ending:
-            state.process.wait_for_end()
+            state.process.see_end()
             del self._ending[state.number]
             if state.process.sentinel is not None:
                 self._selector.unregister(state.process.sentinel)

@@ -6,12 +6,11 @@ import os
 import queue
 import socket
 import threading
-from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from allcores._dataset import Dataset
 from allcores._engines import Arrival, MemoryUse
 from allcores._engines.serial import arrival_of
+from allcores._hints import TYPE_CHECKING
 from allcores._inbox import Inbox, job_at
 from allcores._interrupts import let_interrupts_in
 from allcores._job import Job, run_batch
@@ -114,4 +113,4 @@ class ThreadEngine:
 
 def _without_global_streams(job: Job) -> Job:
     """The global generators are shared by all threads, so no item may seed them."""
-    return replace(job, chance=replace(job.chance, is_seeded=False)) if job.chance.is_seeded else job
+    return job._replace(chance=job.chance._replace(is_seeded=False)) if job.chance.is_seeded else job

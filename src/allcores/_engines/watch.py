@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from allcores._board import Mark
 from allcores._bytes import format_bytes
 from allcores._errors import ItemCancelled, ItemTimeout, MemoryLimitExceeded
 from allcores._memory import resident_memory
+from allcores._records import Record
 
 __all__ = ["Verdict", "Watch"]
 
 MEMORY_NANOSECONDS = 50_000_000  # between two looks at how much workers use
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Record):
     """An item for which its worker must be killed, and what the item fails with."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuples have a method of that name
     error: ItemTimeout | MemoryLimitExceeded | ItemCancelled
 
 

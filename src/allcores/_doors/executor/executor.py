@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any, TypeVar
 from weakref import finalize
 
@@ -75,7 +74,7 @@ class Executor(concurrent.futures.Executor):
         take_over(options, "recycle", "max_tasks_per_child", max_tasks_per_child)
         checked = Options.from_keywords({"initializer": initializer, "initargs": initargs} | options)
         if checked.initializer is not None:
-            checked = replace(checked, initializer=LoggedInitializer(checked.initializer))
+            checked = checked._replace(initializer=LoggedInitializer(checked.initializer))
         self._ahead = checked.ahead
         self._service = Service(checked, name="allcores-executor", is_patient=True)
         finalize(self, self._service.close)

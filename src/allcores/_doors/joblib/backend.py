@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures.process import _RemoteTraceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from traceback import format_exception
 from typing import Any
 
@@ -132,7 +132,7 @@ class AllcoresBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
             raise ValueError(f"{name}={options[name]!r} is not an option of joblib's backend: {NOT_HERE[name]} has it")
         checked = Options.from_keywords(options | {"workers": n_jobs})
         limits = find_limits(self.inner_max_num_threads, n_jobs)
-        return replace(checked, initializer=_Preparation(limits, checked.initializer))
+        return checked._replace(initializer=_Preparation(limits, checked.initializer))
 
 
 def _tell_by_cause(error: BaseException) -> None:
