@@ -38,6 +38,7 @@ from allcores._messages import (
     InputEnded,
     InputPulled,
     ItemsCancelled,
+    ItemsTakenBack,
     KillWorker,
     Moment,
     PullInput,
@@ -50,6 +51,7 @@ from allcores._messages import (
     SendBatch,
     StartWorker,
     StretchBegan,
+    TakeBackItems,
     WorkerDown,
     WorkerReady,
     WorkerSetupFailed,
@@ -60,6 +62,7 @@ from allcores._scheduler import (
     AHEAD_BATCHES,
     FAILED_STARTS,
     HASTY_STARTS,
+    IDLE_SECONDS,
     PAUSE_SECONDS,
     RECALL_STRIDE,
     SETBACKS,
@@ -425,6 +428,58 @@ def test_workers_that_are_not_ready_at_the_end_are_killed() -> None:
     (batch,) = only(SendBatch, tell(scheduler, WorkerUp(0), WorkerReady(0)))
     (batch,) = only(SendBatch, tell(scheduler, finish(batch)))
     assert tell(scheduler, finish(batch)) == [ReleaseWorker(0), KillWorker(1)]
+
+
+# -------------------------------------------------------------------------------------------------- what is taken back
+
+
+def leave_idle(**options: Any) -> tuple[Scheduler, list[SendBatch]]:
+    """Have worker 1 finish all that worker 0 does not hold; give what that holds."""
+    scheduler, commands = start(ready=1, length=100, **options)
+    held = [*only(SendBatch, commands)]
+    while len(held) < 2:  # until batches are so short that a second one waits
+        commands = tell(scheduler, finish(held.pop(), SHORT))
+        held += only(SendBatch, commands)
+    commands = tell(scheduler, DeadlinePassed(), WorkerUp(1), WorkerReady(1))
+    while batches := only(SendBatch, commands):
+        commands = tell(scheduler, *(finish(batch, SHORT) for batch in batches))
+    return scheduler, held
+
+
+def test_somebody_who_is_idle_for_a_moment_has_others_asked_for_what_they_have_not_begun() -> None:
+    scheduler, held = leave_idle()
+    assert [batch.worker for batch in held] == [0, 0]
+    assert scheduler.next_deadline == IDLE_SECONDS
+    assert tell(scheduler, DeadlinePassed(), now=IDLE_SECONDS) == [TakeBackItems(0)]
+    assert scheduler.next_deadline is None, "nobody is asked twice for the same"
+
+
+def test_what_is_taken_from_behind_a_long_item_is_sent_to_others() -> None:
+    scheduler, (running, waiting) = leave_idle()
+    tell(scheduler, DeadlinePassed(), now=IDLE_SECONDS)
+    begun = running.start + 1
+    commands = tell(scheduler, ItemsTakenBack(0, running.token, begun, waiting.token))
+    rest = [index for start, stop in run_on(scheduler, commands) for index in range(start, stop)]
+    assert rest == [*range(begun, running.stop), *range(waiting.start, waiting.stop)]
+    commands = tell(scheduler, BatchFinished(0, running.token, begun, LONG))
+    assert scheduler.is_finished
+    assert len(only(ReleaseWorker, commands)) == 2
+
+
+def test_what_was_sent_after_they_were_asked_stays_with_them() -> None:
+    scheduler, (running, waiting) = leave_idle()
+    tell(scheduler, DeadlinePassed(), now=IDLE_SECONDS)
+    assert tell(scheduler, ItemsTakenBack(0, running.token, running.stop, running.token)) == []
+    assert tell(scheduler, finish(running), finish(waiting))[-2:] == [ReleaseWorker(0), ReleaseWorker(1)]
+
+
+def test_an_item_alone_is_not_asked_for_nor_a_batch_of_a_size_that_was_asked_for() -> None:
+    scheduler, commands = start(ready=2, length=2)
+    tell(scheduler, finish(SendBatch(0, 0, 0, 1, may_give_back=True)))
+    assert scheduler.next_deadline is None
+    scheduler, commands = start(ready=2, length=8, batch=4)
+    tell(scheduler, *(finish(batch) for batch in only(SendBatch, commands)))
+    assert scheduler.next_deadline is None
 
 
 # ------------------------------------------------------------------------------------------------------ deaths, blame
@@ -1139,6 +1194,8 @@ class OutsideWorker:
     is_ready: bool = False
     is_worn: bool = False
     given: int = 0  # items that it was sent and has not given back
+    asked: int | None = None  # the last token that it had when it was asked for what it has not begun
+    latest_asked: int = -1  # such a token, of any time
     held: list[HeldBatch] = field(default_factory=list)  # oldest first
 
 
@@ -1304,6 +1361,27 @@ class World:
     def give_back(self, which: int, far: int) -> bool:
         return self._finish(which, far, gives_back=True)
 
+    def be_taken_from(self, which: int, far: int) -> bool:
+        """Lose what waits behind the items that run."""
+        number = pick([n for n, worker in self.workers.items() if worker.held and worker.asked is not None], which)
+        if number is None:
+            return False
+        worker = self.workers[number]
+        last, worker.asked = worker.asked, None
+        batch = worker.held[0]
+        if not batch.rest or last is None or batch.token > last:
+            return False
+        batch.is_begun = True
+        taken = batch.rest[1 + far % len(batch.rest) :]
+        batch.stop -= len(taken)
+        for behind in worker.held[1:]:
+            if behind.token <= last:
+                worker.held.remove(behind)
+                taken = [*taken, *behind.rest]
+        worker.given -= len(taken)
+        self.returned.update(taken)
+        return self._tell(ItemsTakenBack(number, batch.token, batch.stop, last))
+
     def refuse(self, which: int, far: int) -> bool:
         number = self._pick_busy(which)
         if number is None:
@@ -1344,6 +1422,7 @@ class World:
             BatchAdvanced(number, batch.token, batch.stop, 1.0),
             BatchFinished(number, batch.token, batch.stop, 1.0, (batch.start,)),
             BatchRefused(number, batch.token),
+            ItemsTakenBack(number, batch.token, batch.stop, batch.token),
             BatchUnreadable(number, batch.token, batch.stop, is_last=True),
             WorkerWorn(number),
         ]
@@ -1587,6 +1666,9 @@ class World:
             case SendBatch():
                 assert not self.must_end
                 self._receive(command)
+            case TakeBackItems(number):
+                assert not self.must_end
+                self._ask_back(self.workers[number])
             case KillWorker(number):
                 assert self.must_end or number in self.must_kill
                 self.must_kill.discard(number)
@@ -1608,6 +1690,13 @@ class World:
             case AbortRun(reason):
                 assert reason is self.must_abort
                 self.must_abort = None
+
+    def _ask_back(self, worker: OutsideWorker) -> None:
+        assert self.setting.batch is None, "batches of a size that was asked for are not split"
+        assert any(other.is_ready and not other.held for other in self.workers.values()), "nobody is idle"
+        assert len(worker.held) > 1 or len(worker.held[0].rest) > 1, "there is nothing behind what runs"
+        assert worker.held[-1].token > worker.latest_asked, "it was asked before"
+        worker.asked = worker.latest_asked = worker.held[-1].token
 
     def _let_go(self, number: int) -> None:
         worker = self.workers.pop(number, None)
@@ -1678,6 +1767,7 @@ ACTS: tuple[Act, ...] = (
     World.advance,
     World.finish,
     World.give_back,
+    World.be_taken_from,
     World.refuse,
     World.garble,
     World.come_late,

@@ -18,10 +18,23 @@ from allcores._hints import Any, TypeAlias
 from allcores._messages import Moment
 from allcores._segment import anonymous_file
 
-__all__ = ["IDLE", "INDEX", "MOVING", "PREPARING", "SINCE", "SPAN", "STARTING", "Board", "Mark", "Shelf"]
+__all__ = [
+    "IDLE",
+    "INDEX",
+    "MOVING",
+    "PREPARING",
+    "SINCE",
+    "SPAN",
+    "STARTING",
+    "WANTED",
+    "WORDS",
+    "Board",
+    "Mark",
+    "Shelf",
+]
 
 WORD_BYTES = 8
-MARK_BYTES = 64  # a cache line
+MARK_BYTES = 128  # two cache lines
 SHELF_BYTES = 1 << 15  # per worker; real memory only once it is used
 VALUE_BYTES = 1 << 13  # a larger value is better reported at once than copied twice
 
@@ -33,6 +46,12 @@ VALUE_BYTES = 1 << 13  # a larger value is better reported at once than copied t
 # the index first, or the mark would say too little. To go on to another item, write since when first, or that item
 # would seem to run for longer than it does.
 INDEX, SPAN, SINCE, KEPT_TOKEN, KEPT_START, KEPT_COUNT, KEPT_SINCE, OWNER = range(8)
+
+# The driver's one word, in a cache line of its own: up to which token it wants back what the worker has not begun.
+# The worker writes that it runs an item, and only then looks here before it runs it; the driver writes here, lets time
+# pass until that is visible, and only then looks what runs. So nothing will be begun behind what it sees.
+WANTED = 8
+WORDS = 16
 
 STARTING, PREPARING, IDLE, MOVING = -1, -2, -3, -4
 _MOMENTS = {STARTING: Moment.STARTING, PREPARING: Moment.PREPARING, IDLE: Moment.IDLE, MOVING: Moment.MOVING}
@@ -58,6 +77,17 @@ class Mark:
         """Say what the worker was doing, and, if it was running items, which: ``[start, stop)``."""
         index, span = self.words[INDEX], self.words[SPAN]
         return (Moment.RUNNING, index, index + span) if index >= 0 else (_MOMENTS[index], 0, 0)
+
+    def want_back(self, token: int) -> None:
+        """Ask the worker to begin none of what it was sent up to this token; -1: of nothing."""
+        self.words[WANTED] = token
+
+    def running_part(self) -> tuple[int, int, int] | None:
+        """Give the token of the batch that runs, and which items may be running: ``[start, stop)``."""
+        words = self.words
+        token, index, span = words[KEPT_TOKEN], words[INDEX], words[SPAN]
+        is_torn = token != words[KEPT_TOKEN] or index != words[INDEX]
+        return None if index < 0 or is_torn else (token, index, index + span)
 
     @property
     def is_busy(self) -> bool:
@@ -188,7 +218,7 @@ class Board:
         slot = self._free.pop()
         self._taken.add(slot)
         words = self.mark(slot).words
-        words[INDEX], words[KEPT_COUNT] = STARTING, 0
+        words[INDEX], words[KEPT_COUNT], words[WANTED] = STARTING, 0, -1
         return slot
 
     def free_slot(self, slot: int) -> None:

@@ -44,6 +44,7 @@ from allcores._messages import (
     RunStopped,
     SendBatch,
     StartWorker,
+    TakeBackItems,
     WorkerDown,
 )
 from allcores._outcomes import Failure, Origin, Raised, attach_failure, attach_finished, short_repr
@@ -341,14 +342,16 @@ class Run:
             return Excuse.STARVED
         return Excuse.RETRIABLE if issubclass(type(error), self._retry_on) else Excuse.NONE
 
-    def _carry_out(self, command: Command, arrival: Arrival) -> None:
+    def _carry_out(self, command: Command, arrival: Arrival) -> None:  # noqa: C901 - a line or two for each command
         match command:
-            case SendBatch() | StartWorker() | PullInput() if self._is_closing:
+            case SendBatch() | StartWorker() | TakeBackItems() | PullInput() if self._is_closing:
                 pass  # what had arrived is being taken in; nothing new begins
             case SendBatch():
                 self._send(command)
             case StartWorker(worker):
                 self.open().start(worker)
+            case TakeBackItems(worker):
+                self.open().take_back(worker)
             case KillWorker(worker):
                 self.open().kill(worker)
             case CondemnItems(worker, start, stop):

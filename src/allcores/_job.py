@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from time import monotonic_ns
 
-from allcores._board import INDEX, SINCE, SPAN, Mark, Shelf
+from allcores._board import INDEX, SINCE, SPAN, WANTED, WORDS, Mark, Shelf
 from allcores._codec import PartialItems
 from allcores._current import RunningItem
 from allcores._errors import UnpicklableItem
@@ -103,9 +103,9 @@ def run_batch(
                 while goes_on and len(strides.values) < CHUNK:
                     strides.run()
                     is_over = strides.index >= batch.stop or (bool(strides.raised) and job.stops_at_failure)
-                    goes_on = not (is_over or strides.must_report or strides.now >= due)
+                    goes_on = not (is_over or strides.must_report or strides.is_wanted_back or strides.now >= due)
             values += strides.values
-        is_over = is_over or (batch.may_give_back and strides.now >= due)
+        is_over = is_over or strides.is_wanted_back or (batch.may_give_back and strides.now >= due)
         yield Part(start, strides.index, values, strides.raised, (strides.now - begun) / 1e9, is_over)
 
 
@@ -117,6 +117,7 @@ class _Strides:
         values: what the chunk's items gave so far.
         raised: what the part's items raised, by index.
         must_report: whether the part should end here, because what is finished could not be kept.
+        is_wanted_back: whether it must end here, because the driver wants the rest of the batch back.
         now: when the last stride ended.
     """
 
@@ -136,7 +137,7 @@ class _Strides:
         self._iterator = iterator
         self._longest = longest
         self._length = 1  # items of the next stride
-        self._words: Any = [0] * 8 if mark is None else mark.words
+        self._words: Any = [-1] * WORDS if mark is None else mark.words
         self._shelf: Shelf | None = None if mark is None else mark.shelf
         self._passing = passing
 
@@ -145,7 +146,9 @@ class _Strides:
         self.now = now
         self.raised: dict[int, BaseException] = {}
         self.must_report = False
+        self.is_wanted_back = False
         self.values = []
+        self._token = token
         self._kept = 0  # of these
         self._has_gap = False  # whether some values were not put on the shelf, so that later ones cannot be
         if self._shelf is not None:
@@ -164,7 +167,9 @@ class _Strides:
         words[INDEX], words[SPAN] = self.index, 1 if length < STRIDE else length
         first = self.index - len(self.values)
         try:
-            if length < STRIDE:
+            if words[WANTED] >= self._token:
+                self.is_wanted_back = True
+            elif length < STRIDE:
                 self._run_marked(first, length)
             else:
                 self._run_together(length)
@@ -185,11 +190,14 @@ class _Strides:
             values.append(call(item))
 
     def _run_marked(self, first: int, count: int) -> None:
-        words, values, call = self._words, self.values, self._call
+        words, token, values, call = self._words, self._token, self.values, self._call
         keeps = self._shelf is not None and self._kept == len(values) < KEPT_ONE_BY_ONE
         for item in islice(self._iterator, count):
             words[SINCE] = monotonic_ns()
             words[INDEX] = first + len(values)
+            if words[WANTED] >= token:
+                self.is_wanted_back = True
+                return
             values.append(call(item))
             if keeps and not self._keep():
                 return

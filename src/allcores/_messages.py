@@ -28,6 +28,7 @@ __all__ = [
     "InputEnded",
     "InputPulled",
     "ItemsCancelled",
+    "ItemsTakenBack",
     "KillWorker",
     "Moment",
     "PullInput",
@@ -40,6 +41,7 @@ __all__ = [
     "SendBatch",
     "StartWorker",
     "StretchBegan",
+    "TakeBackItems",
     "WorkerDown",
     "WorkerReady",
     "WorkerSetupFailed",
@@ -195,6 +197,15 @@ class BatchFinished(Record):
     excuses: tuple[tuple[int, Excuse], ...] = ()
 
 
+class ItemsTakenBack(Record):
+    """The worker is at items of batch `token` before `stop`, and will begin none behind them, up to batch `last`."""
+
+    worker: int
+    token: int
+    stop: int
+    last: int  # a token
+
+
 class BatchRefused(Record):
     """The batch never ran; nobody is to blame."""
 
@@ -234,6 +245,7 @@ Event = (
     | BatchWeighed
     | BatchAdvanced
     | BatchFinished
+    | ItemsTakenBack
     | BatchRefused
     | BatchUnreadable
     | EngineLost
@@ -257,6 +269,12 @@ class SendBatch(Record):
     stop: int
     may_give_back: bool  # whether the worker may return the rest when the batch runs long
     tries: int = 1  # of an item that runs again, which is a batch of its own; this one included
+
+
+class TakeBackItems(Record):
+    """Have the worker begin no more of what it was sent: it gives that back, or it is taken from behind a long item."""
+
+    worker: int
 
 
 class KillWorker(Record):
@@ -304,5 +322,14 @@ class AbortRun(Record):
 
 
 Command = (
-    StartWorker | SendBatch | KillWorker | CondemnItems | ReleaseWorker | PullInput | FailItem | RetryItem | AbortRun
+    StartWorker
+    | SendBatch
+    | TakeBackItems
+    | KillWorker
+    | CondemnItems
+    | ReleaseWorker
+    | PullInput
+    | FailItem
+    | RetryItem
+    | AbortRun
 )

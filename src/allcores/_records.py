@@ -19,14 +19,17 @@ class _RecordType(type):
 
     def __new__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> _RecordType:
         fields = tuple(namespace.get("__annotations__", ()))
-        getters = {field: _tuplegetter(at, None) for at, field in enumerate(fields)}
+        defaults = {field: namespace[field] for field in fields if field in namespace}
+        needed = len(fields) - len(defaults)
+        values = tuple(defaults.values())
         inner = {
             "__slots__": (),
             "__match_args__": fields,
             "_fields": fields,
-            "_size": len(fields),
-            "_defaults": tuple(namespace[field] for field in fields if field in namespace),  # of the last fields
+            "_defaults": defaults,
+            "_endings": {needed + given: values[given:] for given in range(len(values) + 1)},
         }
+        getters = {field: _tuplegetter(at, None) for at, field in enumerate(fields)}
         return super().__new__(cls, name, bases, {**namespace, **getters, **inner})
 
 
@@ -45,26 +48,29 @@ class Record(tuple, metaclass=_RecordType):  # type: ignore[type-arg]  # each fi
 
     if TYPE_CHECKING:
         _fields: ClassVar[tuple[str, ...]]
-        _size: ClassVar[int]
-        _defaults: ClassVar[tuple[Any, ...]]
+        _defaults: ClassVar[dict[str, Any]]  # of the last fields
+        _endings: ClassVar[dict[int, tuple[Any, ...]]]  # {how many values are given: the defaults of the others}
 
     def __new__(cls, *values: Any, **named: Any) -> Self:
-        """Make one; most are given all their values by position."""
-        missing = cls._size - len(values)
-        if missing or named:
-            values += cls._last_values(missing, named)
-        return _make(cls, values)
+        """Make one."""
+        if named:
+            values += cls._pick(cls._fields[len(values) :], named)
+        try:
+            return _make(cls, values + cls._endings[len(values)])
+        except KeyError:
+            raise cls._not_once() from None
 
     @classmethod
-    def _last_values(cls, count: int, named: dict[str, Any]) -> tuple[Any, ...]:
-        """Give the values of the last `count` fields: as named, or their defaults."""
-        if not named and 0 < count <= len(cls._defaults):  # the common case
-            return cls._defaults[-count:]
-        names = cls._fields[-count:] if count > 0 else ()
-        values = dict(zip(reversed(cls._fields), reversed(cls._defaults), strict=False)) | named
-        if count < 0 or not named.keys() <= set(names) <= values.keys():
-            raise TypeError(f"{cls.__name__} has the fields {', '.join(cls._fields)}, each to be given once")
+    def _pick(cls, names: tuple[str, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+        """Give the values of the last fields: as they are named, or their defaults."""
+        values = cls._defaults | named
+        if not named.keys() <= set(names) <= values.keys():
+            raise cls._not_once()
         return tuple(values[name] for name in names)
+
+    @classmethod
+    def _not_once(cls) -> TypeError:
+        return TypeError(f"{cls.__name__} has the fields {', '.join(cls._fields)}, each to be given once")
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and tuple.__eq__(self, other)

@@ -14,6 +14,9 @@ index first, because an ordered consumer waits for them. A returned range may be
 ended a worker or could not be read, and nobody knows which, so it runs in smaller and smaller pieces until the
 culprit is alone.
 
+Toward the end a worker may sit in a long item with others waiting behind it. When somebody else has had nothing to do
+for a moment, these are taken back.
+
 An item that failed may be tried again: it is returned as a range of its own. One that was lost to a lack of memory
 waits until no other item runs, and then no other runs beside it.
 
@@ -48,6 +51,7 @@ from allcores._messages import (
     InputEnded,
     InputPulled,
     ItemsCancelled,
+    ItemsTakenBack,
     KillWorker,
     Moment,
     PullInput,
@@ -60,6 +64,7 @@ from allcores._messages import (
     SendBatch,
     StartWorker,
     StretchBegan,
+    TakeBackItems,
     WorkerDown,
     WorkerReady,
     WorkerSetupFailed,
@@ -78,6 +83,7 @@ SETBACKS = 10  # in a row without one finished item, blaming no item: something 
 AHEAD_BATCHES = 4  # per worker: how far a lazy run reads ahead by default
 RECALL_STRIDE = 256  # items at most to ask for at once while the journal has them all
 SUSPECT_PIECES = 8  # a suspect range runs in about so many pieces
+IDLE_SECONDS = 0.002  # that a worker has nothing to do before others are asked for what they have not begun
 HISTORY = 50  # events kept to explain an illegal one
 
 
@@ -192,6 +198,9 @@ class Scheduler:
         self._is_crowded = False  # whether memory is short, so that no batch waits behind another
         self._wants_worker_at: float | None = None
         self._may_start_at = -inf
+        self._takes_back_at: float | None = None  # when those who hold waiting items are asked for them
+        self._latest_waiting = -1  # the last token of which items may wait behind others
+        self._latest_asked = -1  # the last token that was sent when they were asked
         self._next_worker = 0
         self._next_token = 0
         self._peak_workers = 0
@@ -238,6 +247,8 @@ class Scheduler:
         """When `DeadlinePassed` is due; None where nothing but an event can matter."""
         start = next(iter(self._starting.values()), inf)
         deadline = start if self._wants_worker_at is None else min(start, self._wants_worker_at)
+        if self._takes_back_at is not None and self._takes_back_at < deadline:
+            deadline = self._takes_back_at
         return None if deadline == inf else deadline
 
     def handle(self, event: Event, now: float) -> list[Command]:
@@ -270,6 +281,8 @@ class Scheduler:
                 self._wants_worker_at = None
                 if len(self._workers) < self._room:
                     self._recruit(now, commands)
+                if self._hungry or self._takes_back_at is not None:
+                    self._watch_for_idleness(now)
         return commands
 
     # ------------------------------------------------------------------------------------------- what happened
@@ -287,6 +300,8 @@ class Scheduler:
             worker = next(iter(self._starting))
             commands.append(KillWorker(worker))
             self._drop(WorkerDown(worker, Moment.STARTING), now, commands)
+        if self._takes_back_at is not None and self._takes_back_at <= now:
+            self._take_back(commands)
 
     def _on_pulled(self, event: InputPulled, now: float, commands: list[Command]) -> None:
         if not (self._is_pulled or self._is_served) or event.stop < self._available:
@@ -379,6 +394,17 @@ class Scheduler:
             self._give_back(worker, batch)
         self._go_on(event.worker, worker, commands)
 
+    def _on_taken_back(self, event: ItemsTakenBack, now: float, commands: list[Command]) -> None:
+        worker = self._workers.get(event.worker)
+        if worker is None:
+            return
+        running = self._find_batch(worker, event, event.stop)
+        self._give_back(worker, _Batch(event.token, event.stop, running.stop, running.pace))
+        running.stop = event.stop
+        for batch in [batch for batch in worker.batches if event.token < batch.token <= event.last]:
+            worker.batches.remove(batch)
+            self._give_back(worker, batch)
+
     def _on_batch_refused(self, event: BatchRefused, now: float, commands: list[Command]) -> None:
         worker = self._workers.get(event.worker)
         if worker is None:
@@ -422,6 +448,7 @@ class Scheduler:
         BatchWeighed: _on_batch_weighed,
         BatchAdvanced: _on_batch_advanced,
         BatchFinished: _on_batch_finished,
+        ItemsTakenBack: _on_taken_back,
         BatchRefused: _on_batch_refused,
         BatchUnreadable: _on_batch_unreadable,
         EngineLost: _on_engine_lost,
@@ -599,11 +626,14 @@ class Scheduler:
         start, stop = items
         token = self._next_token
         self._next_token = token + 1
+        adapts = pace.adapts
+        if adapts and (worker.batches or stop - start > 1):
+            self._latest_waiting = token
         worker.batches.append(_Batch(token, start, stop, pace))
         worker.allowance -= stop - start
         worker.setbacks = self._setbacks
         tries = 1 + self._troubles[start].tries if start in self._troubles else 1
-        commands.append(SendBatch(number, token, start, stop, pace.adapts, tries))
+        commands.append(SendBatch(number, token, start, stop, adapts, tries))
 
     def _next_size(self) -> int:
         stop = self._stretch_stop() if self._is_served else self._length
@@ -660,6 +690,38 @@ class Scheduler:
     def _ahead_stop(self, size: int) -> int:
         taken = self._taken if self._is_lazy else self._settled
         return taken + (AHEAD_BATCHES * self._limit * size if self._ahead is None else self._ahead)
+
+    # ------------------------------------------------------------------------------------------- what is taken back
+
+    def _watch_for_idleness(self, now: float) -> None:
+        """See whether somebody has nothing to do, and will have nothing, while others may have too much."""
+        if not self._hungry or self._latest_waiting <= self._latest_asked or self._has_more():
+            self._takes_back_at = None
+        elif self._takes_back_at is None:
+            self._takes_back_at = now + IDLE_SECONDS
+
+    def _has_more(self) -> bool:
+        return bool(self._returned_items) or self._is_pulled or self._cursor < self._available
+
+    def _take_back(self, commands: list[Command]) -> None:
+        """Ask everybody once for what they have not begun; what is sent to them later they may be asked for again."""
+        self._takes_back_at = None
+        if all(self._workers[number].batches for number in self._hungry):
+            return
+        for number, worker in self._workers.items():
+            if self._holds_waiting(worker):
+                commands.append(TakeBackItems(number))
+        self._latest_asked = self._next_token - 1
+
+    def _holds_waiting(self, worker: _Worker) -> bool:
+        """Whether it was sent items since it was asked last that wait behind another, and that may be given back."""
+        batches = worker.batches
+        return (
+            bool(batches)
+            and batches[-1].token > self._latest_asked
+            and (len(batches) > 1 or batches[0].stop - batches[0].start > 1)
+            and all(batch.pace.adapts for batch in batches)
+        )
 
     def _pull_input(self, commands: list[Command]) -> None:
         stop = self._next_pull()

@@ -12,6 +12,7 @@ from allcores._messages import (
     ReleaseWorker,
     SendBatch,
     StartWorker,
+    TakeBackItems,
     WorkerReady,
     WorkerUp,
 )
@@ -19,7 +20,7 @@ from allcores._outcomes import WorkerIdentity
 
 __all__ = ["FakeClock", "FakeEngine", "come_up"]
 
-EngineCommand = StartWorker | SendBatch | KillWorker | CondemnItems | ReleaseWorker
+EngineCommand = StartWorker | SendBatch | TakeBackItems | KillWorker | CondemnItems | ReleaseWorker
 News = Arrival | BaseException
 
 
@@ -90,6 +91,10 @@ class FakeEngine:
     def send(self, batch: SendBatch) -> None:
         """Write the command down."""
         self._obey(batch)
+
+    def take_back(self, worker: int) -> None:
+        """Write the command down."""
+        self._obey(TakeBackItems(worker))
 
     def kill(self, worker: int) -> None:
         """Write the command down."""

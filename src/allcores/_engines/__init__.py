@@ -65,6 +65,9 @@ class Engine(Protocol):
     def send(self, batch: SendBatch) -> None:
         """Hand a batch over; never blocks."""
 
+    def take_back(self, worker: int) -> None:
+        """Have the worker begin no more of what it was sent, as far as the place allows; `ItemsTakenBack` may tell."""
+
     def kill(self, worker: int) -> None:
         """End a worker whatever it is doing, as far as the place allows."""
 

@@ -39,6 +39,7 @@ from allcores._messages import (
     BatchFinished,
     BatchUnreadable,
     BatchWeighed,
+    ItemsTakenBack,
     Moment,
     SendBatch,
     WorkerDown,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 __all__ = ["ProcessEngine", "Setup"]
 
 PROMPT_SECONDS = 1.0  # for processes that were killed, or told to leave, to end
+SETTLING_SECONDS = 0.001  # until a worker has certainly seen what stands on its mark, or has said that it runs an item
 EXIT_SECONDS = 0.5  # between the end of a process's channel and its own
 
 
@@ -156,6 +158,7 @@ class ProcessEngine:
         self._inbox = dataset if isinstance(dataset, Inbox) else None
         self._has_items = source.inherits and isinstance(dataset, Columns)
         self._workers: dict[int, _Worker] = {}
+        self._asked: dict[int, tuple[float, int]] = {}  # {worker: when to take what, up to which token}, earliest first
         self._ending: dict[int, _Worker] = {}  # killed or told to leave, and not yet seen to end
         self._identities: dict[int, WorkerIdentity] = {}
         self._host = socket.gethostname()
@@ -183,6 +186,7 @@ class ProcessEngine:
             self._arrivals.append(Arrival(WorkerDown(worker, Moment.STARTING), cause=error))
             return
         process.mark.shelf.clear(-1, 0, 0)  # what an earlier run has left there
+        process.mark.want_back(-1)
         state = self._workers[worker] = _Worker(worker, process, dict(setup.known))
         self._identities[worker] = WorkerIdentity(worker, process.pid, self._host)
         self._selector.register(process.channel, selectors.EVENT_READ, state)
@@ -210,6 +214,14 @@ class ProcessEngine:
         self._post(state, message)
         if (size := sum(map(len, message.frames))) > HEAVY_BYTES:
             self._arrivals.append(Arrival(BatchWeighed(batch.worker, batch.token, batch.stop - batch.start, size)))
+
+    def take_back(self, worker: int) -> None:
+        """Ask the worker for what it has not begun; what it cannot give, being inside of an item, `wait` takes."""
+        state = self._workers.get(worker)
+        if state is not None and state.unreported:
+            last = max(state.unreported)
+            state.process.mark.want_back(last)
+            self._asked[worker] = time.monotonic() + SETTLING_SECONDS, last
 
     def kill(self, worker: int) -> None:
         """Kill the worker's process; nobody waits for its end before `close`."""
@@ -243,7 +255,7 @@ class ProcessEngine:
         """Wait for messages, ends of processes, and room in channels."""
         self._have_rest()
         arrivals, self._arrivals = self._arrivals, []
-        patience = 0 if arrivals else self._limits.patience(timeout, time.monotonic_ns())
+        patience = 0 if arrivals else self._patience(timeout)
         with let_interrupts_in():
             ready = self._selector.select(patience)
         for key, mask in ready:
@@ -262,6 +274,8 @@ class ProcessEngine:
             elif mask & selectors.EVENT_READ:
                 arrivals += self._read(state)
         self._enforce_limits()
+        if self._asked:
+            arrivals += self._take_what_was_asked_for()
         return arrivals
 
     def make_waker(self) -> Callable[[], None]:
@@ -322,6 +336,8 @@ class ProcessEngine:
         except BlockingIOError:
             return
         for message in state.process.channel.messages():
+            if _is_of_taken(state, message):
+                continue
             if message.kind is Kind.REPORT:
                 yield from self._look_at_growth(state)
                 if (size := sum(map(len, message.frames))) > HEAVY_BYTES:
@@ -347,7 +363,8 @@ class ProcessEngine:
         except BlockingIOError:  # a process that it started holds the channel open
             pass
         for message in channel.messages():
-            yield self._understand(state, message)
+            if not _is_of_taken(state, message):
+                yield self._understand(state, message)
         yield from self._mourn(state)
 
     def _mourn(self, state: _Worker) -> Iterator[Arrival]:
@@ -410,7 +427,35 @@ class ProcessEngine:
             case _:
                 raise AssertionError(message.kind)
 
+    def _take_what_was_asked_for(self) -> Iterator[Arrival]:
+        """Take from workers what waits behind the item that they are still in."""
+        now = time.monotonic()
+        for worker, (due, last) in list(self._asked.items()):
+            if due > now:
+                return
+            del self._asked[worker]
+            state = self._workers.get(worker)
+            running = None if state is None else state.process.mark.running_part()
+            if state is not None and running is not None:
+                yield from self._take_behind(state, *running, last)
+
+    def _take_behind(self, state: _Worker, token: int, index: int, stop: int, last: int) -> Iterator[Arrival]:
+        start, end = state.unreported.get(token, (0, 0))
+        if start <= index < end and token <= last:
+            stop = min(stop, end)
+            state.unreported[token] = (start, stop)
+            for behind in [held for held in state.unreported if token < held <= last]:
+                del state.unreported[behind]
+            yield Arrival(ItemsTakenBack(state.number, token, stop, last))
+
     # -------------------------------------------------------------------------------------------------- workers
+
+    def _patience(self, timeout: float | None) -> float | None:
+        patience = self._limits.patience(timeout, time.monotonic_ns())
+        if not self._asked:
+            return patience
+        due = max(0.0, next(iter(self._asked.values()))[0] - time.monotonic())
+        return due if patience is None else min(patience, due)
 
     def _post(self, state: _Worker, message: Message, segment: Segment | None = None) -> None:
         state.process.channel.send(message, segment)
@@ -555,6 +600,11 @@ class ProcessEngine:
                     state.verdict = self._limits.look(process.mark, process.pid, state.born_with, now)
                     if state.verdict is not None:
                         process.kill()
+
+
+def _is_of_taken(state: _Worker, message: Message) -> bool:
+    """Whether a worker tells of a batch that was taken from it before it came to it."""
+    return message.kind in (Kind.REPORT, Kind.UNREADABLE) and message.token not in state.unreported
 
 
 def _understand_report(worker: int, message: Message) -> Arrival:

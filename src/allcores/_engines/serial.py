@@ -49,6 +49,9 @@ class SerialEngine:
         """Put the batch aside until `wait`."""
         self._parts.append(self._run(batch))
 
+    def take_back(self, worker: int) -> None:
+        """Nothing is running while this is called."""
+
     def kill(self, worker: int) -> None:
         """Forget what was put aside."""
         self._parts.clear()

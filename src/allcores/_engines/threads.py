@@ -52,6 +52,9 @@ class ThreadEngine:
         job = _without_global_streams(job_at(self._job, self._dataset, batch.start))
         self._queues[batch.worker].put((batch, job, self._dataset.items(batch.start, batch.stop)))
 
+    def take_back(self, worker: int) -> None:
+        """What a thread has it runs."""
+
     def kill(self, worker: int) -> None:
         """Have the thread end after the item it is in."""
         self.release(worker)
