@@ -24,7 +24,7 @@ from allcores._handover import close_all, hand_over
 from allcores._hints import Any, Literal
 from allcores._interrupts import hold_interrupts
 from allcores._job import Job
-from allcores._lifeline import End, has_news
+from allcores._lifeline import End, has_news, shield_children
 from allcores._nursery import END, REQUEST, Order, interpreter_command
 from allcores._wire import Buffer, Kind, Message
 from allcores._worker import Surroundings
@@ -184,13 +184,22 @@ class WarmSet:
                 self._nursery.close()
                 self._nursery = None
 
-    def _start(self, start: CleanStart) -> CleanProcess:
+    def wake(self) -> None:
+        """Have the nursery come up, if there is none, while the caller does something else."""
+        with self._lock, suppress(OSError), shield_children():  # who leases a worker will hear why it cannot be
+            self._find_nursery()
+
+    def _find_nursery(self) -> NurseryProcess:
         if self._nursery is not None and not self._nursery.is_alive:
             self._nursery.close()
             self._nursery = None
         if self._nursery is None:
             self._nursery = NurseryProcess()
-        board = self._nursery.board
+        return self._nursery
+
+    def _start(self, start: CleanStart) -> CleanProcess:
+        nursery = self._find_nursery()
+        board = nursery.board
         assert board.descriptor is not None
         self._next_number += 1
         with ExitStack() as here, ExitStack() as if_it_fails:
@@ -203,8 +212,8 @@ class WarmSet:
             slot = board.take_slot()
             if_it_fails.pop_all()
             descriptors = (theirs.fileno(), status, board.descriptor)
-            self._nursery.request(_ORDERS[start], self._next_number, slot, descriptors)
-        return CleanProcess(self._nursery, self._next_number, slot=slot, channel=Channel(ours), sentinel=sentinel)
+            nursery.request(_ORDERS[start], self._next_number, slot, descriptors)
+        return CleanProcess(nursery, self._next_number, slot=slot, channel=Channel(ours), sentinel=sentinel)
 
     def _end(self, process: CleanProcess) -> None:
         process.kill(with_descendants=False)
@@ -228,7 +237,7 @@ class CleanSource:
         shares_main: whether more jobs will follow, which shall find in a worker's ``__main__`` what earlier ones left.
 
     Raises:
-        UnpicklableError: the job cannot travel; no process has been started.
+        UnpicklableError: the job cannot travel; no worker has been started.
     """
 
     inherits = False
@@ -236,6 +245,7 @@ class CleanSource:
     def __init__(self, start: CleanStart, job: Job, cores: int, *, shares_main: bool = False) -> None:
         self._start: CleanStart = start
         self.keeps_processes = job.initializer is None and not shares_main  # else they are this run's own
+        warm_set.wake()  # first: it takes about as long as what follows
         with hand_over() as descriptors:
             job_frames, known = _encode(job, shares_main=shares_main)
             frames = [pickle.dumps(Surroundings.here(cores)), *job_frames]
