@@ -18,6 +18,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from allcores._interrupts import hold_interrupts, let_interrupts_in
+
 pytestmark = pytest.mark.once
 
 PROMPT_SECONDS = 2.0  # within which the prompt is back
@@ -370,3 +372,45 @@ EXPECTED = re.compile(
 def _unexpected(err: str) -> list[str]:
     """Give the lines that tracebacks of interrupts do not have."""
     return [line for line in err.splitlines() if not EXPECTED.fullmatch(line)]
+
+
+# ------------------------------------------------------------------------------------------------------ other signals
+
+
+@pytest.fixture
+def heard() -> Iterator[list[int]]:
+    """What handlers of two signals have heard: the first of them adds, and the second raises StopIteration, too."""
+    heard: list[int] = []
+
+    def hear(signum: int, _: object) -> None:
+        heard.append(signum)
+
+    def hear_and_raise(signum: int, _: object) -> None:
+        heard.append(signum)
+        raise StopIteration
+
+    before = [signal.signal(signal.SIGUSR1, hear), signal.signal(signal.SIGUSR2, hear_and_raise)]
+    yield heard
+    signal.signal(signal.SIGUSR1, before[0])
+    signal.signal(signal.SIGUSR2, before[1])
+
+
+def test_handlers_of_other_signals_are_held_back_alike(heard):
+    with hold_interrupts():
+        signal.raise_signal(signal.SIGUSR1)
+        assert heard == []
+        with let_interrupts_in():
+            assert heard == [signal.SIGUSR1]
+            signal.raise_signal(signal.SIGUSR1)
+            assert len(heard) == 2
+        signal.raise_signal(signal.SIGUSR1)
+        assert len(heard) == 2
+    assert len(heard) == 3
+
+
+def test_whatever_a_handler_raises_each_is_back_in_its_place(heard):
+    handlers = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)]
+    with pytest.raises(StopIteration), hold_interrupts():
+        signal.raise_signal(signal.SIGUSR2)
+    assert heard == [signal.SIGUSR2]
+    assert [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)] == handlers
