@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import functools
 import operator
+import pickle
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pickle import PickleBuffer
+from types import FunctionType
 
 from allcores._classes import MAIN, is_definition
 from allcores._errors import UnpicklableResult
@@ -21,6 +23,8 @@ from allcores._hints import Any
 from allcores._outcomes import Raised
 from allcores._packing import Parcel, packed
 from allcores._pickling import (
+    OUT_OF_BAND,
+    PROTOCOL,
     Announcer,
     Pupil,
     Role,
@@ -43,6 +47,8 @@ __all__ = [
     "encode_job",
     "encode_outcomes",
 ]
+
+PLAIN = frozenset({bool, float, int, str, type(None)})  # whose pickles name nothing
 
 # ----------------------------------------------------------------------------------------------------------- the job
 
@@ -208,6 +214,10 @@ def encode_items(
         The frames, and the definitions that the worker must learn first; where it shares ``__main__``, also the globals
         that it lacks.
     """
+    if shares_main and len(items) == 1 and _is_plain_call(items[0], known):
+        data = pickle.dumps(items, PROTOCOL)
+        if len(data) < OUT_OF_BAND:  # else there is a long text, which travels better apart
+            return [data], {}
     teacher = Announcer(known) if shares_main else Teacher()
     try:
         frames = ask(encode, packed(set_apart(items)), teacher)
@@ -224,6 +234,17 @@ def encode_items(
         named = _definitions_named_in(pickles, known)
     needed = teacher.definitions | named
     return frames, {name: thing for name, thing in needed.items() if not is_known(known, name, thing)}
+
+
+def _is_plain_call(item: Any, known: Mapping[str, Any]) -> bool:
+    """Whether an item is a call of a function of ``__main__`` that the worker has complete, with plain arguments."""
+    if type(item) is not tuple or [*map(type, item)] != [FunctionType, tuple, dict]:
+        return False
+    function, args, keywords = item
+    has_plain_arguments = PLAIN.issuperset(map(type, (*args, *keywords, *keywords.values())))
+    if not has_plain_arguments or not is_known(known, function.__qualname__, function):
+        return False
+    return is_definition(function) and not unknown_globals(function, known)
 
 
 def _definitions_named_in(pickles: list[Buffer | PickleBuffer], known: Mapping[str, Any]) -> dict[str, Any]:

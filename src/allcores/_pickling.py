@@ -34,6 +34,8 @@ from allcores._mapped import array_reducers, is_array, reduce_array
 from allcores._wire import Buffer
 
 __all__ = [
+    "OUT_OF_BAND",
+    "PROTOCOL",
     "Announcer",
     "Pupil",
     "Role",
