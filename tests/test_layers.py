@@ -40,6 +40,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_failures",
         "_globals",
         "_handover",
+        "_helm",
         "_kernel",
         "_lifeline",
         "_lockfile",

@@ -293,6 +293,22 @@ def test_nobody_is_started_and_nothing_is_pulled_before_something_is_handed_in()
     assert tell(scheduler, InputPulled(1)) == [StartWorker(0)]
 
 
+def test_tells_whether_new_items_would_be_sent_at_once_or_make_no_difference() -> None:
+    scheduler, commands = serve(ready=1, first=1, **SINGLE)
+    assert not scheduler.has_free_workers(1)
+    assert not scheduler.is_saturated  # another worker may be started
+    tell(scheduler, finish(only(SendBatch, commands)[0]))
+    assert [scheduler.has_free_workers(count) for count in (1, 2)] == [True, False]
+    (first,) = only(SendBatch, tell(scheduler, InputPulled(2)))
+    tell(scheduler, InputPulled(3), DeadlinePassed(), WorkerUp(1), WorkerReady(1))
+    assert scheduler.is_saturated
+    assert tell(scheduler, InputPulled(5)) == []
+    (second,) = only(SendBatch, tell(scheduler, finish(first)))
+    assert (second.start, scheduler.has_free_workers(1), scheduler.is_saturated) == (3, False, True)
+    tell(scheduler, RunStopped())
+    assert not scheduler.has_free_workers(0)
+
+
 def test_a_worker_that_may_hold_one_batch_gets_no_second_one_however_short_they_are() -> None:
     scheduler, commands = serve(ready=1, workers=1, first=10, **SINGLE)
     for index in range(5):

@@ -48,6 +48,9 @@ class Listener:
         self.abandoned = error
         self._is_over.set()
 
+    def is_over(self) -> bool:
+        return self._is_over.is_set()
+
     def outcomes(self) -> list[Any]:
         assert self._is_over.wait(20)
         return self._outcomes
@@ -234,18 +237,21 @@ def test_it_forks_only_if_it_is_told_to(serve):
     assert serve(start="fork").plan.start == "fork"
 
 
-def test_it_knows_its_own_thread(serve):
+@pytest.mark.parametrize("attends", [False, True])
+def test_it_knows_who_must_not_wait_for_it(serve, attends):
     service, seen = serve(), []
 
     class Curious(Listener):
         def put(self, start: int, outcomes: list[Any]) -> None:
-            seen.append(service.is_own_thread)
+            seen.append(service.is_inside)
             super().put(start, outcomes)
 
     listener = Curious()
     service.call(abs, (1,), {}, listener)
+    if attends:
+        service.attend(listener.is_over, 20)
     listener.outcomes()
-    assert (seen, service.is_own_thread) == ([True], False)
+    assert (seen, service.is_inside) == ([True], False)
 
 
 AT_EXIT = """

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
+from math import inf
 
 from allcores._dataset import Dataset
 from allcores._engines import Arrival, Engine
@@ -73,7 +74,7 @@ class Run:
         recorder: of the run's journal; None if it has none.
         is_lazy: whether a consumer takes results one by one; it tells with `took`.
         hears_others: whether other threads may `tell` it something.
-        on_progress: called with the number of settled items whenever it has grown.
+        on_progress: called with the number of settled items whenever it has grown; None if nobody asks.
         clock: seconds that never go back.
     """
 
@@ -89,7 +90,7 @@ class Run:
         recorder: Recorder | None = None,
         is_lazy: bool,
         hears_others: bool = False,
-        on_progress: Callable[[int], None],
+        on_progress: Callable[[int], None] | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.failures: list[Failure] = []
@@ -132,6 +133,7 @@ class Run:
         self._began = self._clock()
         self._room: int | None = None  # as the scheduler was told last
         self._gatekeeper = Gatekeeper(plan.workers, self._began) if plan.on == "processes" else None
+        self._timers = [timer for timer in (recorder, self._gatekeeper) if timer is not None]
         self._ended: float | None = None
         self._is_closing = self._is_closed = False
         self._post(RunStarted())
@@ -159,6 +161,11 @@ class Run:
         return self._scheduler.is_finished and not self._arrivals
 
     @property
+    def settled(self) -> int:
+        """How many items have finished or failed."""
+        return self._scheduler.settled
+
+    @property
     def report(self) -> Report:
         """What the run has cost so far, or altogether."""
         return Report(
@@ -174,32 +181,56 @@ class Run:
             plan=self._plan,
         )
 
-    def turn(self, *, may_block: bool = True) -> None:
+    @property
+    def due(self) -> float:
+        """When the loop must be turned again even if nothing happens, on its clock; infinite where it need not be."""
+        deadline = self._scheduler.next_deadline
+        nearest = inf if deadline is None else deadline
+        for timer in self._timers:
+            if timer.due is not None:
+                nearest = min(nearest, timer.due)
+        return nearest
+
+    def turn(self, *, may_block: bool = True, until: float = inf) -> None:
         """Go once around the loop.
 
         Args:
             may_block: whether to wait until something happens, or to take only what has.
+            until: when to stop waiting, on the run's clock.
         """
         self._hear_others()
         engine = self._engine
         if engine is not None and not self._arrivals and not self._scheduler.is_finished:
             deadline = self._scheduler.next_deadline
-            self._arrivals.extend(engine.wait(self._patience(deadline) if may_block else 0))
+            self._arrivals += engine.wait(self._patience(until) if may_block else 0)
             if deadline is not None and self._clock() >= deadline:
                 self._post(DeadlinePassed())
             self._measure_memory(engine)
             self._hear_others()  # it may be what has ended the wait
         settled = self._scheduler.settled
-        while self._arrivals:
-            self._is_torn = True
-            self._take(self._arrivals[0])
-            self._arrivals.popleft()
-            self._is_torn = False
-        if self._scheduler.settled > settled:
+        self._take_all()
+        if self._on_progress is not None and self._scheduler.settled > settled:
             with let_interrupts_in():
                 self._on_progress(self._scheduler.settled)
         if self._recorder is not None and self._recorder.due is not None and self._clock() >= self._recorder.due:
             self._recorder.flush()
+
+    def hear_at_once(self) -> bool:
+        """Send what was handed in if there are free workers for it, in between two turns; never waits.
+
+        Returns:
+            Whether nobody need turn the loop for it: it was sent, or will be after what is sure to come, as all
+            workers that there may be are busy.
+        """
+        if self._inbox is None or self._arrivals or self._is_closing:
+            return False
+        if self._scheduler.is_saturated:
+            return True
+        if not self._scheduler.has_free_workers(self._inbox.news_size):
+            return False
+        self._hear_others()
+        self._take_all()
+        return True
 
     def _hear_others(self) -> None:
         """Take in what other threads have to say; who says more from now on ends the wait."""
@@ -272,11 +303,7 @@ class Run:
                 self._arrivals.popleft()
             return
         self._post(RunStopped())
-        while self._arrivals:
-            self._is_torn = True
-            self._take(self._arrivals[0])
-            self._arrivals.popleft()
-            self._is_torn = False
+        self._take_all()
 
     def _salvage(self, arrival: Arrival) -> None:
         """Keep the values of what arrived when the run was over; what failed does not matter any more."""
@@ -289,11 +316,9 @@ class Run:
     def _post(self, event: Event) -> None:
         self._arrivals.append(Arrival(event))
 
-    def _patience(self, deadline: float | None) -> float | None:
-        timers = (self._recorder, self._gatekeeper)
-        dues = [deadline, *(timer.due for timer in timers if timer is not None)]
-        nearest = min((due for due in dues if due is not None), default=None)
-        return None if nearest is None else max(0.0, nearest - self._clock())
+    def _patience(self, until: float) -> float | None:
+        nearest = min(self.due, until)
+        return None if nearest == inf else max(0.0, nearest - self._clock())
 
     def _measure_memory(self, engine: Engine) -> None:
         gatekeeper, now = self._gatekeeper, self._clock()
@@ -302,6 +327,13 @@ class Run:
             if gatekeeper.limit != self._room:
                 self._room = gatekeeper.limit
                 self._post(RoomMeasured(self._room))
+
+    def _take_all(self) -> None:
+        while self._arrivals:
+            self._is_torn = True
+            self._take(self._arrivals[0])
+            self._arrivals.popleft()
+            self._is_torn = False
 
     def _take(self, arrival: Arrival) -> None:
         event, cause = arrival.event, arrival.cause
@@ -314,14 +346,18 @@ class Run:
             event = self._excused(event, arrival)
         settled = self._scheduler.settled
         commands = self._scheduler.handle(event, self._clock())
-        retried = {command.index for command in commands if isinstance(command, RetryItem)}
-        for index in retried:
-            self._tries[index] = self._tries.get(index, 1) + 1
-        self._retried += len(retried)
+        retried = {command.index for command in commands if type(command) is RetryItem}
+        if retried:
+            self._note_retries(retried)
         if isinstance(event, BatchAdvanced | BatchFinished) and (retried or self._scheduler.settled > settled):
             self._deliver(event, arrival, retried)
         for command in commands:
             self._carry_out(command, arrival)
+
+    def _note_retries(self, retried: set[int]) -> None:
+        for index in retried:
+            self._tries[index] = self._tries.get(index, 1) + 1
+        self._retried += len(retried)
 
     def _excused(self, event: Event, arrival: Arrival) -> Event:
         """Say in the event which failures are worth another try."""

@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from itertools import count
+from math import inf
 
 from allcores._dataset import Dataset
 from allcores._errors import ItemCancelled
-from allcores._hints import Any, Protocol, TypeGuard
+from allcores._hints import Any, Protocol, TypeAlias, TypeGuard
 from allcores._job import Job
 from allcores._messages import Event, InputEnded, InputPulled, ItemsCancelled, RunStopped, StretchBegan
 from allcores._outcomes import Failure, Origin, short_repr
 from allcores._records import Record
 
-__all__ = ["DROPPED", "Inbox", "Line", "Receiver", "Submission", "job_at"]
+__all__ = ["DROPPED", "Inbox", "Line", "Receiver", "Submission", "job_at", "showing_errors"]
 
 _numbers = count(1)  # of lines; 0 is the run's own job
 
@@ -37,7 +38,7 @@ STALE = 1000  # starts of settled submissions that are kept, at least
 
 
 class Receiver(Protocol):
-    """Takes what comes of a submission, in the driver's thread."""
+    """Takes what comes of a submission, at the driver's helm: it must neither wait for anything nor run user's code."""
 
     def begin(self) -> bool:
         """Hear that the first item is about to run; False if nobody wants any of them any more."""
@@ -84,23 +85,19 @@ class Submission:
 
     Attributes:
         start: the index of the first one, once the driver has taken it in.
+        stop: the index after the last one's, likewise.
         unsettled: how many of them nothing has come of.
     """
 
-    __slots__ = ("_is_wanted", "items", "line", "receiver", "start", "unsettled")
+    __slots__ = ("_is_wanted", "items", "line", "receiver", "start", "stop", "unsettled")
 
     def __init__(self, line: Line, items: Sequence[Any], receiver: Receiver) -> None:
         self.line = line
         self.items = items
         self.receiver = receiver
-        self.start = -1
+        self.start = self.stop = -1
         self.unsettled = len(items)
         self._is_wanted: bool | None = None  # None: nobody has asked
-
-    @property
-    def stop(self) -> int:
-        """The index after the last item's."""
-        return self.start + len(self.items)
 
     def begin(self) -> bool:
         """Say whether the items should run, as the receiver said when it was asked first."""
@@ -140,12 +137,15 @@ class _Stopped:
     """No outcome is wanted any more."""
 
 
+_Posted: TypeAlias = Submission | _Cancelled | _Withdrawn | _Closed | _Stopped
+
+
 @contextmanager
-def _showing_errors() -> Iterator[None]:
-    """Show what a receiver raises, which may be the user's own code, and go on."""
+def showing_errors() -> Iterator[None]:
+    """Show what is raised where nobody waits for it, and go on; sys.exit() in a callback must not end the rest."""
     try:
         yield
-    except Exception:
+    except BaseException:
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
 
 
@@ -157,14 +157,14 @@ class Inbox:
     """Submissions, held until they are settled.
 
     Attributes:
-        wake: called after something was posted: the driver may be waiting for a worker.
+        wake: called after anything else than a submission was posted: the driver may be waiting for a worker.
     """
 
     def __init__(self) -> None:
         self.length: int | None = None
         self.pulled = 0
         self.wake: Callable[[], None] = _wake_nobody
-        self._posted: deque[Submission | _Cancelled | _Withdrawn | _Closed | _Stopped] = deque()
+        self._posted: deque[_Posted] = deque()
         self._submissions: dict[int, Submission] = {}  # {start: submission}
         self._starts: list[int] = []  # of those, and of some that are settled; ascending
         self._stale = 0  # how many of those are
@@ -174,8 +174,8 @@ class Inbox:
     # -------------------------------------------------------------------------------------------------- any thread
 
     def submit(self, submission: Submission) -> None:
-        """Hand items in."""
-        self._post(submission)
+        """Hand items in; whoever does so sees to it that the driver looks."""
+        self._posted.append(submission)
 
     def cancel(self, submission: Submission) -> None:
         """Have no more of a submission's items run, and end whoever runs one."""
@@ -193,7 +193,7 @@ class Inbox:
         """Say that no outcome is wanted any more."""
         self._post(_Stopped())
 
-    def _post(self, news: Submission | _Cancelled | _Withdrawn | _Closed | _Stopped) -> None:
+    def _post(self, news: _Posted) -> None:
         self._posted.append(news)
         self.wake()
 
@@ -204,6 +204,12 @@ class Inbox:
         """Whether something was posted that has not been taken in."""
         return bool(self._posted)
 
+    @property
+    def news_size(self) -> int | float:
+        """How many items the one submission has that has not been taken in; infinite if there is more than that."""
+        posted = self._posted[0] if len(self._posted) == 1 else None
+        return posted.unsettled if isinstance(posted, Submission) else inf
+
     def news(self) -> Iterator[Event]:
         """Take in what was posted, and tell what it means for the run."""
         while self._posted:
@@ -211,7 +217,6 @@ class Inbox:
             match posted:
                 case Submission():
                     yield from self._take_in(posted)
-                    yield InputPulled(self.pulled)
                 case _Cancelled(submission):
                     if submission.unsettled:
                         self._drop(submission)
@@ -232,6 +237,9 @@ class Inbox:
 
     def items(self, start: int, stop: int) -> Sequence[Any]:
         """Give items ``[start, stop)``."""
+        first = self._submissions.get(start)
+        if first is not None and first.stop >= stop:  # the common case
+            return first.items[: stop - start]
         parts = [one.items[max(start - one.start, 0) : stop - one.start] for one in self._overlapping(start, stop)]
         return parts[0] if len(parts) == 1 else [item for part in parts for item in part]
 
@@ -247,7 +255,7 @@ class Inbox:
 
     def line(self, index: int) -> Line:
         """Give what runs an item."""
-        return self.place(index)[0].line
+        return self._overlapping(index, index + 1)[0].line
 
     def has_line(self, number: int) -> bool:
         """Whether items of this line are unsettled."""
@@ -257,7 +265,7 @@ class Inbox:
         """Hand on what came of consecutive items."""
         for one in self._overlapping(start, start + len(values)):
             first = max(start, one.start)
-            with _showing_errors():
+            with showing_errors():
                 one.receiver.put(first - one.start, values[first - start : one.stop - start])
 
     def has(self, index: int) -> bool:
@@ -283,29 +291,29 @@ class Inbox:
         self._starts.clear()
         self._lines.clear()
         for one in waiting:
-            with _showing_errors():
+            with showing_errors():
                 one.receiver.abandon(error)
             one.release()
 
     def _take_in(self, submission: Submission) -> Iterator[Event]:
-        if not self._continues(submission):
-            yield StretchBegan(self.pulled, submission.line.batch, submission.line.depth)
+        line = submission.line
+        if line is not self._latest:  # else the items may share batches with those before them
+            yield StretchBegan(self.pulled, line.batch, line.depth)
         self._hold(submission)
-
-    def _continues(self, submission: Submission) -> bool:
-        """Whether the items may share batches with those before them."""
-        return submission.line is self._latest
+        following = self._posted[0] if self._posted else None
+        if not (isinstance(following, Submission) and following.line is line):
+            yield InputPulled(self.pulled)
 
     def _hold(self, submission: Submission) -> None:
         line = self._latest = submission.line
         submission.start = self.pulled
-        self.pulled = submission.stop
+        self.pulled = submission.stop = self.pulled + submission.unsettled
         self._submissions[submission.start] = submission
         self._starts.append(submission.start)
         self._lines[line.number] = self._lines.get(line.number, 0) + 1
 
     def _drop(self, submission: Submission) -> None:
-        with _showing_errors():
+        with showing_errors():
             submission.drop()
 
     def _forget(self, submission: Submission) -> None:

@@ -243,6 +243,15 @@ class Scheduler:
         return sum(bool(worker.batches) for worker in self._workers.values())
 
     @property
+    def is_saturated(self) -> bool:
+        """Whether nothing can be sent, and no worker started, before one of those that there are has news."""
+        return not self._hungry and len(self._workers) >= self._room
+
+    def has_free_workers(self, items: float) -> bool:
+        """Whether these new items need neither wait for others nor for a worker."""
+        return self._phase is _RUNNING and items <= len(self._hungry) and not self._may_have_work()
+
+    @property
     def next_deadline(self) -> float | None:
         """When `DeadlinePassed` is due; None where nothing but an event can matter."""
         start = next(iter(self._starting.values()), inf)

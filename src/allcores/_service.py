@@ -1,6 +1,8 @@
 """A run in a thread of its own, that serves whoever hands items in: what `Pool` and `Executor` stand on.
 
-The thread runs the very loop that `map` runs in its caller's. Everybody else posts into the run's inbox and wakes it.
+The thread turns the very loop that `map` turns in its caller's. Everybody else posts into the run's inbox and wakes it;
+but who hands in what a free worker can have sends it, too, and who waits for a result turns the loop meanwhile: see
+`Helm`. The user's callbacks run in the service's own thread alone, and at nobody's helm.
 """
 
 from __future__ import annotations
@@ -8,8 +10,11 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 from typing import Any
 from weakref import WeakSet
 
@@ -17,7 +22,9 @@ from allcores._captures import explain_unpicklable
 from allcores._codec import encode_job
 from allcores._driver import Run
 from allcores._errors import Terminated
-from allcores._inbox import Inbox, Line, Receiver, Submission
+from allcores._helm import Helm
+from allcores._inbox import Inbox, Line, Receiver, Submission, showing_errors
+from allcores._interrupts import hold_interrupts
 from allcores._job import Job
 from allcores._launch import draw_chance, find_thread_facts, make_engine
 from allcores._options import Options
@@ -30,7 +37,7 @@ __all__ = ["Service"]
 class Service:
     """Workers that serve until they are told to end.
 
-    Any thread may call it. Receivers are called in the service's own thread, which must not wait for the service.
+    Any thread may call it. Receivers are called by whoever turns the loop; see `Receiver`, and `call_back`.
 
     Args:
         options: as of a run.
@@ -63,14 +70,19 @@ class Service:
             self._inbox,
             retry_on=options.retry_on_types,
             is_lazy=False,
-            on_progress=_do_nothing,
+            on_progress=None,
         )
         self.calls = _Calls(self._job(_call, is_star=True), batch=1, depth=1)
         self._pid = os.getpid()
         self._lock = threading.RLock()  # a finalizer may close it amid anything, in the same thread, too
         self._is_closed = False
         self._error: BaseException | None = None
-        self._inbox.wake = self._run.open().make_waker()
+        self._helm = Helm()
+        self._callbacks: deque[Callable[[], object]] = deque()
+        engine = self._run.open()
+        engine.share(self._helm)
+        self._helm.wake_waiting = engine.make_waker()
+        self._inbox.wake = self._helm.wake
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
         _services.add(self)
@@ -81,9 +93,9 @@ class Service:
         return self._error
 
     @property
-    def is_own_thread(self) -> bool:
-        """Whether the caller is the service's own thread, which must not wait for it."""
-        return threading.current_thread() is self._thread
+    def is_inside(self) -> bool:
+        """Whether the caller is the service's own thread, or turns its loop, and so must not wait for it."""
+        return self._helm.is_mine or self._helm.is_own
 
     def line(self, function: Callable[..., Any], *, is_star: bool = False, batch: int | None = None) -> Line:
         """Prepare to run a function on items.
@@ -112,9 +124,8 @@ class Service:
             AllcoresError: it has broken down.
         """
         submission = Submission(line, items, receiver)
-        with self._lock:
-            self.require_open()
-            self._inbox.submit(submission)
+        self._hand_in(submission)
+        self._tell_of_submission()
         return submission
 
     def call(
@@ -122,6 +133,40 @@ class Service:
     ) -> Submission:
         """Have a function called once, on a worker that has nothing else to do. Raises as `submit`."""
         return self.submit(self.calls, ((function, args, kwargs),), receiver)
+
+    def call_and_attend(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        receiver: Receiver,
+        is_over: Callable[[], bool],
+    ) -> None:
+        """Have a function called, and `attend`; that the caller will wait is worth knowing before the call is sent."""
+        self.require_open()  # first, as a forked child cannot use the helm either
+        submission = Submission(self.calls, ((function, args, kwargs),), receiver)
+        if not self._turn_here(is_over, inf, submission):
+            self._hand_in(submission)
+            self._tell_of_submission()
+
+    def attend(self, is_over: Callable[[], bool], timeout: float | None = None) -> None:
+        """Turn the loop in the caller's thread, for who waits for a result; returns at once if somebody else does.
+
+        Args:
+            is_over: whether there is nothing left to wait for.
+            timeout: for how many seconds, at most.
+        """
+        if not (is_over() or self._pid != os.getpid() or self.is_inside):
+            self._turn_here(is_over, inf if timeout is None else time.monotonic() + timeout)
+
+    def call_back(self, callback: Callable[[], object]) -> None:
+        """Call the user's code, for a receiver: if that was called at the helm, later, in the own thread."""
+        if self._helm.is_mine:
+            self._callbacks.append(callback)
+            if not self._helm.is_own:  # which looks there after each turn
+                self._helm.alarm()
+        else:
+            callback()
 
     def cancel(self, submission: Submission) -> None:
         """Have no more of a submission's items run; a process that runs one is killed."""
@@ -168,21 +213,97 @@ class Service:
         is_timed = self.plan.timeout is not None
         return Job(function, is_star, stops_at_failure=False, is_timed=is_timed, chance=self._chance)
 
+    def _hand_in(self, submission: Submission) -> None:
+        with self._lock:
+            self.require_open()
+            self._inbox.submit(submission)
+
+    def _tell_of_submission(self) -> None:
+        with hold_interrupts():
+            is_heard = False
+            if self._helm.take(may_block=False):
+                try:
+                    is_heard = self._helm.bug is None and self._run.hear_at_once()
+                except BaseException as bug:
+                    self._helm.bug = bug
+                    self._helm.alarm()
+                    raise
+                finally:
+                    self._helm.let_go()
+            if not is_heard:
+                self._inbox.wake()
+
+    def _turn_here(self, is_over: Callable[[], bool], until: float, submission: Submission | None = None) -> bool:
+        """Turn the loop in the caller's thread, in which something is handed in first; False if somebody else does."""
+        with hold_interrupts():
+            if not self._helm.relieve():
+                return False
+            due = -inf  # unless the loop says when
+            try:
+                with self._helm:
+                    if submission is not None:
+                        self._hand_in(submission)
+                    due = self._turn_until(is_over, until)
+            finally:
+                self._helm.give_back(due)
+        return True
+
+    def _turn_until(self, is_over: Callable[[], bool], until: float) -> float:
+        """Turn the loop, having the helm and the lookout; say when it must be turned next even if nothing happens."""
+        try:
+            while not (is_over() or self._is_ending or time.monotonic() >= until):
+                self._run.turn(until=until)
+        except BaseException as error:
+            if error is not self._helm.interruption:
+                self._helm.bug = error
+            raise
+        finally:
+            self._helm.interruption = None
+        return -inf if self._is_ending else self._run.due
+
+    @property
+    def _is_ending(self) -> bool:
+        return self._helm.bug is not None or self._run.is_finished
+
     def _serve(self) -> None:
+        self._helm.keep_lookout_here()
         error: BaseException | None = None
         try:
-            while not self._run.is_finished:
-                self._run.turn()
-            error = self._run.error
-            self._run.close()
+            while not self._is_ending:
+                with self._helm:
+                    self._turn_as_own()
+                self._call_back_all()
+            error = self._helm.bug or self._run.error
         except BaseException as bug:  # nobody else could tell
-            error = error or bug
+            error = self._helm.bug = bug
         finally:
             with self._lock:
                 self._error = error
                 self._is_closed = True
-            self._run.close()
-            self._inbox.abandon(error or Terminated("the pool was ended before anything came of it"))
+            self._end(error or Terminated("the pool was ended before anything came of it"))
+
+    def _turn_as_own(self) -> None:
+        settled = self._run.settled
+        if not self._is_ending:  # since it was asked last
+            self._run.turn()
+        if self._helm.is_relieved and self._run.settled > settled:
+            self._inbox.wake()  # what is waited for there may be over
+
+    def _end(self, error: BaseException) -> None:
+        self._inbox.wake()
+        self._helm.retire()
+        try:
+            with self._helm:
+                self._run.close()
+        finally:
+            self._inbox.abandon(error)
+            self._call_back_all()
+            self._helm.close()
+
+    def _call_back_all(self) -> None:
+        while self._callbacks:
+            with showing_errors():
+                self._callbacks.popleft()()
 
 
 class _Calls(Line):

@@ -9,12 +9,16 @@ __all__ = ["Waker"]
 
 
 class Waker:
-    """A descriptor that is readable once somebody has called `wake`, until the waiting thread calls `clear`."""
+    """A descriptor that is readable once somebody has called `wake`, until the waiting thread calls `clear`.
+
+    Attributes:
+        is_awake: whether somebody has called `wake` since.
+    """
 
     def __init__(self) -> None:
         self._reading, self._writing = os.pipe()
         self._lock = threading.RLock()  # a finalizer may call `wake` amid anything, in the same thread, too
-        self._is_awake = self._is_closed = False
+        self.is_awake = self._is_closed = False
 
     def fileno(self) -> int:
         """The descriptor, to wait on."""
@@ -23,15 +27,15 @@ class Waker:
     def wake(self) -> None:
         """End the wait; any thread may call it, at any time."""
         with self._lock:
-            if not (self._is_awake or self._is_closed):
-                self._is_awake = True
+            if not (self.is_awake or self._is_closed):
+                self.is_awake = True
                 os.write(self._writing, b"!")
 
     def clear(self) -> None:
         """Have the next wait last again."""
         with self._lock:
-            if self._is_awake:
-                self._is_awake = False
+            if self.is_awake:
+                self.is_awake = False
                 os.read(self._reading, 1)
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from allcores._engines import Arrival, MemoryUse
+from allcores._helm import Helm
 from allcores._messages import (
     CondemnItems,
     KillWorker,
@@ -131,6 +132,9 @@ class FakeEngine:
     def make_waker(self) -> Callable[[], None]:
         """Nobody needs to be woken: a `wait` in which nothing happens ends by itself, or fails."""
         return lambda: None
+
+    def share(self, helm: Helm) -> None:
+        """Nobody shares it."""
 
     def memory(self) -> MemoryUse:
         """Nothing is known of workers that do not exist."""

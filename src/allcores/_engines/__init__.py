@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from allcores._helm import Helm
 from allcores._hints import Any, Protocol
 from allcores._messages import Event, SendBatch
 from allcores._outcomes import Raised, WorkerIdentity
@@ -53,7 +54,7 @@ class MemoryUse(Record):
 
 
 class Engine(Protocol):
-    """Provides the workers of one run. The driver alone calls it, in one thread.
+    """Provides the workers of one run. The driver alone calls it, in one thread at a time.
 
     Every token that was sent comes back in exactly one last event: finished, refused, unreadable, or with the
     `WorkerDown` of its worker; unless the worker was killed or released, of which nothing is heard any more.
@@ -82,6 +83,9 @@ class Engine(Protocol):
 
     def make_waker(self) -> Callable[[], None]:
         """Give what any thread may call to end the present `wait`, or the next; after `close` it does nothing."""
+
+    def share(self, helm: Helm) -> None:
+        """Have several threads take turns at the helm, which whoever calls holds; `wait` lets go of it, if possible."""
 
     def memory(self) -> MemoryUse:
         """Tell what workers use, as far as the place knows."""

@@ -29,6 +29,7 @@ from allcores._engines.watch import Verdict, Watch
 from allcores._errors import ItemCancelled, UnpicklableItem, UnpicklableResult, WorkerDied
 from allcores._exceptions import decode_exception
 from allcores._foreign import describe
+from allcores._helm import Helm
 from allcores._hints import TYPE_CHECKING, Any, Protocol
 from allcores._inbox import Inbox
 from allcores._interrupts import let_interrupts_in
@@ -172,6 +173,7 @@ class ProcessEngine:
         self._kills: list[int] = []  # of those that the kernel has killed, since it was last asked for
         self._deaths = DeathReader()
         self._waker: Waker | None = None
+        self._helm: Helm | None = None
         self._selector = selectors.DefaultSelector()  # last: it needs to be closed
 
     # ------------------------------------------------------------------------------------------------- commands
@@ -254,10 +256,9 @@ class ProcessEngine:
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait for messages, ends of processes, and room in channels."""
         self._have_rest()
+        patience = 0 if self._arrivals else self._patience(timeout)
+        ready = self._select(patience)
         arrivals, self._arrivals = self._arrivals, []
-        patience = 0 if arrivals else self._patience(timeout)
-        with let_interrupts_in():
-            ready = self._selector.select(patience)
         for key, mask in ready:
             if key.fileobj is self._waker:
                 self._waker.clear()
@@ -285,6 +286,11 @@ class ProcessEngine:
         self._waker = Waker()
         self._selector.register(self._waker, selectors.EVENT_READ)
         return self._waker.wake
+
+    def share(self, helm: Helm) -> None:
+        """Let go of the helm while waiting."""
+        helm.share(self._selector)
+        self._helm = helm
 
     def memory(self) -> MemoryUse:
         """Tell what workers use."""
@@ -328,6 +334,12 @@ class ProcessEngine:
             self._source.close()
 
     # ------------------------------------------------------------------------------------------------- arrivals
+
+    def _select(self, patience: float | None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self._helm is not None:
+            return self._helm.select(self._selector, patience)
+        with let_interrupts_in():
+            return self._selector.select(patience)
 
     def _read(self, state: _Worker) -> Iterator[Arrival]:
         """Read what has come; at the end of the channel the worker is no use any more, even if it still runs."""

@@ -12,6 +12,7 @@ from allcores._current import keep_global_streams
 from allcores._dataset import Dataset
 from allcores._engines import Arrival, MemoryUse
 from allcores._exceptions import raised_here
+from allcores._helm import Helm
 from allcores._inbox import Inbox, job_at
 from allcores._interrupts import let_interrupts_in
 from allcores._job import Job, Part, run_batch
@@ -82,6 +83,9 @@ class SerialEngine:
         """Give what ends a wait."""
         self._waker = threading.Event()
         return self._waker.set
+
+    def share(self, helm: Helm) -> None:
+        """Whoever waits keeps the helm: the items run there."""
 
     def memory(self) -> MemoryUse:
         """Nobody knows: it is all this process's."""

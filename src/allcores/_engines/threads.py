@@ -10,6 +10,7 @@ import threading
 from allcores._dataset import Dataset
 from allcores._engines import Arrival, MemoryUse
 from allcores._engines.serial import arrival_of
+from allcores._helm import Helm
 from allcores._hints import TYPE_CHECKING
 from allcores._inbox import Inbox, job_at
 from allcores._interrupts import let_interrupts_in
@@ -82,6 +83,9 @@ class ThreadEngine:
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
         return lambda: self._outbox.put(None)
+
+    def share(self, helm: Helm) -> None:
+        """Whoever waits keeps the helm: there is no selector that others could wait on."""
 
     def memory(self) -> MemoryUse:
         """Nobody knows: it is all this process's."""

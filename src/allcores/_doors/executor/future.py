@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import time
 from collections.abc import Callable
+from concurrent.futures._base import PENDING, RUNNING
 from typing import Any
 
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
@@ -12,6 +14,8 @@ from allcores._inbox import DROPPED, Submission
 from allcores._service import Service
 
 __all__ = ["Call", "Future"]
+
+UNDONE = (PENDING, RUNNING)
 
 
 class Future(concurrent.futures.Future[Any]):
@@ -24,6 +28,25 @@ class Future(concurrent.futures.Future[Any]):
     def __init__(self, call: Call) -> None:
         super().__init__()
         self._call = call
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for what the call returned or raised, at most so many seconds.
+
+        Raises:
+            TimeoutError: it is not done in time.
+            CancelledError: it was cancelled.
+            BaseException: what the call raised.
+        """
+        return super().result(self._wait(timeout))
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Wait for what the call raised, at most so many seconds; None if it did not.
+
+        Raises:
+            TimeoutError: it is not done in time.
+            CancelledError: it was cancelled.
+        """
+        return super().exception(self._wait(timeout))
 
     def running(self) -> bool:
         """Whether the call runs, or is on its way to a worker that is free."""
@@ -40,6 +63,23 @@ class Future(concurrent.futures.Future[Any]):
             self._call.withdraw()
         return is_cancelled
 
+    def _wait(self, timeout: float | None) -> float | None:
+        """Wait for the call as long as there is something to do here for it; give the seconds that are left."""
+        if timeout is None:
+            self._call.service.attend(self._is_over)
+            return None
+        until = time.monotonic() + timeout
+        self._call.service.attend(self._is_over, timeout)
+        return max(0.0, until - time.monotonic())
+
+    def _is_over(self) -> bool:
+        """Whether it is done; unlike `done`, without the lock, which Ctrl-C can leave locked for ever."""
+        return self._state not in UNDONE
+
+    def _invoke_callbacks(self) -> None:
+        if self._done_callbacks:  # type: ignore[attr-defined]  # the stubs lack it, and the method
+            self._call.service.call_back(super()._invoke_callbacks)  # type: ignore[misc]
+
 
 class Call:
     """A call on its way, and the `Receiver` of what comes of it.
@@ -50,20 +90,21 @@ class Call:
     Attributes:
         future: of this call; None once it is done.
         has_begun: whether it was given to a worker.
+        service: runs it.
     """
 
     def __init__(self, service: Service) -> None:
         self.future: Future | None = Future(self)
         self.has_begun = False
-        self._service = service
+        self.service = service
         self._submission: Submission | None = None
         self._is_expected: bool | None = None  # None: it may yet be cancelled
 
     def send(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Hand the call in."""
         try:
-            with translated_refusals(self._service):
-                self._submission = self._service.call(function, args, kwargs, self)
+            with translated_refusals(self.service):
+                self._submission = self.service.call(function, args, kwargs, self)
         except BaseException:
             self.future = None  # the two would hold each other, and the service
             raise
@@ -71,13 +112,14 @@ class Call:
     def withdraw(self) -> None:
         """Have it not run, or end it."""
         if self._submission is not None:
-            self._service.cancel(self._submission)
+            self.service.cancel(self._submission)
 
     def begin(self) -> bool:
         """Hear that the call is about to run."""
-        assert self.future is not None
+        if self.future is None:  # whoever handed it in was interrupted, and knows of no future
+            return False
         self.has_begun = True
-        can_be_ended = self._service.plan.on == "processes"
+        can_be_ended = self.service.plan.on == "processes"
         return not self.future.cancelled() if can_be_ended else self._expect(self.future)
 
     def put(self, start: int, outcomes: list[Any]) -> None:
@@ -87,7 +129,7 @@ class Call:
         (outcome,) = outcomes
         if outcome is DROPPED:
             self.abandon(ItemCancelled("it was cancelled"))
-        elif self._service.calls.has_failed(outcome):
+        elif self.service.calls.has_failed(outcome):
             self._fail(exception_of(outcome))
         elif self._expect(self.future):
             self.future.set_result(outcome)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from allcores._doors.pool.raised import exception_of
 from allcores._doors.pool.waiting import require_able_to_wait
-from allcores._inbox import Line
+from allcores._inbox import Line, showing_errors
 from allcores._outcomes import Failure
 from allcores._service import Service
 
@@ -33,20 +34,27 @@ class AsyncResult(Generic[R]):
     """
 
     def __init__(
-        self, pool: object, service: Service, line: Line, *, callback: Callback | None, error_callback: Callback | None
+        self,
+        pool: object,
+        service: Service,
+        line: Line,
+        *,
+        callback: Callback | None = None,
+        error_callback: Callback | None = None,
     ) -> None:
         self._pool = pool
         self._service = service
         self._line = line
         self._callback = callback
         self._error_callback = error_callback
-        self._is_over = threading.Event()
+        self._is_over = False
+        self._waiting: list[threading.Event] = []  # of those who wait and do not turn the service's loop
         self._value: Any = None
         self._error: BaseException | None = None
 
     def ready(self) -> bool:
         """Whether it is done, for better or worse."""
-        return self._is_over.is_set()
+        return self._is_over
 
     def successful(self) -> bool:
         """Whether nothing has failed.
@@ -66,7 +74,10 @@ class AsyncResult(Generic[R]):
         """
         if not self.ready():
             require_able_to_wait(self._service)
-            self._is_over.wait(timeout)
+            until = None if timeout is None else time.monotonic() + timeout
+            if self._callback is None and self._error_callback is None:  # they are called elsewhere, before it is done
+                self._service.attend(self.ready, timeout)
+            self._wait_aside(None if until is None else until - time.monotonic())
 
     def get(self, timeout: float | None = None) -> R:
         """Wait for the value, at most so many seconds, and give it.
@@ -84,6 +95,12 @@ class AsyncResult(Generic[R]):
         value: R = self._value
         return value
 
+    def _wait_aside(self, timeout: float | None) -> None:
+        event = threading.Event()
+        self._waiting.append(event)
+        if not self._is_over:
+            event.wait(timeout)
+
     def begin(self) -> bool:
         """Every call is wanted."""
         return True
@@ -99,22 +116,29 @@ class AsyncResult(Generic[R]):
     def settle(self, value: Any) -> None:
         """Take the value."""
         self._value = value
-        self._conclude(self._callback, value)
+        self._conclude_after(self._callback, value)
 
     def abandon(self, error: BaseException) -> None:
         """Hear that no value will come, and why."""
         self._error = error
-        self._conclude(self._error_callback, error)
+        self._conclude_after(self._error_callback, error)
 
-    def _conclude(self, callback: Callback | None, outcome: Any) -> None:
-        try:
-            if callback is not None:
-                callback(outcome)
-        except BaseException:  # sys.exit() in a callback must not end the pool either
-            threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
-        finally:
-            self._pool = self._callback = self._error_callback = None
-            self._is_over.set()
+    def _conclude_after(self, callback: Callback | None, outcome: Any) -> None:
+        if callback is None:
+            self._conclude()
+        else:
+            self._service.call_back(partial(self._tell, callback, outcome))
+
+    def _tell(self, callback: Callback, outcome: Any) -> None:
+        with showing_errors():
+            callback(outcome)
+        self._conclude()
+
+    def _conclude(self) -> None:
+        self._pool = self._callback = self._error_callback = None
+        self._is_over = True
+        for event in self._waiting:  # asked after the line above, as they ask for that after they are here
+            event.set()
 
 
 class MapResult(AsyncResult[list[R]]):

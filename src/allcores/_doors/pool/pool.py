@@ -120,7 +120,10 @@ class Pool:
             BaseException: whatever the function raises; see `AsyncResult.get`.
         """
         require_able_to_wait(self._service)
-        return self.apply_async(func, args, kwds).get()
+        self._require_running()
+        result: AsyncResult[R] = AsyncResult(self, self._service, self._service.calls)
+        self._service.call_and_attend(func, tuple(args), dict(kwds), result, result.ready)
+        return result.get()
 
     def apply_async(
         self,
@@ -308,7 +311,7 @@ class Pool:
         for puller in list(self._pullers):
             puller.abandon(Terminated("the pool was ended while items were still handed in"))
         self._service.stop()
-        if not self._service.is_own_thread:
+        if not self._service.is_inside:
             self._service.join()
 
     def join(self) -> None:

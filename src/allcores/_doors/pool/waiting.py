@@ -13,5 +13,5 @@ def require_able_to_wait(service: Service) -> None:
     Raises:
         RuntimeError: the caller is a callback.
     """
-    if service.is_own_thread:
+    if service.is_inside:
         raise RuntimeError("this would wait for ever: callbacks run in the very thread that brings the results")
