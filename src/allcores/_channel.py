@@ -8,6 +8,7 @@ that is gone looks like the end of the stream, whatever the system calls it.
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import socket
 import time
@@ -74,7 +75,8 @@ class Channel:
         self._outbox: deque[memoryview] = deque()
         self._passed: deque[int] = deque()  # descriptors that have come, in the order in which they were sent
         self._inbox = bytearray()  # received and not yet understood
-        self._chunk = bytearray(CHUNK)  # what was read last; a new one for each read costs more than the read
+        # What was read last; a new one for each read costs more than the read. It has no pages until they are used.
+        self._chunk = memoryview(mmap.mmap(-1, CHUNK, mmap.MAP_PRIVATE))
         self._partial: Message | None = None  # its frames are being filled
         self._unfilled: deque[memoryview] = deque()
 
@@ -203,10 +205,10 @@ class Channel:
             raise
         except OSError:
             return False
-        self._inbox += memoryview(self._chunk)[:count]
+        self._inbox += self._chunk[:count]
         return bool(count)
 
-    def _read_into(self, buffer: bytearray | memoryview) -> int:
+    def _read_into(self, buffer: memoryview) -> int:
         count, extras, _, _ = self._socket.recvmsg_into([buffer], ROOM_FOR_DESCRIPTORS)
         for _, _, data in extras:
             self._passed.extend(array("i", data))

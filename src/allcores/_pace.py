@@ -17,9 +17,7 @@ QUEUED_SECONDS = 0.025  # a second batch waits behind one only if that one is ex
 GROWTH = 4  # a batch is at most so many times larger than the largest that has come back
 TAIL_SHARE = 2  # a batch is at most the share of one in so many turns of all workers over what remains
 FLOOR_SECONDS = 0.000_5  # a smaller batch costs more to hand over than it evens out at the end
-HEAVY_BYTES = (
-    1 << 22
-)  # a batch of more is worth weighing, and none shall be: to move it costs more than to hand it over
+HEAVY_BYTES = 1 << 22  # of a batch, at most: to move so many costs far more than to hand the batch over
 LIGHTER = 1.1  # a batch may be so many times larger once one came back, as not all items are as heavy as the heaviest
 MEMORY = 0.75  # weight that older measurements keep when a new one comes
 
