@@ -51,7 +51,7 @@ class Cut:
 
 
 FEATURES = {
-    "progress=": [Cut(Run, "turn", {"if self._scheduler.settled > settled:": "if False:"})],
+    "progress=": [Cut(Run, "turn", {"if self._on_progress is not None and": "if False and"})],
     "report": [Cut(Run, "_deliver", {"self._item_seconds += event.seconds": "pass"})],
     "timeout=": [
         Cut(Watch, "patience", {"if self._due is None:": "if True:"}),
