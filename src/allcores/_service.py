@@ -125,14 +125,17 @@ class Service:
         """
         submission = Submission(line, items, receiver)
         self._hand_in(submission)
-        self._tell_of_submission()
+        self._inbox.wake()  # who hands in items one by one is faster than the loop: many will share a batch
         return submission
 
     def call(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], receiver: Receiver
     ) -> Submission:
         """Have a function called once, on a worker that has nothing else to do. Raises as `submit`."""
-        return self.submit(self.calls, ((function, args, kwargs),), receiver)
+        submission = Submission(self.calls, ((function, args, kwargs),), receiver)
+        self._hand_in(submission)
+        self._send_at_once()
+        return submission
 
     def call_and_attend(
         self,
@@ -147,7 +150,7 @@ class Service:
         submission = Submission(self.calls, ((function, args, kwargs),), receiver)
         if not self._turn_here(is_over, inf, submission):
             self._hand_in(submission)
-            self._tell_of_submission()
+            self._send_at_once()
 
     def attend(self, is_over: Callable[[], bool], timeout: float | None = None) -> None:
         """Turn the loop in the caller's thread, for who waits for a result; returns at once if somebody else does.
@@ -218,7 +221,8 @@ class Service:
             self.require_open()
             self._inbox.submit(submission)
 
-    def _tell_of_submission(self) -> None:
+    def _send_at_once(self) -> None:
+        """Have the loop hear of what was handed in: here, if that goes to a free worker and nobody is in the loop."""
         with hold_interrupts():
             is_heard = False
             if self._helm.take(may_block=False):

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from allcores._doors.pool.raised import exception_of
 from allcores._doors.pool.waiting import require_able_to_wait
 from allcores._inbox import Line
+from allcores._outcomes import Failure
 from allcores._service import Service
 
 __all__ = ["AnyOrder", "Arrivals", "Order"]
@@ -43,18 +44,21 @@ class Arrivals:
         service: brings them.
         line: what runs the items.
         order: decides which comes next.
+        is_counted: whether somebody needs to know how many were taken.
 
     Attributes:
         changed: held by whoever looks at the others or changes them; notified of every change.
         settled: how many outcomes have come.
-        taken: how many of them were taken.
+        taken: how many of them were taken, if that is counted.
+        is_counted: whether it is.
         is_over: whether nothing more will be brought, nor is wanted.
         is_wanted: whether anybody is left who could take something.
     """
 
-    def __init__(self, pool: object, service: Service, line: Line, order: Order) -> None:
+    def __init__(self, pool: object, service: Service, line: Line, order: Order, *, is_counted: bool) -> None:
         self.changed = threading.Condition()  # of a lock that a finalizer may take amid anything, in the same thread
         self.settled = self.taken = 0
+        self.is_counted = is_counted
         self.is_over = False
         self.is_wanted = True
         self._pool = pool
@@ -100,6 +104,23 @@ class Arrivals:
             RuntimeError: a callback would wait for its own thread; or an item raised StopIteration.
             BaseException: what came of the item; what the input has raised.
         """
+        ready = self._order.ready
+        while not ready:
+            self._wait(timeout)
+        try:
+            outcome = ready.popleft()  # without the lock, which would cost more than all else
+        except IndexError:  # another thread has taken it
+            return self.take(timeout)
+        if self.is_counted:
+            with self.changed:
+                self.taken += 1
+                self.changed.notify_all()
+        if type(outcome) is Failure and self._line.has_failed(outcome):
+            raise _no_end(exception_of(outcome))
+        return outcome
+
+    def _wait(self, timeout: float | None) -> None:
+        """Wait for something to take; raise what stands at the end if nothing more will come."""
         with self.changed:
             if not self._can_take():
                 require_able_to_wait(self._service)
@@ -107,10 +128,6 @@ class Arrivals:
                     raise multiprocessing.TimeoutError(f"nothing has come within {timeout} seconds")
             if not self._order.ready:
                 self._raise_at_the_end()
-            self.taken += 1
-            self.changed.notify_all()
-            outcome = self._order.ready.popleft()
-        return self._value(outcome)
 
     def forsake(self) -> None:
         """Hear that nobody is left who could take something."""
@@ -124,11 +141,6 @@ class Arrivals:
     def _raise_at_the_end(self) -> None:
         error, self._error = self._error, None
         raise StopIteration if error is None else _no_end(error)
-
-    def _value(self, outcome: Any) -> Any:
-        if self._line.has_failed(outcome):
-            raise _no_end(exception_of(outcome))
-        return outcome
 
     def _change(self) -> None:
         self.is_over = self.is_over or self.settled == self._count

@@ -275,7 +275,7 @@ class Pool:
     ) -> PoolIterator[R]:
         line = self._line(func, chunksize, is_star=False)
         ahead = self._ahead if ahead is None else _count("ahead", ahead)
-        arrivals = Arrivals(self, self._service, line, order)
+        arrivals = Arrivals(self, self._service, line, order, is_counted=ahead is not None)
         items = at_hand(iterable) if ahead is None else None
         if items is None:
             self._pull(line, iter(iterable), arrivals, unit=chunksize or 1, ahead=ahead)

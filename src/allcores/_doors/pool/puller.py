@@ -8,6 +8,7 @@ waits for the next outcomes to come, and what waits then is handed in together, 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -77,7 +78,7 @@ class Puller:
         workers = service.plan.workers
         self._enough = 2 * self._unit * workers  # unsettled items that keep workers busy for a while
         self._first = max(FIRST_UNSETTLED * workers, self._enough)
-        self._waiting: list[Any] = []  # pulled, and not handed in
+        self._waiting: deque[Any] = deque()  # pulled, and not handed in
         self._pulled = self._handed_in = 0
 
     def start(self) -> None:
@@ -108,10 +109,10 @@ class Puller:
 
     def _await_room(self) -> bool:
         """Wait until more may be pulled; say whether anybody wants it."""
-        with self._arrivals.changed:
-            if not self._has_room():
+        if not self._has_room():
+            with self._arrivals.changed:
                 self._arrivals.changed.wait_for(self._has_room)
-            return not self._is_over()
+        return not self._is_over()
 
     def _has_room(self) -> bool:
         if self._is_over():
@@ -126,16 +127,18 @@ class Puller:
         return self._arrivals.is_over or is_forsaken
 
     def _add(self, items: list[Any]) -> None:
-        with self._arrivals.changed:
-            self._waiting += items
-            self._pulled += len(items)
-            if self._handed_in - self._arrivals.settled < self._enough:
+        # Without the lock, which would cost more than all else. Whoever brings outcomes counts them before it looks for
+        # what waits, so that one of the two sees to what is put there here.
+        self._waiting.extend(items)
+        self._pulled += len(items)
+        if self._handed_in - self._arrivals.settled < self._enough:
+            with self._arrivals.changed:
                 self._hand_in()
 
     def _hand_in(self) -> None:
         if not self._waiting or self._is_over():
             return
-        items, self._waiting = self._waiting, []
+        items = [self._waiting.popleft() for _ in range(len(self._waiting))]
         start, self._handed_in = self._handed_in, self._handed_in + len(items)
         try:
             self._service.submit(self._line, items, Part(self, start))
