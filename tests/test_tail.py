@@ -12,7 +12,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,7 +35,7 @@ from allcores._messages import (
     WorkerReady,
     WorkerUp,
 )
-from allcores._scheduler import Scheduler
+from allcores._scheduler import IDLE_SECONDS, PATIENCE, Scheduler
 
 pytestmark = pytest.mark.once
 
@@ -254,3 +254,44 @@ def test_a_worker_that_is_killed_in_the_item_that_held_up_others_takes_none_of_t
     results = allcores.map(work, range(ITEMS), workers=2, start=start, errors="collect")
     assert [index for index, result in enumerate(results) if result != index] == [100]
     assert isinstance(results[100].exception, allcores.WorkerDied)
+
+
+def test_items_that_are_long_on_their_way_do_not_travel_for_ever() -> None:
+    """A worker that is asked for them before the first has begun gives all of them back, whoever it is."""
+    scheduler = two_workers_of_which_one_has_all(4)
+    holder, asked, now = 0, [], 0.3
+    for _ in range(6):
+        now = scheduler.next_deadline
+        asked.append(now)
+        assert scheduler.handle(DeadlinePassed(), now) == [TakeBackItems(holder)]
+        now += 0.3
+        back = BatchFinished(holder, scheduler._workers[holder].batches[0].token, 1, 0.0)
+        (sent,) = scheduler.handle(back, now)
+        assert (sent.start, sent.stop) == (1, 4)
+        holder = sent.worker
+    waited = [later - earlier - 0.3 for earlier, later in pairwise(asked)]
+    assert waited == pytest.approx([IDLE_SECONDS * PATIENCE**turn for turn in range(1, 6)])
+
+
+def test_nobody_looks_for_idleness_again_and_again_where_everybody_is_busy() -> None:
+    scheduler = Scheduler(workers=1, length=100, stops_at_failure=False)
+    scheduler.handle(RunStarted(), 0.0)
+    scheduler.handle(WorkerUp(0), 0.0)
+    scheduler.handle(WorkerReady(0), 0.0)
+    scheduler.handle(BatchFinished(0, 0, 1, 1e-6), 0.0)
+    wakings = 0
+    while (deadline := scheduler.next_deadline) is not None and wakings < 10:
+        wakings += 1
+        assert scheduler.handle(DeadlinePassed(), deadline) == []
+    assert wakings <= 1
+
+
+def two_workers_of_which_one_has_all(length: int) -> Scheduler:
+    """Worker 0 has finished the first item and holds all others; worker 1 has just come."""
+    scheduler = Scheduler(workers=2, length=length, stops_at_failure=False)
+    for event in (RunStarted(), WorkerUp(0), WorkerReady(0)):
+        scheduler.handle(event, 0.0)
+    scheduler.handle(BatchFinished(0, 0, 1, 1e-6), 0.0)
+    scheduler.handle(WorkerUp(1), 0.0)
+    scheduler.handle(WorkerReady(1), 0.0)
+    return scheduler

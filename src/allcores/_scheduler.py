@@ -84,6 +84,7 @@ AHEAD_BATCHES = 4  # per worker: how far a lazy run reads ahead by default
 RECALL_STRIDE = 256  # items at most to ask for at once while the journal has them all
 SUSPECT_PIECES = 8  # a suspect range runs in about so many pieces
 IDLE_SECONDS = 0.002  # that a worker has nothing to do before others are asked for what they have not begun
+PATIENCE = 8  # so many times longer is waited if nothing has been settled since: the items may be long on their way
 HISTORY = 50  # events kept to explain an illegal one
 
 
@@ -201,6 +202,9 @@ class Scheduler:
         self._takes_back_at: float | None = None  # when those who hold waiting items are asked for them
         self._latest_waiting = -1  # the last token of which items may wait behind others
         self._latest_asked = -1  # the last token that was sent when they were asked
+        self._settled_when_asked = -1  # how many items were settled then
+        self._idle_seconds = IDLE_SECONDS  # until they are asked again
+        self._settled_when_busy = -1  # how many were settled when everybody was seen to have something to do
         self._next_worker = 0
         self._next_token = 0
         self._peak_workers = 0
@@ -704,10 +708,13 @@ class Scheduler:
 
     def _watch_for_idleness(self, now: float) -> None:
         """See whether somebody has nothing to do, and will have nothing, while others may have too much."""
-        if not self._hungry or self._latest_waiting <= self._latest_asked or self._has_more():
+        was_busy = self._settled == self._settled_when_busy  # and so they still are
+        if not self._hungry or was_busy or self._latest_waiting <= self._latest_asked or self._has_more():
             self._takes_back_at = None
         elif self._takes_back_at is None:
-            self._takes_back_at = now + IDLE_SECONDS
+            is_vain = self._settled == self._settled_when_asked  # to ask has changed nothing yet
+            self._idle_seconds = self._idle_seconds * PATIENCE if is_vain else IDLE_SECONDS
+            self._takes_back_at = now + self._idle_seconds
 
     def _has_more(self) -> bool:
         return bool(self._returned_items) or self._is_pulled or self._cursor < self._available
@@ -716,11 +723,13 @@ class Scheduler:
         """Ask everybody once for what they have not begun; what is sent to them later they may be asked for again."""
         self._takes_back_at = None
         if all(self._workers[number].batches for number in self._hungry):
+            self._settled_when_busy = self._settled
             return
         for number, worker in self._workers.items():
             if self._holds_waiting(worker):
                 commands.append(TakeBackItems(number))
         self._latest_asked = self._next_token - 1
+        self._settled_when_asked = self._settled
 
     def _holds_waiting(self, worker: _Worker) -> bool:
         """Whether it was sent items since it was asked last that wait behind another, and that may be given back."""
