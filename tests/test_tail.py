@@ -271,6 +271,17 @@ def test_items_that_are_long_on_their_way_do_not_travel_for_ever() -> None:
         holder = sent.worker
     waited = [later - earlier - 0.3 for earlier, later in pairwise(asked)]
     assert waited == pytest.approx([IDLE_SECONDS * PATIENCE**turn for turn in range(1, 6)])
+    assert waited[-1] > 10
+
+
+def test_a_worker_that_comes_when_all_are_busy_is_seen_to_be_idle() -> None:
+    scheduler = Scheduler(workers=2, length=4, stops_at_failure=False)
+    for event in (RunStarted(), WorkerUp(0), WorkerReady(0), BatchFinished(0, 0, 1, 1e-6)):
+        scheduler.handle(event, 0.0)
+    assert scheduler.handle(DeadlinePassed(), IDLE_SECONDS) == []
+    scheduler.handle(WorkerUp(1), 1.0)
+    scheduler.handle(WorkerReady(1), 1.0)
+    assert scheduler.handle(DeadlinePassed(), 1.0 + IDLE_SECONDS) == [TakeBackItems(0)]
 
 
 def test_nobody_looks_for_idleness_again_and_again_where_everybody_is_busy() -> None:

@@ -204,7 +204,7 @@ class Scheduler:
         self._latest_asked = -1  # the last token that was sent when they were asked
         self._settled_when_asked = -1  # how many items were settled then
         self._idle_seconds = IDLE_SECONDS  # until they are asked again
-        self._settled_when_busy = -1  # how many were settled when everybody was seen to have something to do
+        self._are_all_busy = False  # whether all were seen to have something to do, and none has been done since
         self._next_worker = 0
         self._next_token = 0
         self._peak_workers = 0
@@ -539,6 +539,7 @@ class Scheduler:
 
     def _go_on(self, number: int, worker: _Worker, commands: list[Command]) -> None:
         """Let the worker take another batch; one that has done its share is replaced instead, once it is idle."""
+        self._are_all_busy = False
         if worker.allowance <= 0:
             if not worker.batches and self._phase is _RUNNING:
                 commands.append(KillWorker(number))
@@ -708,8 +709,8 @@ class Scheduler:
 
     def _watch_for_idleness(self, now: float) -> None:
         """See whether somebody has nothing to do, and will have nothing, while others may have too much."""
-        was_busy = self._settled == self._settled_when_busy  # and so they still are
-        if not self._hungry or was_busy or self._latest_waiting <= self._latest_asked or self._has_more():
+        is_idle = self._hungry and not self._are_all_busy
+        if not is_idle or self._latest_waiting <= self._latest_asked or self._has_more():
             self._takes_back_at = None
         elif self._takes_back_at is None:
             is_vain = self._settled == self._settled_when_asked  # to ask has changed nothing yet
@@ -723,7 +724,7 @@ class Scheduler:
         """Ask everybody once for what they have not begun; what is sent to them later they may be asked for again."""
         self._takes_back_at = None
         if all(self._workers[number].batches for number in self._hungry):
-            self._settled_when_busy = self._settled
+            self._are_all_busy = True
             return
         for number, worker in self._workers.items():
             if self._holds_waiting(worker):
