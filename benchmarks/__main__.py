@@ -59,10 +59,8 @@ def main() -> None:
             case = CASES[name]
             figures[name] = Performance(case, taking_part(case, arguments.peers), players, pace).measure()
             print(case_table(case, figures[name], workers), flush=True)
-            if arguments.out is not None:
-                write_down(
-                    arguments.out, facts, figures, workers
-                )  # after each: a run that is cut short has not been in vain
+            if arguments.out is not None:  # after each, so that a run which is cut short has not been in vain
+                write_down(arguments.out, facts, figures, workers)
     print(target_table([CASES[name] for name in figures], figures, workers))
     if arguments.out is not None:
         with (arguments.out / "peers.md").open("a") as file:

@@ -40,7 +40,8 @@ def look_up(big: Any, index: int) -> float:
 
 
 def array_digest(arrays: Sequence[Any]) -> object:
-    return [[str(array.dtype), len(array), float(array[0]), float(array[-1]), float(array.sum())] for array in arrays]
+    # Numbers, and no sum of them: where an array begins in memory decides in which order they would be added.
+    return [[str(array.dtype), len(array), float(array[-1]), *array[::4_999].tolist()] for array in arrays]
 
 
 CASES = (
