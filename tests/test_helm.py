@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from gate import Gate
 
 import allcores
 from allcores._helm import Helm
@@ -39,26 +40,6 @@ def make() -> Iterator[Make]:
             return executor
 
         yield make
-
-
-class Gate:
-    """Lets a worker wait for the test: `enter` there, and here `await_entry` and `open`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._entered, self._opened = folder / "entered", folder / "opened"
-        os.mkfifo(self._entered)
-        os.mkfifo(self._opened)
-
-    def enter(self, value: int = 0) -> int:
-        self._entered.write_text("x")
-        self._opened.read_text()
-        return value
-
-    def await_entry(self) -> None:
-        self._entered.read_text()
-
-    def open(self) -> None:
-        self._opened.write_text("x")
 
 
 @pytest.fixture
@@ -310,7 +291,7 @@ def test_signals_that_raise_at_any_moment_tear_nothing(make, signum):
 
 def test_a_forked_child_waits_for_nothing_of_its_parent_s(make, gate):
     executor = make()
-    call = executor.submit(gate.enter)
+    call = executor.submit(gate.enter, 7)
     gate.await_entry()
     child = os.fork()
     if child == 0:
@@ -321,7 +302,7 @@ def test_a_forked_child_waits_for_nothing_of_its_parent_s(make, gate):
         os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
     gate.open()
-    assert call.result(SECONDS) == 0
+    assert call.result(SECONDS) == 7
 
 
 # ------------------------------------------------------------------------------------------------------------ the helm

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gate import Gate
 
 import allcores
 
@@ -43,26 +44,6 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[type]:
     types: list[type] = []
     monkeypatch.setattr(threading, "excepthook", lambda shown: types.append(shown.exc_type))
     return types
-
-
-class Gate:
-    """Lets a worker wait for the test: `enter` there, and here `await_entry` and `open`."""
-
-    def __init__(self, folder: Path) -> None:
-        self._entered, self._opened = folder / "entered", folder / "opened"
-        os.mkfifo(self._entered)
-        os.mkfifo(self._opened)
-
-    def enter(self, value: Any = None) -> Any:
-        self._entered.write_text("x")
-        self._opened.read_text()
-        return value
-
-    def await_entry(self) -> None:
-        self._entered.read_text()
-
-    def open(self) -> None:
-        self._opened.write_text("x")
 
 
 @pytest.fixture
