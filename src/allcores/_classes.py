@@ -44,17 +44,17 @@ _names_by_driver: WeakKeyDictionary[type, ClassName | None] = WeakKeyDictionary(
 _has_inherited = False
 
 
-def is_definition(thing: Any) -> bool:
-    """Whether pickle would find `thing` in ``__main__`` under its own name."""
+def is_definition(thing: Any, module: str = MAIN) -> bool:
+    """Whether pickle would find `thing` in ``__main__``, or another module, under its own name."""
     try:
-        name = ask(_name_in_main, thing)
+        name = ask(_name_in, module, thing)
     except Exception:  # it may be any object, and say anything of itself
         return False
-    return name is not None and vars(sys.modules[MAIN]).get(name) is thing
+    return name is not None and vars(sys.modules[module]).get(name) is thing
 
 
-def _name_in_main(thing: Any) -> str | None:
-    name = getattr(thing, "__qualname__", None) if getattr(thing, "__module__", None) == MAIN else None
+def _name_in(module: str, thing: Any) -> str | None:
+    name = getattr(thing, "__qualname__", None) if getattr(thing, "__module__", None) == module else None
     return name if type(name) is str else None
 
 
@@ -82,7 +82,7 @@ def name_in_worker(thing: Any, known: Mapping[str, Any]) -> str | None:
         known: ``{name: thing}``, what the worker has in its ``__main__`` under the names of the caller's.
     """
     try:
-        name = ask(_name_in_main, thing) or ""
+        name = ask(_name_in, MAIN, thing) or ""
         top, _, rest = name.partition(".")
         is_there = top in known and vars(sys.modules[MAIN]).get(top) is known[top]
         may_be_named = is_there and (not rest or isinstance(thing, type))

@@ -58,4 +58,4 @@ def make_engine(plan: Plan, job: Job, dataset: Dataset | Inbox, cores: int) -> E
     from allcores._engines.clean import CleanSource
 
     assert plan.start is not None
-    return ProcessEngine(CleanSource(plan.start, job, cores, shares_main=isinstance(dataset, Inbox)), dataset, plan)
+    return ProcessEngine(CleanSource(plan.start, job, cores, is_last=not isinstance(dataset, Inbox)), dataset, plan)

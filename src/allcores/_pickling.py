@@ -13,7 +13,8 @@ import io
 import pickle
 import sys
 from collections import ChainMap
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import CellType, CodeType, FunctionType
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -26,11 +27,13 @@ from allcores._classes import (
     name_to_teach,
     own_class,
 )
+from allcores._contents import Contents, Snapshot
 from allcores._foreign import ask
-from allcores._globals import is_of_main, unknown_globals
+from allcores._globals import Key, Known, find_lacking, is_of_main
 from allcores._handover import reducers
 from allcores._hints import Any, Protocol
 from allcores._mapped import array_reducers, is_array, reduce_array
+from allcores._parts import parts_of, set_parts
 from allcores._wire import Buffer
 
 __all__ = [
@@ -39,8 +42,10 @@ __all__ = [
     "Announcer",
     "Pupil",
     "Role",
+    "Substitute",
     "Surveyor",
     "Teacher",
+    "by_value",
     "decode",
     "encode",
     "encode_by_value",
@@ -108,6 +113,23 @@ def encode_by_value(
         return [file.getvalue(), *buffers]
 
 
+@contextmanager
+def by_value(modules: Iterable[str]) -> Iterator[None]:
+    """Have functions and classes of these modules go by value within the block, though they can be imported."""
+    import cloudpickle
+
+    registered = [sys.modules[module] for module in modules]
+    before = cloudpickle.list_registry_pickle_by_value()
+    for module in registered:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in registered:
+            if module.__name__ not in before:
+                cloudpickle.unregister_pickle_by_value(module)
+
+
 def is_picklable(thing: object, role: Role | None = None) -> bool:
     """Whether `thing` can be pickled by value."""
     try:
@@ -169,8 +191,11 @@ def _keep_in_band(buffers: list[Buffer], buffer: pickle.PickleBuffer) -> bool:
 class Role(Protocol):
     """What a process is to the one it pickles for; decides what becomes of classes and functions that go by value."""
 
-    def shorten(self, thing: Any) -> Reduction | None:
-        """Give a shorter reduction of the class or function, or None: by value."""
+    def shorten(self, thing: Any) -> Reduction | str | None:
+        """Give a shorter reduction of the class or function, its name in its own module, or None: by value."""
+
+    def replaces(self, thing: Any) -> bool:
+        """Whether a class or function goes by value although the other side can import one of its name."""
 
     def note(self, thing: Any) -> None:
         """Hear of a class or function that goes by value."""
@@ -183,25 +208,35 @@ class Teacher:
     """The driver, pickling for a worker: collects the definitions that the worker shall know by name.
 
     Args:
-        known: ``{name: thing}``, what the worker's ``__main__`` has of the caller's. The functions of the caller's then
-            live in the worker's, and what it has does not go again. None: each pickle brings globals of its own.
+        known: what the worker's ``__main__`` has of the caller's. The functions of the caller's then live in the
+            worker's, and what it has does not go again. None: each pickle brings globals of its own.
+        snapshot: looks at what things consist of; one of its own by default.
         left_out: names of globals that the worker must do without.
 
     Attributes:
         definitions: ``{name: thing}``, to be learnt by the worker.
         sent: ``{name: value}`` of the globals that travel along with functions.
+        unsure: ``{(module, name): contents}`` of what the worker must compare.
     """
 
-    def __init__(self, known: Mapping[str, Any] | None = None, left_out: Collection[str] = ()) -> None:
+    def __init__(
+        self, known: Known | None = None, snapshot: Snapshot | None = None, left_out: Collection[str] = ()
+    ) -> None:
         self._known = known
+        self._snapshot = snapshot or Snapshot(is_only=True)
         self._left_out = left_out
         self.definitions: dict[str, Any] = {}
         self.sent: dict[str, Any] = {}
+        self.unsure: dict[Key, Contents] = {}
 
-    def shorten(self, thing: Any) -> Reduction | None:
+    def shorten(self, thing: Any) -> Reduction | str | None:
         """Name what the worker has; what it does not have must go by value."""
         name = None if self._known is None else name_in_worker(thing, self._known)
         return None if name is None else self._name(thing, name)
+
+    def replaces(self, thing: Any) -> bool:
+        """What can be imported is imported."""
+        return False
 
     def note(self, thing: Any) -> None:
         """Collect it."""
@@ -213,16 +248,21 @@ class Teacher:
         """Have a function of ``__main__`` live in the worker's, where that is shared."""
         if self._known is None or not is_of_main(function):
             return reduction
-        return _in_main(reduction, self._send(unknown_globals(function, self._known)))
+        return _in_module(reduction, MAIN, self._find_lacking(function, self._known))
 
     def _name(self, thing: Any, name: str) -> Reduction:
-        """Call it by its name, and bring what has become of the globals that it leads to."""
+        """Call it by its name, and bring what has become of it, and of the globals that it leads to."""
         assert self._known is not None
-        changed = self._send(unknown_globals(thing, self._known))
-        return (find_definition, (name,), *((changed, None, None, _set_globals) if changed else ()))
+        lacking = self._find_lacking(thing, self._known)
+        if name in lacking:  # it is the same object, and consists of something else
+            del lacking[name]
+            return find_definition, (name,), (parts_of(thing), lacking), None, None, _bring_up_to_date
+        return find_definition, (name,), *((lacking, None, None, _set_globals) if lacking else ())
 
-    def _send(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Choose from the globals that the worker lacks those that travel with what leads to them."""
+    def _find_lacking(self, thing: Any, known: Known) -> dict[str, Any]:
+        """Give the globals that the worker lacks and that travel with what leads to them."""
+        values, unsure = find_lacking(thing, known, self._snapshot)
+        self.unsure |= unsure
         values = {name: value for name, value in values.items() if name not in self._left_out}
         self.sent |= values
         return values
@@ -232,22 +272,57 @@ class Surveyor(Teacher):
     """Collects, as `met`, the globals that the worker lacks, and has none of them travel.
 
     Args:
-        known: ``{name: thing}``, what the worker's ``__main__`` has of the caller's.
+        known: what the worker's ``__main__`` has of the caller's.
+        snapshot: as for `Teacher`.
     """
 
-    def __init__(self, known: Mapping[str, Any]) -> None:
-        super().__init__(known)
+    def __init__(self, known: Known, snapshot: Snapshot) -> None:
+        super().__init__(known, snapshot)
         self.met: dict[str, Any] = {}
 
-    def _send(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _find_lacking(self, thing: Any, known: Known) -> dict[str, Any]:
+        values, unsure = find_lacking(thing, known, self._snapshot)
+        self.unsure |= unsure
         self.met |= values
         return {}
+
+
+class Substitute(Teacher):
+    """The driver, pickling things of modules whose own the worker is to give up for them.
+
+    Args:
+        known: as for `Teacher`.
+        snapshot: as for `Teacher`.
+        keys: which things go by value, by module and name; others of these modules are where they are.
+    """
+
+    def __init__(self, known: Known, snapshot: Snapshot, keys: Collection[Key]) -> None:
+        super().__init__(known, snapshot)
+        self._keys = keys
+        self._modules = {module for module, _ in keys}
+
+    def shorten(self, thing: Any) -> Reduction | str | None:
+        """Name what the worker's module has as it is."""
+        if thing.__module__ not in self._modules:
+            return super().shorten(thing)
+        return None if self.replaces(thing) or not _is_importable(thing) else str(thing.__qualname__)
+
+    def replaces(self, thing: Any) -> bool:
+        """Whether it, or what it is defined in, was asked for."""
+        return (thing.__module__, thing.__qualname__.partition(".")[0]) in self._keys
+
+    def settle(self, function: FunctionType, reduction: Reduction) -> Reduction:
+        """Have a function of such a module live in the worker's."""
+        module = function.__module__
+        if module in self._modules and function.__globals__ is vars(sys.modules[module]):
+            return _in_module(reduction, module, {})
+        return super().settle(function, reduction)
 
 
 class Announcer(Surveyor):
     """The driver, pickling what a worker is taught about first: all definitions of ``__main__`` go by name."""
 
-    def shorten(self, thing: Any) -> Reduction | None:
+    def shorten(self, thing: Any) -> Reduction | str | None:
         """Name what the worker has, or will have been taught."""
         if not is_definition(thing):
             return super().shorten(thing)
@@ -258,10 +333,14 @@ class Announcer(Surveyor):
 class Pupil:
     """A worker, pickling for its driver: calls the driver's own classes by name."""
 
-    def shorten(self, thing: Any) -> Reduction | None:
+    def shorten(self, thing: Any) -> Reduction | str | None:
         """Name a class that the driver has."""
         name = name_by_driver(thing) if isinstance(thing, type) else None
         return None if name is None else (own_class, (name,))
+
+    def replaces(self, thing: Any) -> bool:
+        """What can be imported is imported."""
+        return False
 
     def note(self, thing: Any) -> None:
         """Nothing is collected."""
@@ -283,7 +362,7 @@ def _by_value_pickler() -> Any:
         def reducer_override(self, thing: Any) -> Any:
             if is_array(thing) and not isinstance(self.role, Pupil):
                 return reduce_array(thing)
-            if isinstance(thing, _CachedFunction) and not _is_importable(thing):
+            if isinstance(thing, _CachedFunction) and (self.role.replaces(thing) or not _is_importable(thing)):
                 return self._reduce_definition(thing, _reduce_cached(thing))
             if isinstance(thing, functools.cached_property):  # before Python 3.12 it holds a lock
                 return _cached_property_again, (thing.func, thing.attrname)
@@ -294,7 +373,7 @@ def _by_value_pickler() -> Any:
                 return self._reduce_definition(thing, reduction)
             return reduction
 
-        def _reduce_definition(self, thing: Any, reduction: Reduction) -> Reduction:
+        def _reduce_definition(self, thing: Any, reduction: Reduction) -> Reduction | str:
             shorter = None if thing.__module__ == "builtins" else self.role.shorten(thing)
             if shorter is not None:
                 return shorter
@@ -319,18 +398,18 @@ def _referring_pickler() -> Any:
     return ReferringPickler
 
 
-def _in_main(reduction: Reduction, values: dict[str, Any]) -> Reduction:
-    """Have a function made in the ``__main__`` of whoever unpickles it, where `values` are set."""
+def _in_module(reduction: Reduction, module: str, values: dict[str, Any]) -> Reduction:
+    """Have a function made in a module of whoever unpickles it, where `values` are set."""
     _, (code, *_, closure), (attributes, slots), *_, set_state = reduction
     slots["__globals__"] = values
-    return _function_of_main, (code, closure), (set_state, (attributes, slots)), None, None, _set_state_in_main
+    return _function_of_module, (module, code, closure), (set_state, (attributes, slots)), None, None, _set_state_there
 
 
-def _function_of_main(code: CodeType, closure: tuple[CellType, ...] | None) -> FunctionType:
-    return FunctionType(code, vars(sys.modules[MAIN]), None, None, closure)
+def _function_of_module(module: str, code: CodeType, closure: tuple[CellType, ...] | None) -> FunctionType:
+    return FunctionType(code, vars(sys.modules[module]), None, None, closure)
 
 
-def _set_state_in_main(function: FunctionType, state: tuple[Callable[[FunctionType, Any], None], Any]) -> None:
+def _set_state_there(function: FunctionType, state: tuple[Callable[[FunctionType, Any], None], Any]) -> None:
     set_state, how_it_was = state
     builtins = function.__globals__["__builtins__"]
     set_state(function, how_it_was)
@@ -339,6 +418,12 @@ def _set_state_in_main(function: FunctionType, state: tuple[Callable[[FunctionTy
 
 def _set_globals(thing: Any, values: dict[str, Any]) -> None:  # noqa: ARG001 - a setter is called with both
     vars(sys.modules[MAIN]).update(values)
+
+
+def _bring_up_to_date(thing: Any, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    parts, values = state
+    _set_globals(thing, values)
+    set_parts(thing, parts)
 
 
 def _reduce_cached(function: Any) -> Reduction:

@@ -20,8 +20,10 @@ from weakref import WeakSet
 
 from allcores._captures import explain_unpicklable
 from allcores._codec import encode_job
+from allcores._contents import Snapshot
 from allcores._driver import Run
 from allcores._errors import Terminated
+from allcores._globals import Known
 from allcores._helm import Helm
 from allcores._inbox import Inbox, Line, Receiver, Submission, showing_errors
 from allcores._interrupts import hold_interrupts
@@ -111,10 +113,10 @@ class Service:
         job = self._job(function, is_star=is_star)
         if self.plan.on == "processes":
             try:
-                encode_job(job, {})
+                encode_job(job, Known())
             except Exception as error:  # its captures may raise anything
                 raise explain_unpicklable("the function", function, error) or error from None
-        return Line(job, batch=batch or self.plan.batch, depth=2)
+        return Line(job, batch=batch or self.plan.batch, depth=2, snapshot=Snapshot())
 
     def submit(self, line: Line, items: Sequence[Any], receiver: Receiver) -> Submission:
         """Hand items in, one or more.
@@ -128,11 +130,20 @@ class Service:
         self._inbox.wake()  # who hands in items one by one is faster than the loop: many will share a batch
         return submission
 
+    def line_for_calls(self, snapshot: Snapshot) -> Line:
+        """Prepare to have functions called that lead to what it is at one moment."""
+        return _Calls(self._job(_call, is_star=True), batch=1, depth=1, snapshot=snapshot)
+
     def call(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], receiver: Receiver
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        receiver: Receiver,
+        line: Line | None = None,
     ) -> Submission:
         """Have a function called once, on a worker that has nothing else to do. Raises as `submit`."""
-        submission = Submission(self.calls, ((function, args, kwargs),), receiver)
+        submission = Submission(line or self.calls, ((function, args, kwargs),), receiver)
         self._hand_in(submission)
         self._send_at_once()
         return submission

@@ -72,7 +72,7 @@ class Start:
 
         job = self._job
         try:
-            frames, _ = encode_job(job)
+            frames = encode_job(job).frames
         except Exception:  # it may run all the same, where workers are forked; only `replay` will miss it
             frames = []
         return Recorder(
