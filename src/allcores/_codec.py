@@ -32,7 +32,6 @@ from allcores._pickling import (
     Substitute,
     Surveyor,
     Teacher,
-    by_value,
     decode,
     encode,
     encode_by_value,
@@ -350,10 +349,8 @@ def encode_answer(keys: Sequence[Key], known: Known, snapshot: Snapshot) -> list
 
 
 def _encode_answer(values: dict[Key, Any], refusals: dict[Key, str], known: Known, snapshot: Snapshot) -> list[Buffer]:
-    modules = {module for module, _ in values if module != MAIN}
-    substitute = Substitute(known, snapshot, values)
-    with by_value(modules):
-        frames = ask(encode_by_value, (Answer(values, refusals), substitute.definitions), substitute)
+    substitute = Substitute(known, snapshot, [key for key in values if key[0] != MAIN])
+    frames = ask(encode_by_value, (Answer(values, refusals), substitute.definitions), substitute)
     of_main = {name: value for (module, name), value in values.items() if module == MAIN}
     known.learn(substitute.definitions | substitute.sent | of_main, snapshot)
     return frames

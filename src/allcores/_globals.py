@@ -139,25 +139,33 @@ def find_lacking(thing: Any, known: Known, snapshot: Snapshot) -> Lacking:
         known: what the worker has.
         snapshot: looks at what things consist of.
     """
-    values: dict[str, Any] = {}
-    unsure: dict[Key, Contents] = {}
+    lacking = Lacking({}, {})
     for namespace, module, name in _footprint(thing):
         value = namespace.get(name, _NOTHING)
-        if value is _NOTHING:
-            continue
-        if module != MAIN:
-            now = snapshot.contents(value, LARGEST_VARIABLE)
-            if now is not None and now != known.contents.get((module, name)):
-                unsure[module, name] = now
-        elif not known.has(name, value):
-            values[name] = value
-        elif not (snapshot.is_only or is_fixed(value)):
-            now, before = snapshot.contents(value), known.contents.get((module, name), _NOTHING)
-            if before is _NOTHING:  # it was inherited
-                unsure[module, name] = now
-            elif now != before:
-                values[name] = value
-    return Lacking(values, unsure) if values or unsure else NOTHING_LACKING
+        if value is not _NOTHING:
+            look = _look_at_global if module == MAIN else _look_at_module
+            look(lacking, (module, name), value, known, snapshot)
+    return lacking if any(lacking) else NOTHING_LACKING
+
+
+def _look_at_global(lacking: Lacking, key: Key, value: Any, known: Known, snapshot: Snapshot) -> None:
+    _, name = key
+    if not known.has(name, value):
+        lacking.values[name] = value
+    elif not (snapshot.is_only or is_fixed(value)):
+        now, before = snapshot.contents(value), known.contents.get(key, _NOTHING)
+        if before is _NOTHING:  # it was inherited
+            lacking.unsure[key] = now
+        elif now != before:
+            lacking.values[name] = value
+
+
+def _look_at_module(lacking: Lacking, key: Key, value: Any, known: Known, snapshot: Snapshot) -> None:
+    if is_a(value, ModuleType):  # its own things are compared, for which it is imported
+        return
+    now = snapshot.contents(value, LARGEST_VARIABLE)
+    if now is not None and now != known.contents.get(key):
+        lacking.unsure[key] = now
 
 
 # ---------------------------------------------------------------------------------------------------- footprints

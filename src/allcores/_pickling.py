@@ -13,8 +13,7 @@ import io
 import pickle
 import sys
 from collections import ChainMap
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import CellType, CodeType, FunctionType
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
@@ -45,7 +44,6 @@ __all__ = [
     "Substitute",
     "Surveyor",
     "Teacher",
-    "by_value",
     "decode",
     "encode",
     "encode_by_value",
@@ -113,23 +111,6 @@ def encode_by_value(
         return [file.getvalue(), *buffers]
 
 
-@contextmanager
-def by_value(modules: Iterable[str]) -> Iterator[None]:
-    """Have functions and classes of these modules go by value within the block, though they can be imported."""
-    import cloudpickle
-
-    registered = [sys.modules[module] for module in modules]
-    before = cloudpickle.list_registry_pickle_by_value()
-    for module in registered:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        yield
-    finally:
-        for module in registered:
-            if module.__name__ not in before:
-                cloudpickle.unregister_pickle_by_value(module)
-
-
 def is_picklable(thing: object, role: Role | None = None) -> bool:
     """Whether `thing` can be pickled by value."""
     try:
@@ -191,8 +172,8 @@ def _keep_in_band(buffers: list[Buffer], buffer: pickle.PickleBuffer) -> bool:
 class Role(Protocol):
     """What a process is to the one it pickles for; decides what becomes of classes and functions that go by value."""
 
-    def shorten(self, thing: Any) -> Reduction | str | None:
-        """Give a shorter reduction of the class or function, its name in its own module, or None: by value."""
+    def shorten(self, thing: Any) -> Reduction | None:
+        """Give a shorter reduction of the class or function, or None: by value."""
 
     def replaces(self, thing: Any) -> bool:
         """Whether a class or function goes by value although the other side can import one of its name."""
@@ -229,7 +210,7 @@ class Teacher:
         self.sent: dict[str, Any] = {}
         self.unsure: dict[Key, Contents] = {}
 
-    def shorten(self, thing: Any) -> Reduction | str | None:
+    def shorten(self, thing: Any) -> Reduction | None:
         """Name what the worker has; what it does not have must go by value."""
         name = None if self._known is None else name_in_worker(thing, self._known)
         return None if name is None else self._name(thing, name)
@@ -299,22 +280,15 @@ class Substitute(Teacher):
     def __init__(self, known: Known, snapshot: Snapshot, keys: Collection[Key]) -> None:
         super().__init__(known, snapshot)
         self._keys = keys
-        self._modules = {module for module, _ in keys}
-
-    def shorten(self, thing: Any) -> Reduction | str | None:
-        """Name what the worker's module has as it is."""
-        if thing.__module__ not in self._modules:
-            return super().shorten(thing)
-        return None if self.replaces(thing) or not _is_importable(thing) else str(thing.__qualname__)
 
     def replaces(self, thing: Any) -> bool:
         """Whether it, or what it is defined in, was asked for."""
-        return (thing.__module__, thing.__qualname__.partition(".")[0]) in self._keys
+        return (thing.__module__, str(thing.__qualname__).partition(".")[0]) in self._keys
 
     def settle(self, function: FunctionType, reduction: Reduction) -> Reduction:
         """Have a function of such a module live in the worker's."""
         module = function.__module__
-        if module in self._modules and function.__globals__ is vars(sys.modules[module]):
+        if self.replaces(function) and function.__globals__ is vars(sys.modules[module]):
             return _in_module(reduction, module, {})
         return super().settle(function, reduction)
 
@@ -322,7 +296,7 @@ class Substitute(Teacher):
 class Announcer(Surveyor):
     """The driver, pickling what a worker is taught about first: all definitions of ``__main__`` go by name."""
 
-    def shorten(self, thing: Any) -> Reduction | str | None:
+    def shorten(self, thing: Any) -> Reduction | None:
         """Name what the worker has, or will have been taught."""
         if not is_definition(thing):
             return super().shorten(thing)
@@ -333,7 +307,7 @@ class Announcer(Surveyor):
 class Pupil:
     """A worker, pickling for its driver: calls the driver's own classes by name."""
 
-    def shorten(self, thing: Any) -> Reduction | str | None:
+    def shorten(self, thing: Any) -> Reduction | None:
         """Name a class that the driver has."""
         name = name_by_driver(thing) if isinstance(thing, type) else None
         return None if name is None else (own_class, (name,))
@@ -368,12 +342,19 @@ def _by_value_pickler() -> Any:
                 return _cached_property_again, (thing.func, thing.attrname)
             if isinstance(thing, WeakKeyDictionary | WeakValueDictionary):  # in functools.singledispatch, for one
                 return type(thing), (dict(thing),)
-            reduction = super().reducer_override(thing)
-            if isinstance(thing, type | FunctionType) and isinstance(reduction, tuple):
-                return self._reduce_definition(thing, reduction)
+            if not isinstance(thing, type | FunctionType):
+                return super().reducer_override(thing)
+            reduction = self._replace(thing) if self.role.replaces(thing) else super().reducer_override(thing)
+            return self._reduce_definition(thing, reduction) if isinstance(reduction, tuple) else reduction
+
+        def _replace(self, thing: Any) -> Reduction:
+            """Reduce what could be imported; to register its module with cloudpickle would change other threads'."""
+            is_function = isinstance(thing, FunctionType)
+            reduce = self._dynamic_function_reduce if is_function else cloudpickle.cloudpickle._dynamic_class_reduce  # noqa: SLF001
+            reduction: Reduction = reduce(thing)
             return reduction
 
-        def _reduce_definition(self, thing: Any, reduction: Reduction) -> Reduction | str:
+        def _reduce_definition(self, thing: Any, reduction: Reduction) -> Reduction:
             shorter = None if thing.__module__ == "builtins" else self.role.shorten(thing)
             if shorter is not None:
                 return shorter

@@ -20,6 +20,7 @@ from allcores._classes import inherit, learn
 from allcores._codec import Answer, PartialItems, encode_outcomes
 from allcores._comparison import find_differing, install
 from allcores._dataset import Columns
+from allcores._errors import UnpicklableError
 from allcores._exceptions import encode_exception
 from allcores._globals import Key
 from allcores._handover import received
@@ -92,6 +93,7 @@ class WorkerLoop:
         self._jobs: dict[int, Job | BaseException] = {}  # by line; or why one did not arrive
         self._dataset: Columns | None = None
         self._unlearnt: BaseException | None = None  # why a definition could not be taken in
+        self._unlike: BaseException | None = None  # why something is not here as it is at the caller's
 
     def serve(self, job: Job | None = None, dataset: Columns | None = None) -> None:
         """Say hello and do what the driver asks for, until it is gone."""
@@ -126,15 +128,23 @@ class WorkerLoop:
         return answer.refusals
 
     def _compare(self, expected: dict[Key, Any]) -> None:
+        """Have what the caller has. Raises UnpicklableError where that cannot be."""
         differing = find_differing(expected) if expected else []
-        if differing:
-            self._ask(differing)
+        refusals = self._ask(differing) if differing else {}
+        for (module, name), why in refusals.items():
+            raise UnpicklableError(f"{module}.{name} is another here than at the caller's, and {why}")
+
+    def _compare_for_items(self, message: Message) -> None:
+        try:
+            self._compare(pickle.loads(message.frames[0]))  # from our own driver
+        except Exception as error:  # unpickling the caller's objects may raise anything
+            self._unlike = error
 
     def _do(self, message: Message) -> None:
         if message.kind is Kind.RUN:
             self._run(message)
         elif message.kind is Kind.COMPARE:
-            self._compare(pickle.loads(message.frames[0]))  # from our own driver
+            self._compare_for_items(message)
         elif message.kind is Kind.TEACH:
             self._learn(message)
         elif message.kind is Kind.SETUP:
@@ -148,7 +158,7 @@ class WorkerLoop:
             self._channel.rest()
         elif message.kind is Kind.FORGET:
             self._jobs.clear()
-            self._dataset = self._unlearnt = None
+            self._dataset = self._unlearnt = self._unlike = None
             self._channel.rest()
             become_namesake(self._asker, is_inherited=False)
             self._words[INDEX] = IDLE
@@ -205,6 +215,9 @@ class WorkerLoop:
             return
         if isinstance(job, BaseException):
             self._answer(Kind.UNREADABLE, job, message.token, message.stop)
+            return
+        if self._unlike is not None:
+            self._answer(Kind.UNREADABLE, self._unlike, message.token, message.stop)
             return
         batch = SendBatch(0, message.token, message.start, message.stop, message.flag, message.tries)
         for part in run_batch(job, items, batch, self._mark, fetch=self._asker.fetch, gather=Parcel):
