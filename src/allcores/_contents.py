@@ -10,7 +10,6 @@ a set may, the thing travels once in vain.
 from __future__ import annotations
 
 import functools
-import io
 import pickle
 import sys
 import zlib
@@ -30,6 +29,8 @@ PROTOCOL = 5
 FIXED = frozenset(
     {bool, bytes, complex, float, int, str, type(None), type(...), range, ModuleType, BuiltinFunctionType}
 )
+# Where random generators are from, of which no two processes must have the same.
+CHANCE = frozenset({"random", "numpy.random._generator", "numpy.random.mtrand", "numpy.random.bit_generator"})
 SCALARS = frozenset({bool, complex, float, int, type(None), type(...)})
 MANY_CODES = 10_000  # digests that are kept
 
@@ -72,7 +73,10 @@ class Snapshot:
         if seen is not None:
             return seen[1]
         self._largest = largest
-        contents = self.at(thing)
+        try:
+            contents = ask(self.at, thing)
+        except Exception:  # a metaclass may raise anything, and other threads may be changing what is looked at
+            contents = None
         self._seen[id(thing)] = thing, contents
         return contents
 
@@ -83,7 +87,7 @@ class Snapshot:
             return kind.__name__, repr(thing)
         look = _LOOKS.get(kind)
         if look is None and not is_a(thing, type):
-            return _hash_pickle(thing, self._largest)
+            return None if kind.__module__ in CHANCE else _hash_pickle(thing, self._largest)
         if id(thing) in self._path:
             return ("again",)
         self._path.add(id(thing))
@@ -113,10 +117,7 @@ class Snapshot:
     def _at_class(self, kind: type) -> Contents:
         if not is_of_user(kind):
             return "named", kind.__module__, kind.__qualname__
-        try:
-            attributes = sorted(item for item in vars(kind).items() if item[0] not in NOT_OURS)
-        except TypeError:  # two of one name cannot be; but a metaclass may give anything
-            return None
+        attributes = sorted((name, value) for name, value in vars(kind).items() if name not in NOT_OURS)
         bases = tuple((base.__module__, base.__qualname__) for base in kind.__bases__)
         return "class", bases, tuple((name, self.at(value)) for name, value in attributes)
 
@@ -176,20 +177,21 @@ class _TooLarge(Exception):
     """There is more than is looked at."""
 
 
-class _Hasher(io.RawIOBase):
-    """Takes a pickle, and keeps nothing but its hash."""
+class _Hasher:
+    """The file that a pickle goes to: it keeps nothing but the hash."""
+
+    __slots__ = ("_room", "hash")
 
     def __init__(self, largest: int) -> None:
         self.hash = 0
         self._room = largest
 
-    def write(self, data: Any) -> int:
-        with memoryview(data) as view:
-            self._room -= view.nbytes
-            if self._room < 0:
-                raise _TooLarge
-            self.hash = _hash(view, self.hash)
-            return view.nbytes
+    def write(self, data: Any) -> None:
+        """Take a part of the pickle."""
+        self._room -= len(data)
+        if self._room < 0:
+            raise _TooLarge
+        self.hash = _hash(data, self.hash)
 
     def take(self, buffer: pickle.PickleBuffer) -> bool:
         """Take a large buffer past the pickle, which would copy it; True if it must go in there all the same."""
@@ -208,7 +210,7 @@ def _hash(data: Any, before: int = 0) -> int:
 def _hash_pickle(thing: Any, largest: int) -> Contents:
     hasher = _Hasher(largest)
     try:
-        ask(pickle.Pickler(hasher, PROTOCOL, buffer_callback=hasher.take).dump, thing)
+        pickle.Pickler(hasher, PROTOCOL, buffer_callback=hasher.take).dump(thing)
     except Exception:  # an object's pickling may raise anything
         return None
     return type(thing).__qualname__, hasher.hash

@@ -293,11 +293,12 @@ class _Walk:
 
     def _attributes_of(self, module: Any, code: CodeType) -> Iterator[Any]:
         """Meet what code may take from a module by attribute."""
-        if not is_a(module, ModuleType) or user_module(module.__name__) is not module:
+        own = vars(module).get("__name__") if is_a(module, ModuleType) else None
+        if own is None or user_module(own) is not module:
             return
         for name in sorted(_attributes_in(code)):
-            if name in vars(module) and (module.__name__, name) not in self.met:
-                value = self._meet(vars(module), module.__name__, name)
+            if name in vars(module) and (own, name) not in self.met:
+                value = self._meet(vars(module), own, name)
                 yield value
                 yield from self._attributes_of(value, code)
 
