@@ -265,6 +265,7 @@ def _calling(job: Job, running: RunningItem) -> Callable[[Any], Any]:
     call = _spreading(job.function) if job.is_star else job.function
     if not job.chance.is_seeded:
         return call
+    running.find_global_streams()  # first: to import it takes longer than many an item, and does not count as its time
 
     def call_seeded(item: Any) -> Any:
         running.seed_global_streams()

@@ -114,7 +114,6 @@ class WorkerLoop:
 
     def _ask(self, keys: list[Key]) -> dict[Key, str]:
         """Have the driver give what stands under these names, and put it where it belongs; say what it cannot give."""
-        before = self._words[INDEX]
         self._channel.send(Message(Kind.ASK, frames=[pickle.dumps(keys)]))
         while (message := self._channel.receive()) is not None and message.kind is not Kind.ANSWER:
             self._backlog.append(message)
@@ -124,7 +123,6 @@ class WorkerLoop:
         answer, definitions = decode(message.frames)
         learn(definitions)
         install(answer.values)
-        self._words[INDEX] = before
         return answer.refusals
 
     def _compare(self, expected: dict[Key, Any]) -> None:
