@@ -141,6 +141,104 @@ def test_modules_are_as_the_caller_has_them(program, start):
     )
 
 
+KINDS = """
+import abc, collections, dataclasses, enum, threading, typing
+
+lock = threading.Lock()
+REGISTRY = {}
+
+def register(function):
+    REGISTRY[function.__name__] = function
+    return function
+
+@register
+def one(x):
+    return "old"
+
+class Base:
+    def run(self): return "old"
+
+class Derived(Base):
+    def run(self): return super().run() + " derived, old"
+
+@dataclasses.dataclass
+class Data:
+    x: int = 1
+    def run(self): return self.x, "old"
+
+class Colour(enum.Enum):
+    RED = 1
+    def run(self): return "old"
+
+class Abstract(abc.ABC):
+    @abc.abstractmethod
+    def run(self): ...
+
+class Concrete(Abstract):
+    def run(self): return "old"
+
+class Pair(typing.NamedTuple):
+    a: int
+    def run(self): return "old"
+
+class Slotted:
+    __slots__ = ("v",)
+    def run(self): return "old"
+
+class Meta(type):
+    def run(cls): return "old"
+
+class Made(metaclass=Meta):
+    pass
+
+class Outer:
+    class Inner:
+        @staticmethod
+        def run(): return "old"
+
+class Locked:  # of which one attribute cannot travel
+    lock = threading.Lock()
+    def run(self): return "old"
+
+def work(x):
+    things = Derived(), Data(2), Colour.RED, Concrete(), Pair(1), Slotted(), Made, Outer.Inner, Locked()
+    with lock:
+        return [*(thing.run() for thing in things), REGISTRY["one"](x), Colour(1) is Colour.RED]
+
+def rebuilt(x):
+    return Data(x), Colour.RED, Pair(x), Slotted
+"""
+
+
+def test_definitions_of_all_kinds_are_brought_up_to_date(program, start):
+    program(
+        f"""
+        KINDS = {KINDS!r}
+        write("kinds.py", KINDS)
+        import kinds
+
+        def by_item(thing):
+            return thing.run()
+
+        def check(what):
+            items = [kinds.Colour.RED, kinds.Slotted(), kinds.Pair(3), kinds.Concrete(), kinds.Data()]
+            agree(what, pool, executor, [(kinds.work, [1]), (kinds.rebuilt, [1]), (by_item, items)])
+
+        with allcores.Pool(2, start=START) as pool, allcores.Executor(2, start=START) as executor:
+            check("as imported")
+            write("kinds.py", KINDS.replace("old", "new"))
+            importlib.reload(kinds)
+            check("reloaded")
+            kinds.REGISTRY["one"] = lambda x: "patched"
+            kinds.Base.run = lambda self: "patched"
+            del kinds.Concrete.run
+            kinds.Abstract.run, kinds.Concrete.__abstractmethods__ = (lambda self: "inherited"), frozenset()
+            check("patched")
+        """,
+        start,
+    )
+
+
 def test_what_an_initializer_sets_in_a_module_lasts(program, start):
     program(
         """

@@ -98,7 +98,7 @@ def test_what_python_notes_down_is_no_change():
 
 def test_what_cannot_be_told_is_not():
     assert contents(threading.Lock()) is None
-    assert contents({"lock": threading.Lock()}) is None
+    assert contents([threading.Lock()]) is None
     assert contents([1] * 1000, largest=100) is None
     assert contents(np.zeros(1000), largest=100) is None
     assert contents(np.zeros(10), largest=10_000) is not None

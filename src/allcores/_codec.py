@@ -54,6 +54,7 @@ __all__ = [
     "encode_outcomes",
 ]
 
+_NOTHING = object()
 PLAIN = frozenset({bool, float, int, str, type(None)})  # whose pickles name nothing
 
 # ----------------------------------------------------------------------------------------------------------- the job
@@ -329,12 +330,11 @@ def encode_answer(keys: Sequence[Key], known: Known, snapshot: Snapshot) -> list
     """Pickle what stands under these names here; what is of a module is to take the place of the worker's own there.
 
     Args:
-        keys: modules, which are loaded here, and names in there.
+        keys: modules, and names in there, with dots for attributes of classes.
         known: as for `encode_job`.
         snapshot: as for `encode_job`.
     """
-    namespaces = {module: vars(sys.modules[module]) for module, _ in keys if module in sys.modules}
-    values = {key: namespaces[key[0]][key[1]] for key in keys if key[1] in namespaces.get(key[0], ())}
+    values = {key: value for key in keys if (value := _value_at(*key)) is not _NOTHING}
     refusals: dict[Key, str] = {}
     try:
         return _encode_answer(values, refusals, known, snapshot)
@@ -344,8 +344,16 @@ def encode_answer(keys: Sequence[Key], known: Known, snapshot: Snapshot) -> list
                 _encode_answer({key: value}, {}, known.copy(), snapshot)
             except Exception as error:
                 del values[key]
+                known.contents.pop((key[0], key[1].partition(".")[0]), None)  # it is compared again next time
                 refusals[key] = f"it is a {type_name(value)}, which cannot be pickled ({describe(error)})"
         return _encode_answer(values, refusals, known, snapshot)
+
+
+def _value_at(module: str, path: str) -> Any:
+    found: Any = sys.modules.get(module)
+    for name in path.split("."):  # as it is there, and not as it shows as an attribute: a method may be a class's
+        found = vars(found).get(name, _NOTHING) if hasattr(found, "__dict__") else _NOTHING
+    return found
 
 
 def _encode_answer(values: dict[Key, Any], refusals: dict[Key, str], known: Known, snapshot: Snapshot) -> list[Buffer]:

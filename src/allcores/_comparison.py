@@ -7,8 +7,9 @@ between, or something was set in there. What differs it asks for.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
+from operator import attrgetter
 
 from allcores._classes import MAIN
 from allcores._contents import Contents, Snapshot
@@ -16,7 +17,7 @@ from allcores._foreign import give_field, is_a
 from allcores._globals import LARGEST_VARIABLE, Key
 from allcores._hints import Any
 
-__all__ = ["find_differing", "find_missing", "install"]
+__all__ = ["find_differing", "find_missing", "find_torn", "install"]
 
 MOST_LINKS = 10  # of a chain of exceptions
 
@@ -24,21 +25,43 @@ _NOTHING = object()
 
 
 def find_differing(expected: Mapping[Key, Contents]) -> list[Key]:
-    """Find what consists of something else here, or is not here.
+    """Find what consists of something else here, or is not here; of a class, which attributes. What is here and not
+    at the caller's is taken away.
 
     Args:
         expected: ``{(module, name): contents}``. A module that cannot be imported is left to whoever needs it.
+
+    Returns:
+        Modules, and names in there, with dots for attributes of classes.
     """
     snapshot = Snapshot(is_only=True)
-    differing = []
+    differing: list[Key] = []
     for (module, name), contents in expected.items():
         namespace = _namespace(module)
         if namespace is not None:
             largest = sys.maxsize if module == MAIN else LARGEST_VARIABLE
             value = namespace.get(name, _NOTHING)
-            if value is _NOTHING or snapshot.contents(value, largest) != contents:
-                differing.append((module, name))
+            own = None if value is _NOTHING else snapshot.contents(value, largest)
+            differing += [(module, found) for found in _differing_parts(name, value, own, contents)]
     return differing
+
+
+def find_torn(expected: Mapping[Key, Contents]) -> list[Key]:
+    """Find containers that hold functions which were replaced where these belong, and so are named there no more."""
+    snapshot = Snapshot(is_only=True)
+    return [
+        (module, name)
+        for (module, name), contents in expected.items()
+        if (namespace := _namespace(module)) is not None and _is_torn(snapshot.contents(namespace.get(name)), contents)
+    ]
+
+
+def _is_torn(own: Contents, expected: Contents) -> bool:
+    """Whether it was pickled as a whole there, and here it had to be looked at element by element."""
+    match own, expected:
+        case (kind, tuple()), (expected_kind, int()):
+            return bool(kind == expected_kind)
+    return False
 
 
 def _namespace(module: str) -> dict[str, Any] | None:
@@ -48,10 +71,34 @@ def _namespace(module: str) -> dict[str, Any] | None:
         return None
 
 
+def _differing_parts(name: str, value: Any, own: Contents, expected: Contents) -> Iterator[str]:
+    if own == expected and value is not _NOTHING:
+        return
+    if not (is_a(value, type) and own is not None and own[:2] == expected[:2] and own[0] == "class"):
+        yield name
+        return
+    own_parts, parts = dict(own[2]), dict(expected[2])
+    changed = {part for part in own_parts.keys() | parts.keys() if own_parts.get(part, _NOTHING) != parts.get(part)}
+    if _is_about_layout(value, changed):
+        yield name
+        return
+    for part in changed - parts.keys():
+        type.__delattr__(value, part)
+    for part in changed & parts.keys():
+        yield from _differing_parts(f"{name}.{part}", vars(value).get(part, _NOTHING), own_parts.get(part), parts[part])
+
+
+def _is_about_layout(kind: type, changed: set[str]) -> bool:
+    """Whether a class cannot be brought up to date in its place, as instances or members would be others."""
+    is_enum = "_member_names_" in vars(kind) and any(name[0] == "_" and name[1:2] != "_" for name in changed)
+    return is_enum or "__slots__" in changed
+
+
 def install(values: Mapping[Key, Any]) -> None:
     """Put values where they belong."""
-    for (module, name), value in values.items():
-        setattr(sys.modules[module], name, value)
+    for (module, path), value in values.items():
+        *outer, name = path.split(".")
+        setattr(attrgetter(".".join(outer))(sys.modules[module]) if outer else sys.modules[module], name, value)
 
 
 # ------------------------------------------------------------------------------------------ names found at run time

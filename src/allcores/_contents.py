@@ -32,6 +32,8 @@ FIXED = frozenset(
 # Where random generators are from, of which no two processes must have the same.
 CHANCE = frozenset({"random", "numpy.random._generator", "numpy.random.mtrand", "numpy.random.bit_generator"})
 SCALARS = frozenset({bool, complex, float, int, type(None), type(...)})
+CONTAINERS = frozenset({dict, list, tuple})
+MANY_ELEMENTS = 1000
 MANY_CODES = 10_000  # digests that are kept
 
 # What Python itself notes down in a class, and what is no attribute of the user's.
@@ -87,12 +89,35 @@ class Snapshot:
             return kind.__name__, repr(thing)
         look = _LOOKS.get(kind)
         if look is None and not is_a(thing, type):
-            return None if kind.__module__ in CHANCE else _hash_pickle(thing, self._largest)
+            return self._at_other(thing)
         if id(thing) in self._path:
             return ("again",)
         self._path.add(id(thing))
         try:
             return self._at_class(thing) if look is None else look(self, thing)
+        finally:
+            self._path.discard(id(thing))
+
+    def _at_other(self, thing: Any) -> Contents:
+        if type(thing).__module__ in CHANCE:
+            return None
+        try:
+            return _hash_pickle(thing, self._largest)
+        except _TooLarge:
+            return None
+        except Exception:  # an object's pickling may raise anything
+            return self._at_elements(thing)
+
+    def _at_elements(self, thing: Any) -> Contents:
+        """Look at what cannot be pickled by reference: there may be functions in it that no module holds."""
+        kind = type(thing)
+        if kind not in CONTAINERS or len(thing) > MANY_ELEMENTS or id(thing) in self._path:
+            return None
+        self._path.add(id(thing))
+        try:
+            elements = thing.items() if kind is dict else thing
+            found = tuple(tuple(map(self.at, each)) if kind is dict else self.at(each) for each in elements)
+            return (kind.__name__, found) if any(found) else None
         finally:
             self._path.discard(id(thing))
 
@@ -209,8 +234,5 @@ def _hash(data: Any, before: int = 0) -> int:
 
 def _hash_pickle(thing: Any, largest: int) -> Contents:
     hasher = _Hasher(largest)
-    try:
-        pickle.Pickler(hasher, PROTOCOL, buffer_callback=hasher.take).dump(thing)
-    except Exception:  # an object's pickling may raise anything
-        return None
+    pickle.Pickler(hasher, PROTOCOL, buffer_callback=hasher.take).dump(thing)
     return type(thing).__qualname__, hasher.hash

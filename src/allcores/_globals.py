@@ -363,7 +363,7 @@ def _parts_of(thing: Any) -> list[Any]:
 
 def _list_parts(thing: Any) -> list[Any]:
     if is_a(thing, type):
-        return [*vars(thing).values(), *thing.__bases__] if is_of_user(thing) else []
+        return [*vars(thing).values(), *thing.__bases__, type(thing)] if is_of_user(thing) else []
     give_parts = _PARTS.get(type(thing))
     if give_parts is None:
         return [type(thing)]

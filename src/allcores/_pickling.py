@@ -283,7 +283,8 @@ class Substitute(Teacher):
 
     def replaces(self, thing: Any) -> bool:
         """Whether it, or what it is defined in, was asked for."""
-        return (thing.__module__, str(thing.__qualname__).partition(".")[0]) in self._keys
+        names = str(thing.__qualname__).split(".")
+        return any((thing.__module__, ".".join(names[:count])) in self._keys for count in range(1, len(names) + 1))
 
     def settle(self, function: FunctionType, reduction: Reduction) -> Reduction:
         """Have a function of such a module live in the worker's."""

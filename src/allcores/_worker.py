@@ -18,7 +18,7 @@ from allcores._board import IDLE, INDEX, MOVING, PREPARING, Board, Mark
 from allcores._channel import Channel
 from allcores._classes import inherit, learn
 from allcores._codec import Answer, PartialItems, encode_outcomes
-from allcores._comparison import find_differing, install
+from allcores._comparison import find_differing, find_torn, install
 from allcores._dataset import Columns
 from allcores._errors import UnpicklableError
 from allcores._exceptions import encode_exception
@@ -93,7 +93,8 @@ class WorkerLoop:
         self._jobs: dict[int, Job | BaseException] = {}  # by line; or why one did not arrive
         self._dataset: Columns | None = None
         self._unlearnt: BaseException | None = None  # why a definition could not be taken in
-        self._unlike: BaseException | None = None  # why something is not here as it is at the caller's
+        self._expected: dict[Key, Any] = {}  # contents that things were to have
+        self._unlike: BaseException | None = None  # why the next job or batch has not all that it leads to
 
     def serve(self, job: Job | None = None, dataset: Columns | None = None) -> None:
         """Say hello and do what the driver asks for, until it is gone."""
@@ -127,10 +128,12 @@ class WorkerLoop:
 
     def _compare(self, expected: dict[Key, Any]) -> None:
         """Have what the caller has. Raises UnpicklableError where that cannot be."""
-        differing = find_differing(expected) if expected else []
-        refusals = self._ask(differing) if differing else {}
-        for (module, name), why in refusals.items():
-            raise UnpicklableError(f"{module}.{name} is another here than at the caller's, and {why}")
+        self._expected |= expected
+        differing = find_differing(expected)
+        while differing:
+            for (module, name), why in self._ask(differing).items():
+                raise UnpicklableError(f"{module}.{name} is another here than at the caller's, and {why}")
+            differing = [key for key in find_torn(self._expected) if key not in differing]
 
     def _compare_for_items(self, message: Message) -> None:
         try:
@@ -182,7 +185,8 @@ class WorkerLoop:
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._jobs[message.line] = error  # told when items come for it
         else:
-            self._jobs[message.line] = job
+            self._jobs[message.line] = self._unlike or job
+            self._unlike = None
 
     def _learn(self, message: Message) -> None:
         try:
@@ -216,6 +220,7 @@ class WorkerLoop:
             return
         if self._unlike is not None:
             self._answer(Kind.UNREADABLE, self._unlike, message.token, message.stop)
+            self._unlike = None
             return
         batch = SendBatch(0, message.token, message.start, message.stop, message.flag, message.tries)
         for part in run_batch(job, items, batch, self._mark, fetch=self._asker.fetch, gather=Parcel):
