@@ -18,6 +18,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_bytes",
         "_errors",
         "_foreign",
+        "_functions",
         "_hints",
         "_interrupts",
         "_messages",

@@ -22,6 +22,7 @@ from allcores._captures import explain_unpicklable
 from allcores._codec import encode_job
 from allcores._driver import Run
 from allcores._errors import Terminated
+from allcores._functions import refuse_deferring
 from allcores._helm import Helm
 from allcores._inbox import Inbox, Line, Receiver, Submission, showing_errors
 from allcores._interrupts import hold_interrupts
@@ -108,6 +109,7 @@ class Service:
         Raises:
             UnpicklableError: it cannot travel.
         """
+        refuse_deferring(function, self.plan.on)
         job = self._job(function, is_star=is_star)
         if self.plan.on == "processes":
             try:
@@ -132,7 +134,7 @@ class Service:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], receiver: Receiver
     ) -> Submission:
         """Have a function called once, on a worker that has nothing else to do. Raises as `submit`."""
-        submission = Submission(self.calls, ((function, args, kwargs),), receiver)
+        submission = self._submission(function, args, kwargs, receiver)
         self._hand_in(submission)
         self._send_at_once()
         return submission
@@ -147,7 +149,7 @@ class Service:
     ) -> None:
         """Have a function called, and `attend`; that the caller will wait is worth knowing before the call is sent."""
         self.require_open()  # first, as a forked child cannot use the helm either
-        submission = Submission(self.calls, ((function, args, kwargs),), receiver)
+        submission = self._submission(function, args, kwargs, receiver)
         if not self._turn_here(is_over, inf, submission):
             self._hand_in(submission)
             self._send_at_once()
@@ -215,6 +217,13 @@ class Service:
     def _job(self, function: Callable[..., Any], *, is_star: bool = False) -> Job:
         is_timed = self.plan.timeout is not None
         return Job(function, is_star, stops_at_failure=False, is_timed=is_timed, chance=self._chance)
+
+    def _submission(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], receiver: Receiver
+    ) -> Submission:
+        if self.plan.on == "processes":  # elsewhere a coroutine reaches the caller, who may await it
+            refuse_deferring(function, self.plan.on)
+        return Submission(self.calls, ((function, args, kwargs),), receiver)
 
     def _hand_in(self, submission: Submission) -> None:
         with self._lock:

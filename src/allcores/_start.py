@@ -8,6 +8,7 @@ from functools import partial
 from allcores._codec import encode_job
 from allcores._dataset import Dataset, make_dataset
 from allcores._driver import Run
+from allcores._functions import refuse_deferring
 from allcores._hints import TYPE_CHECKING, Any
 from allcores._job import Job
 from allcores._launch import draw_chance, find_thread_facts, make_engine
@@ -113,6 +114,7 @@ def prepare(
     dataset = make_dataset(iterables)
     facts = find_thread_facts(options) if has_own_thread else find_facts()
     plan = make_plan(options, facts)
+    refuse_deferring(fn, plan.on)
     job = Job(
         fn,
         is_star,
