@@ -52,6 +52,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_packing",
         "_pickling",
         "_segment",
+        "_terminal",
         "_tracebacks",
         "_trickle",
         "_waker",

@@ -376,6 +376,49 @@ print("the script goes on")
     assert run_python(program, how="stdin").stdout == expected
 
 
+def test_whoever_asks_for_an_answer_in_a_worker_is_told_where_to_get_one(
+    start: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    def ask(how: str) -> Any:
+        import code
+        import pdb  # noqa: T100 - is what this is about
+
+        if how == "breakpoint":
+            breakpoint()  # noqa: T100
+        elif how == "pdb":
+            pdb.Pdb().set_trace()  # as pdb.set_trace(), in whose place pytest puts its own
+        elif how == "console":
+            code.interact()
+        else:
+            return input("? ")
+        return how
+
+    monkeypatch.setattr(sys, "breakpointhook", sys.__breakpointhook__)  # pytest has one of its own
+    monkeypatch.delenv("PYTHONBREAKPOINT", raising=False)
+    results = allcores.map(ask, ["breakpoint", "pdb", "console", "input"], start=start, workers=1, errors="collect")
+    kinds = [RuntimeError, RuntimeError, RuntimeError, EOFError]
+    assert [type(failure.exception) for failure in results.failures] == kinds
+    for failure in results.failures:
+        assert "no standard input; use on='serial'" in str(failure.exception)
+        assert "allcores.replay(failure, debug=True)" in str(failure.exception)
+    assert "(Pdb)" not in capfd.readouterr().out
+
+    monkeypatch.setenv("PYTHONBREAKPOINT", "0")
+    assert allcores.map(ask, ["breakpoint"], start=start) == ["breakpoint"]
+    (tmp_path / "remote_debugger.py").write_text("import sys\ndef stop(): sys.remote = 'was called'")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONBREAKPOINT", "remote_debugger.stop")
+    assert allcores.map(lambda how: (ask(how), sys.remote), ["breakpoint"], start=start) == [
+        ("breakpoint", "was called")
+    ]
+
+
+def test_what_the_user_has_put_in_the_place_of_a_question_stays(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("builtins.input", lambda: "yes")
+    monkeypatch.setattr(sys, "breakpointhook", lambda: "looked")
+    assert allcores.map(lambda _: (input(), breakpoint()), [None], start="fork") == [("yes", "looked")]  # noqa: T100
+
+
 def test_what_is_printed_appears_once(run_python: Any, any_start: str):
     program = f"""
 import sys
