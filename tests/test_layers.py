@@ -40,6 +40,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_exceptions",
         "_failures",
         "_globals",
+        "_greenlets",
         "_handover",
         "_helm",
         "_kernel",

@@ -11,7 +11,6 @@ import os
 import pickle
 import socket
 import subprocess
-import threading
 import time
 from contextlib import ExitStack, suppress
 
@@ -20,6 +19,7 @@ from allcores._captures import explain_unpicklable
 from allcores._channel import Channel, channel_pair, fill_segment
 from allcores._codec import encode_job
 from allcores._engines.processes import Setup
+from allcores._greenlets import ThreadLock
 from allcores._handover import close_all, hand_over
 from allcores._hints import Any, Literal
 from allcores._interrupts import hold_interrupts
@@ -139,7 +139,7 @@ class WarmSet:
     """The clean workers of this process: leased by runs, kept warm in between."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
         self._nursery: NurseryProcess | None = None
         self._warm: dict[CleanStart, list[CleanProcess]] = {"forkserver": [], "spawn": []}
         self._next_number = 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import queue  # whose names gevent and eventlet may change later
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from itertools import islice
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
@@ -36,7 +36,7 @@ class Mapping:
         self._line = line
         self._items = items
         self._deadline = None if timeout is None else time.monotonic() + timeout
-        self._arrived: SimpleQueue[tuple[int, list[Any]] | BaseException] = SimpleQueue()
+        self._arrived: queue.SimpleQueue[tuple[int, list[Any]] | BaseException] = queue.SimpleQueue()
         self._sink = OrderedSink()
         self._submissions: list[Submission] = []
         self._is_bounded = ahead is not None
@@ -80,7 +80,7 @@ class Mapping:
         patience = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
         try:
             return self._arrived.get(timeout=patience)
-        except Empty:
+        except queue.Empty:
             raise TimeoutError from None
 
     def _value(self, outcome: Any) -> Any:
@@ -94,7 +94,7 @@ class Mapping:
 class _Part:
     """Receives what comes of items that were handed in together; their positions begin at `start`."""
 
-    def __init__(self, arrived: SimpleQueue[Any], start: int) -> None:
+    def __init__(self, arrived: queue.SimpleQueue[Any], start: int) -> None:
         self._arrived = arrived
         self._start = start
 
