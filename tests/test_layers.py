@@ -44,6 +44,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_handover",
         "_helm",
         "_kernel",
+        "_leaving",
         "_lifeline",
         "_lockfile",
         "_mapped",

@@ -28,6 +28,7 @@ from allcores._inbox import Inbox, Line, Receiver, Submission, showing_errors
 from allcores._interrupts import hold_interrupts
 from allcores._job import Job
 from allcores._launch import draw_chance, find_thread_facts, make_engine
+from allcores._leaving import begin_to_leave, go_on_when_leaving, stop_if_left
 from allcores._options import Options
 from allcores._outcomes import short_repr
 from allcores._plan import make_plan
@@ -212,6 +213,7 @@ class Service:
         if self._error is not None:
             raise self._error
         if self._is_closed:
+            stop_if_left()
             raise RuntimeError("it is closed, and takes nothing more")
 
     def _job(self, function: Callable[..., Any], *, is_star: bool = False) -> Job:
@@ -279,6 +281,7 @@ class Service:
         return self._helm.bug is not None or self._run.is_finished
 
     def _serve(self) -> None:
+        go_on_when_leaving()
         self._helm.keep_lookout_here()
         error: BaseException | None = None
         try:
@@ -348,6 +351,7 @@ def _finish_patient() -> None:
 
 
 def _stop_all() -> None:
+    begin_to_leave()
     for service in list(_services):
         service.stop()
         service.join()

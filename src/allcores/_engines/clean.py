@@ -24,6 +24,7 @@ from allcores._handover import close_all, hand_over
 from allcores._hints import Any, Literal
 from allcores._interrupts import hold_interrupts
 from allcores._job import Job
+from allcores._leaving import begin_to_leave
 from allcores._lifeline import End, has_news, shield_children
 from allcores._nursery import END, REQUEST, Order, interpreter_command
 from allcores._wire import Buffer, Kind, Message
@@ -286,6 +287,7 @@ def _encode(job: Job, *, shares_main: bool) -> tuple[list[Buffer], dict[str, Any
 
 
 def _leave() -> None:
+    begin_to_leave()
     with suppress(KeyboardInterrupt):  # the interpreter is ending already
         warm_set.close()
 

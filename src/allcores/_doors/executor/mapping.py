@@ -12,6 +12,7 @@ from typing import Any
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
 from allcores._errors import ItemCancelled
 from allcores._inbox import DROPPED, Line, Submission
+from allcores._leaving import stop_if_left
 from allcores._service import Service
 from allcores._sinks import OrderedSink
 
@@ -79,9 +80,11 @@ class Mapping:
     def _next_arrival(self) -> tuple[int, list[Any]] | BaseException:
         patience = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
         try:
-            return self._arrived.get(timeout=patience)
+            arrived = self._arrived.get(timeout=patience)
         except queue.Empty:
             raise TimeoutError from None
+        stop_if_left()
+        return arrived
 
     def _value(self, outcome: Any) -> Any:
         if outcome is DROPPED:
