@@ -355,6 +355,41 @@ def test_what_a_worker_changes_does_not_reach_the_caller(start: str, tmp_path: P
     assert looks == [(before[0], False)]
 
 
+@pytest.mark.once
+@pytest.mark.parametrize("seed", [None, "77"])
+def test_all_clean_workers_of_a_program_have_the_same_hashes(
+    seed: str | None, run_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Or the order of a set in a result would hang on the worker."""
+    if seed is None:
+        monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    else:
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+    program = f"""
+        import os
+        import allcores
+        from allcores._engines.clean import warm_set
+
+        def look(_):
+            return hash("text"), os.environ.get("PYTHONHASHSEED")
+
+        def look_from_inside(_):
+            return allcores.map(look, [None], start="spawn")[0]
+
+        looks = []
+        for start in ("spawn", "forkserver"):
+            looks += allcores.map(look, range(4), batch=1, workers=2, start=start)
+            looks += allcores.map(look_from_inside, [None], start=start)
+        warm_set.close()  # as when workers have been idle for long
+        looks += allcores.map(look, [None], start="spawn") + allcores.map(look, [None], start="forkserver")
+        if {seed!r}:
+            looks.append(look(None))
+        assert len(set(looks)) == 1, looks
+        assert looks[0][1] == {seed!r}
+    """
+    run_python(textwrap.dedent(program))
+
+
 # ----------------------------------------------------------------------------------------------- input and output
 
 

@@ -26,7 +26,7 @@ from allcores._interrupts import hold_interrupts
 from allcores._job import Job
 from allcores._leaving import begin_to_leave
 from allcores._lifeline import End, has_news, shield_children
-from allcores._nursery import END, REQUEST, Order, interpreter_command
+from allcores._nursery import END, REQUEST, Order, interpreter_command, interpreter_environment
 from allcores._wire import Buffer, Kind, Message
 from allcores._worker import Surroundings
 
@@ -107,7 +107,10 @@ class NurseryProcess:
             self.board = Board(SLOTS, shareable=True)
             if_it_fails.callback(self.board.close)
             self._process = subprocess.Popen(
-                interpreter_command(code), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                interpreter_command(code),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=interpreter_environment(),
             )
             if_it_fails.pop_all()
 
