@@ -19,6 +19,7 @@ from allcores._contents import Contents, Snapshot
 from allcores._errors import UnpicklableResult
 from allcores._exceptions import ExceptionData, decode_exception, encode_exception
 from allcores._foreign import ask, describe, is_a, set_field, type_name
+from allcores._functions import advise
 from allcores._globals import NOTHING_LACKING, Key, Known, find_lacking
 from allcores._hints import Any
 from allcores._outcomes import Raised
@@ -383,7 +384,7 @@ def encode_outcomes(start: int, values: list[Any] | Parcel, raised: dict[int, Ba
         values = list(values)
         singles, reasons = _encode_singly(values, Pupil())
         for at, why in reasons.items():
-            text = f"the result, a {type_name(values[at])}, cannot be pickled: {why}"
+            text = f"the result, a {type_name(values[at])}, cannot be pickled: {why}{advise(values[at], why)}"
             errors[start + at] = encode_exception(UnpicklableResult(text))
         return encode((start, singles, errors))
 

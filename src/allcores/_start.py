@@ -8,9 +8,11 @@ from functools import partial
 from allcores._codec import encode_job
 from allcores._dataset import Dataset, make_dataset
 from allcores._driver import Run
+from allcores._functions import refuse_deferring
 from allcores._hints import TYPE_CHECKING, Any
 from allcores._job import Job
 from allcores._launch import draw_chance, find_thread_facts, make_engine
+from allcores._leaving import stop_if_left
 from allcores._machine import find_facts
 from allcores._options import Options
 from allcores._outcomes import Chance, Origin, Results
@@ -105,6 +107,7 @@ def prepare(
     Raises:
         TypeError, ValueError: something makes no sense.
     """
+    stop_if_left()
     options = Options.from_keywords(keywords)
     if not callable(fn):
         raise TypeError(f"{fn!r} is not callable; the first argument is the function, the dataset follows")
@@ -113,6 +116,7 @@ def prepare(
     dataset = make_dataset(iterables)
     facts = find_thread_facts(options) if has_own_thread else find_facts()
     plan = make_plan(options, facts)
+    refuse_deferring(fn, plan.on)
     job = Job(
         fn,
         is_star,

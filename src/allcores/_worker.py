@@ -33,6 +33,7 @@ from allcores._namesake import Asker, become_namesake
 from allcores._packing import Parcel
 from allcores._pickling import decode, encode
 from allcores._records import Record
+from allcores._terminal import leave_terminal
 from allcores._wire import Kind, Message
 
 __all__ = ["Surroundings", "WorkerLoop", "enter_worker_process", "serve_clean", "serve_forked"]
@@ -250,17 +251,14 @@ class WorkerLoop:
 
 
 def enter_worker_process() -> None:
-    """Cut what a worker must not share with the process it comes from: signals, standard input, its importance."""
+    """Cut what a worker must not share with the process it comes from: signals, the terminal, its importance."""
     # A handler that does nothing, rather than ignoring: programs that the user's function starts must still be
     # interruptible, and only a handler is reset in them.
     signal.signal(signal.SIGINT, _leave_it_to_the_driver)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     offer_to_oom_killer()
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it lives as long as the process
+    leave_terminal()
 
 
 def _leave_it_to_the_driver(signum: int, frame: FrameType | None) -> None:

@@ -11,7 +11,6 @@ import os
 import pickle
 import socket
 import subprocess
-import threading
 import time
 from contextlib import ExitStack, suppress
 
@@ -22,12 +21,14 @@ from allcores._codec import Encoded, encode_job
 from allcores._contents import Snapshot
 from allcores._engines.processes import Setup
 from allcores._globals import Known
+from allcores._greenlets import ThreadLock
 from allcores._handover import close_all, hand_over
 from allcores._hints import Literal
 from allcores._interrupts import hold_interrupts
 from allcores._job import Job
+from allcores._leaving import begin_to_leave
 from allcores._lifeline import End, has_news, shield_children
-from allcores._nursery import END, REQUEST, Order, interpreter_command
+from allcores._nursery import END, REQUEST, Order, interpreter_command, interpreter_environment
 from allcores._wire import Kind, Message
 from allcores._worker import Surroundings
 
@@ -109,7 +110,10 @@ class NurseryProcess:
             self.board = Board(SLOTS, shareable=True)
             if_it_fails.callback(self.board.close)
             self._process = subprocess.Popen(
-                interpreter_command(code), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                interpreter_command(code),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=interpreter_environment(),
             )
             if_it_fails.pop_all()
 
@@ -142,7 +146,7 @@ class WarmSet:
     """The clean workers of this process: leased by runs, kept warm in between."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
         self._nursery: NurseryProcess | None = None
         self._warm: dict[CleanStart, list[CleanProcess]] = {"forkserver": [], "spawn": []}
         self._next_number = 0
@@ -288,6 +292,7 @@ def _encode(job: Job, known: Known, snapshot: Snapshot) -> Encoded:
 
 
 def _leave() -> None:
+    begin_to_leave()
     with suppress(KeyboardInterrupt):  # the interpreter is ending already
         warm_set.close()
 

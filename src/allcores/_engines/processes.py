@@ -36,6 +36,7 @@ from allcores._helm import Helm
 from allcores._hints import TYPE_CHECKING, Any, Protocol
 from allcores._inbox import Inbox
 from allcores._interrupts import let_interrupts_in
+from allcores._leaving import stop_if_left
 from allcores._lifeline import End, has_news, shield_children
 from allcores._memory import peak_memory, reset_peak, resident_memory
 from allcores._messages import (
@@ -347,7 +348,9 @@ class ProcessEngine:
         if self._helm is not None:
             return self._helm.select(self._selector, patience)
         with let_interrupts_in():
-            return self._selector.select(patience)
+            ready = self._selector.select(patience)
+        stop_if_left()
+        return ready
 
     def _read(self, state: _Worker) -> Iterator[Arrival]:
         """Read what has come; at the end of the channel the worker is no use any more, even if it still runs."""
