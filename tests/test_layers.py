@@ -35,6 +35,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_classes",
         "_codec",
         "_dataset",
+        "_definitions",
         "_digest",
         "_exceptions",
         "_failures",

@@ -26,6 +26,7 @@ from allcores._classes import (
     name_to_teach,
     own_class,
 )
+from allcores._definitions import reduce_code
 from allcores._foreign import ask
 from allcores._globals import is_of_main, unknown_globals
 from allcores._handover import reducers
@@ -283,6 +284,8 @@ def _by_value_pickler() -> Any:
         def reducer_override(self, thing: Any) -> Any:
             if is_array(thing) and not isinstance(self.role, Pupil):
                 return reduce_array(thing)
+            if isinstance(thing, CodeType):
+                return reduce_code(thing)
             if isinstance(thing, _CachedFunction) and not _is_importable(thing):
                 return self._reduce_definition(thing, _reduce_cached(thing))
             if isinstance(thing, functools.cached_property):  # before Python 3.12 it holds a lock
