@@ -51,6 +51,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_occurrences",
         "_packing",
         "_pickling",
+        "_reductions",
         "_segment",
         "_tracebacks",
         "_trickle",
