@@ -62,6 +62,8 @@ class Reducers(dict[type, Reducer]):
             raise KeyError(kind)  # classes, whatever their metaclass, are found by their names
         if issubclass(kind, array_types()):
             return self._choose_for_arrays(kind)
+        if _is_double(kind):
+            return _reduce_number
         if issubclass(kind, BaseException):
             return _choose_for_exceptions(kind)
         if is_enum(kind):
@@ -146,12 +148,13 @@ def _reduce_array(array: Any) -> Reduction:
 
 
 def _reduce_derived_array(array: Any) -> Reduction:
-    """Keep the attributes of an array, unless its class says itself how it is pickled."""
+    """Keep the attributes of an array, unless its class says itself how it is pickled; masked ones forget one."""
     reduction: Reduction = array.__reduce_ex__(PROTOCOL)
     kind, (ndarray,) = type(array), array_types()
-    if all(getattr(kind, name) is getattr(ndarray, name) for name in ("__reduce__", "__reduce_ex__", "__setstate__")):
-        make, arguments, state = reduction
-        reduction = make, arguments, (state, vars(array)), None, None, _finish_derived_array
+    is_silent = all(getattr(kind, name) is getattr(ndarray, name) for name in ("__reduce__", "__setstate__"))
+    attributes = {name: value for name, value in vars(array).items() if is_silent or name == "_hardmask"}
+    if attributes and len(reduction) == 3:  # noqa: PLR2004 - what makes it, of what, and its state
+        reduction = *reduction[:2], (reduction[2], attributes), None, None, _finish_derived_array
     return reduction if array.flags.writeable else _finished_read_only(reduction)
 
 
@@ -176,6 +179,19 @@ def _finish_read_only(array: Any, finish: tuple[Any, Callable[[Any, Any], object
     elif state is not None:
         array.__setstate__(state)
     array.flags.writeable = False
+
+
+def _is_double(kind: type) -> bool:
+    """Whether it is one of NumPy's types of integers that are like another but for the name; pickle gives the other."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not issubclass(kind, getattr(numpy, "integer", ())):
+        return False
+    dtype = numpy.dtype(kind)
+    return dtype.type is kind and numpy.dtype(dtype.str).type is not kind
+
+
+def _reduce_number(number: Any) -> Reduction:
+    return type(number), (int(number),)
 
 
 # ------------------------------------------------------------------------------------------------------- exceptions
@@ -230,11 +246,15 @@ def _find_member(kind: Any, name: str) -> Any:
 
 
 def _choose_for_others(kind: type) -> Reducer:
-    """Look after what a class adds to one that says itself how it is pickled, and has no attributes to think of."""
+    """Look after what a class adds to one that says itself how it is pickled, and has no attributes to think of.
+
+    `Counter` has, and does not think of them.
+    """
     owner = next(cls for cls in order_of(kind) if "__reduce_ex__" in vars(cls))
     if owner is object:
         owner = next(cls for cls in order_of(kind) if "__reduce__" in vars(cls))
-    if owner is object or owner is kind or (owner.__dictoffset__ and owner is not Counter):
+    knows_all = owner is object or owner is kind or owner.__dictoffset__
+    if knows_all and owner is not Counter:
         return _reduce_as_pickle_does
 
     def reduce(thing: Any) -> Any:
