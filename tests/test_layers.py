@@ -55,6 +55,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_segment",
         "_tracebacks",
         "_trickle",
+        "_unimportable",
         "_waker",
     ),
     ("_current", "_inbox", "_job", "_worker", "_nursery"),

@@ -24,6 +24,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
 from allcores._foreign import ask
 from allcores._hints import Any
+from allcores._unimportable import unimportable_modules
 
 __all__ = [
     "HEAP_TYPE",
@@ -106,7 +107,7 @@ def _is_local(cls: type) -> bool:
     if not vars(type)["__flags__"].__get__(cls) & HEAP_TYPE:
         return False
     module, name = vars(cls).get("__module__"), _qualified_name(cls)
-    if type(module) is not str or module == MAIN or "<" in name:
+    if type(module) is not str or module == MAIN or "<" in name or module in unimportable_modules():
         return True
     try:
         return attrgetter(name)(sys.modules.get(module)) is not cls

@@ -13,11 +13,13 @@ with it, so that they can be referred to before all is there.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from operator import attrgetter
-from types import CodeType, GetSetDescriptorType, MemberDescriptorType, ModuleType
+from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 
 from allcores._classes import HEAP_TYPE, MAIN, inherited_class, is_inherited, registered_name
 from allcores._hints import Any
+from allcores._unimportable import unimportable_modules
 
 __all__ = [
     "builtin_base",
@@ -28,6 +30,7 @@ __all__ = [
     "order_of",
     "reduce_class",
     "reduce_code",
+    "reduce_hidden",
 ]
 
 Reduction = tuple[Any, ...]  # what pickle's ``__reduce__`` gives
@@ -55,13 +58,8 @@ def reduce_code(code: CodeType) -> Reduction:
 
 def is_importable(thing: Any) -> bool:
     """Whether a function or class is found in its module, which is not ``__main__``, under its own name."""
-    module = sys.modules.get(thing.__module__)
-    if module is None or thing.__module__ == MAIN:
-        return False
-    try:
-        return attrgetter(thing.__qualname__)(module) is thing
-    except AttributeError:
-        return False
+    module = thing.__module__
+    return module != MAIN and module not in unimportable_modules() and _find((module, thing.__qualname__)) is thing
 
 
 def find_alias(thing: Any) -> Reduction | None:
@@ -96,6 +94,32 @@ def _find_by_alias(owner: Any, name: str, qualified_name: str) -> Any:
     if found.__qualname__ != qualified_name:
         raise LookupError(f"{name} of {owner.__name__} is not {qualified_name} here")
     return found
+
+
+def reduce_hidden(function: FunctionType, reduction: Reduction) -> Reduction:
+    """Have a function of a module that cannot be imported be found there all the same, where that was inherited."""
+    make, arguments, state, _, _, set_state = reduction
+    name = function.__module__, function.__qualname__
+    return _find_or_make, (name, make, arguments), (name, state, set_state), None, None, _finish_if_made
+
+
+def _find_or_make(name: tuple[str, str], make: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    found = _find(name)
+    return make(*arguments) if found is None else found
+
+
+def _finish_if_made(function: Any, finish: tuple[tuple[str, str], Any, Callable[[Any, Any], object]]) -> None:
+    name, state, set_state = finish
+    if function is not _find(name):
+        set_state(function, state)
+
+
+def _find(name: tuple[str, str]) -> Any:
+    module, qualified_name = name
+    try:
+        return attrgetter(qualified_name)(sys.modules.get(module))
+    except AttributeError:
+        return None
 
 
 # -------------------------------------------------------------------------------------------------------- classes

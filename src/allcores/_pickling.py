@@ -24,12 +24,13 @@ from allcores._classes import (
     name_to_teach,
     own_class,
 )
-from allcores._definitions import find_alias, is_importable, is_made_by_type, reduce_class, reduce_code
+from allcores._definitions import find_alias, is_importable, is_made_by_type, reduce_class, reduce_code, reduce_hidden
 from allcores._foreign import ask
 from allcores._globals import is_of_main, unknown_globals
 from allcores._handover import reducers
 from allcores._hints import Any, Protocol
 from allcores._reductions import Reducers
+from allcores._unimportable import unimportable_modules
 from allcores._wire import Buffer
 
 __all__ = [
@@ -70,6 +71,8 @@ def encode(thing: object, role: Role | None = None) -> list[Buffer]:
     except RecursionError:
         raise  # by value it would be deeper still
     except Exception:  # whatever it was, by value it may work
+        return encode_by_value(thing, role)
+    if _is_for_worker(role) and any(name.encode() in data for name in unimportable_modules()):
         return encode_by_value(thing, role)
     return [data, *buffers]
 
@@ -291,11 +294,13 @@ def _by_value_pickler() -> Any:
             return reduce_code(thing) if kind is CodeType else NotImplemented
 
         def _reduce_definition(self, thing: Any) -> Any:
-            if _should_pickle_by_reference(thing):
+            is_hidden = _is_for_worker(self.role) and thing.__module__ in unimportable_modules()
+            if not is_hidden and _should_pickle_by_reference(thing):
                 return NotImplemented
             if isinstance(thing, type) and not is_made_by_type(thing):
                 return super().reducer_override(thing)
-            return find_alias(thing) or self._shorten(thing) or _take_apart(self, thing)
+            alias = None if is_hidden else find_alias(thing)
+            return alias or self._shorten(thing) or _take_apart(self, thing)
 
         def _shorten(self, thing: Any) -> Reduction | None:
             shorter = self.role.shorten(thing)
@@ -309,8 +314,8 @@ def _by_value_pickler() -> Any:
 def _take_apart(pickler: Any, thing: Any) -> Reduction:
     if isinstance(thing, type):
         return reduce_class(thing, is_for_worker=_is_for_worker(pickler.role))
-    reduction: Reduction = pickler.role.settle(thing, pickler._dynamic_function_reduce(thing))  # noqa: SLF001 - cloudpickle's
-    return reduction
+    reduction = pickler.role.settle(thing, pickler._dynamic_function_reduce(thing))  # noqa: SLF001 - cloudpickle's
+    return reduce_hidden(thing, reduction) if thing.__module__ in unimportable_modules() else reduction
 
 
 @functools.cache

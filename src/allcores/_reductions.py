@@ -25,6 +25,7 @@ from allcores._classes import is_definition
 from allcores._definitions import builtin_base, is_enum, is_importable, order_of
 from allcores._hints import Any, TypeAlias
 from allcores._mapped import array_types, is_plain_array, reduce_array
+from allcores._unimportable import unimportable_modules
 
 __all__ = ["Reducers"]
 
@@ -111,6 +112,33 @@ def _reduce_builtin_method(method: Any) -> Any:
 def _bind(cls: type, name: str, owner: Any) -> Any:
     attribute = vars(cls)[name]
     return attribute.__get__(None, owner) if type(attribute) is classmethod else attribute.__get__(owner, type(owner))
+
+
+# ---------------------------------------------------------------------------------------------------------- modules
+
+
+def _reduce_module(module: ModuleType) -> Reduction:
+    """Have a module imported; one that cannot be is made of what is in it, unless it is there."""
+    name = module.__name__
+    if sys.modules.get(name) is module and name not in unimportable_modules():
+        return _import, (name,)
+    content = {name: value for name, value in vars(module).items() if name != "__builtins__"}
+    return _find_or_make_module, (name,), content, None, None, _fill_module
+
+
+def _import(name: str) -> ModuleType:
+    __import__(name)
+    return sys.modules[name]
+
+
+def _find_or_make_module(name: str) -> ModuleType:
+    found = sys.modules.get(name)
+    return ModuleType(name) if found is None else found
+
+
+def _fill_module(module: ModuleType, content: dict[str, Any]) -> None:
+    if sys.modules.get(module.__name__) is not module:
+        vars(module).update(content)
 
 
 # ------------------------------------------------------------------------------------------------ views and arrays
@@ -316,6 +344,7 @@ _OWN: dict[type, Reducer] = {
     MethodType: _reduce_method,
     BuiltinMethodType: _reduce_builtin_method,
     MethodWrapperType: _reduce_builtin_method,
+    ModuleType: _reduce_module,
     memoryview: _reduce_view,
 }
 _OF_SUBCLASSES: dict[int, Reducer] = {  # by id, as a metaclass may forbid to compare
