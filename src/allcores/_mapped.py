@@ -12,9 +12,8 @@ import sys
 
 from allcores._hints import Any
 
-__all__ = ["array_types", "is_plain_array", "reduce_array"]
+__all__ = ["array_types", "is_plain_array", "reduce_mapped"]
 
-PROTOCOL = 5
 SHARED_MODES = {"r": "r", "r+": "r+", "w+": "r+"}  # {mode: how others map the file}; what "c" writes is in no file
 
 
@@ -28,17 +27,16 @@ def array_types() -> tuple[type, ...]:
 
 
 def is_plain_array(kind: type) -> bool:
-    """Whether arrays of this class are what `reduce_array` is for."""
+    """Whether arrays of this class are what `reduce_mapped` is for."""
     numpy = sys.modules["numpy"]
     return kind is numpy.ndarray or kind is getattr(numpy, "memmap", None)
 
 
-def reduce_array(array: Any) -> tuple[Any, ...]:
-    """Give what pickle makes an array of: for one of a file, the place in there."""
+def reduce_mapped(array: Any) -> tuple[Any, ...] | None:
+    """Give what pickle makes an array of that is in a file: the place in there; None for any other."""
     memmap = None if array.base is None else _find_memmap(array)
     if memmap is None or not array.nbytes or not _can_be_mapped(memmap):
-        reduction: tuple[Any, ...] = array.__reduce_ex__(PROTOCOL)
-        return reduction
+        return None
     low, high = _bounds(array)
     first = memmap.offset + low - _address(memmap)
     place = memmap.filename, SHARED_MODES[memmap.mode], first, high - low

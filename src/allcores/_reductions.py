@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from allcores._classes import is_definition
 from allcores._definitions import builtin_base, is_enum, is_importable, order_of
 from allcores._hints import Any, TypeAlias
-from allcores._mapped import array_types, is_plain_array, reduce_array
+from allcores._mapped import array_types, is_plain_array, reduce_mapped
 from allcores._unimportable import unimportable_modules
 
 __all__ = ["Reducers"]
@@ -166,13 +166,27 @@ def _make_view(data: Any, code: Any, shape: tuple[int, ...], is_read_only: bool)
 
 
 def _reduce_array_for_worker(array: Any) -> Reduction:
-    reduction = reduce_array(array)
+    reduction = reduce_mapped(array)
+    if reduction is None:
+        return _reduce_array(array)
     return reduction if array.flags.writeable else _finished_read_only(reduction)
 
 
 def _reduce_array(array: Any) -> Reduction:
+    """Have times travel as integers, as they have no buffer; and swapped bytes in one piece, or pickle swaps them."""
+    dtype = array.dtype
+    if dtype.kind in "mM":
+        return _view_as, (array.view(f"{dtype.byteorder}i8"), dtype)
+    if not (dtype.isnative or array.flags.forc):
+        copied = array.copy()
+        copied.flags.writeable = array.flags.writeable
+        return _reduce_array(copied)
     reduction: Reduction = array.__reduce_ex__(PROTOCOL)
     return reduction if array.flags.writeable else _finished_read_only(reduction)
+
+
+def _view_as(array: Any, dtype: Any) -> Any:
+    return array.view(dtype)
 
 
 def _reduce_derived_array(array: Any) -> Reduction:
