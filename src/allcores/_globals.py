@@ -28,6 +28,7 @@ from allcores._contents import Contents, Snapshot, is_fixed
 from allcores._foreign import ask, is_a
 from allcores._hints import Any, TypeAlias
 from allcores._records import Record
+from allcores._unimportable import unimportable_modules
 from allcores._user_modules import is_of_user, user_module
 
 __all__ = ["NOTHING_LACKING", "Key", "Known", "Lacking", "find_lacking", "is_of_main"]
@@ -161,7 +162,7 @@ def _look_at_global(lacking: Lacking, key: Key, value: Any, known: Known, snapsh
 
 
 def _look_at_module(lacking: Lacking, key: Key, value: Any, known: Known, snapshot: Snapshot) -> None:
-    if is_a(value, ModuleType):  # its own things are compared, for which it is imported
+    if is_a(value, ModuleType) or key[0] in unimportable_modules():  # whose own things are compared, or go by value
         return
     now = snapshot.contents(value, LARGEST_VARIABLE)
     if now is not None and now != known.contents.get(key):

@@ -12,10 +12,8 @@ import functools
 import io
 import pickle
 import sys
-from collections import ChainMap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import CellType, CodeType, FunctionType
-from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from allcores._classes import (
     MAIN,
@@ -27,12 +25,14 @@ from allcores._classes import (
     own_class,
 )
 from allcores._contents import Contents, Snapshot
+from allcores._definitions import find_alias, is_importable, is_made_by_type, reduce_class, reduce_code, reduce_hidden
 from allcores._foreign import ask
 from allcores._globals import Key, Known, find_lacking, is_of_main
 from allcores._handover import reducers
 from allcores._hints import Any, Protocol
-from allcores._mapped import array_reducers, is_array, reduce_array
 from allcores._parts import parts_of, set_parts
+from allcores._reductions import Reducers
+from allcores._unimportable import unimportable_modules
 from allcores._wire import Buffer
 
 __all__ = [
@@ -75,19 +75,22 @@ def encode(thing: object, role: Role | None = None) -> list[Buffer]:
         raise  # by value it would be deeper still
     except Exception:  # whatever it was, by value it may work
         return encode_by_value(thing, role)
+    if _is_for_worker(role) and any(name.encode() in data for name in unimportable_modules()):
+        return encode_by_value(thing, role)
     return [data, *buffers]
 
 
 def _dumps(thing: object, role: Role | None, keep_in_band: Callable[[pickle.PickleBuffer], bool]) -> bytes:
-    """Pickle `thing` plainly, but for what must not go as a copy: connections, and arrays of files to a worker."""
-    special = reducers() | ({} if isinstance(role, Pupil) else array_reducers())
-    if not special:
-        return pickle.dumps(thing, PROTOCOL, buffer_callback=keep_in_band)
+    """Pickle `thing` plainly, but for what that would change."""
     with io.BytesIO() as file:
         pickler = pickle.Pickler(file, PROTOCOL, buffer_callback=keep_in_band)
-        pickler.dispatch_table = {**copyreg.dispatch_table, **special}
+        pickler.dispatch_table = Reducers(reducers(), copyreg.dispatch_table, is_for_worker=_is_for_worker(role))
         pickler.dump(thing)
         return file.getvalue()
+
+
+def _is_for_worker(role: Role | None) -> bool:
+    return not isinstance(role, Pupil)
 
 
 def encode_by_value(
@@ -105,8 +108,9 @@ def encode_by_value(
         make_pickler = _referring_pickler() if references else _by_value_pickler()
         pickler = make_pickler(file, PROTOCOL, buffer_callback=functools.partial(_keep_in_band, buffers))
         pickler.role, pickler.references = role or Teacher(), references
-        if more := reducers():  # the attribute of cloudpickle's class hides the one that counts
-            vars(pickle.Pickler)["dispatch_table"].__set__(pickler, ChainMap(more, pickler.dispatch_table))
+        table = Reducers(reducers(), pickler.dispatch_table, is_for_worker=_is_for_worker(role))
+        # The attribute of cloudpickle's class hides the one that counts.
+        vars(pickle.Pickler)["dispatch_table"].__set__(pickler, table)
         pickler.dump(thing)
         return [file.getvalue(), *buffers]
 
@@ -328,6 +332,7 @@ class Pupil:
 @functools.cache
 def _by_value_pickler() -> Any:
     import cloudpickle  # heavy: only when something must travel by value
+    from cloudpickle.cloudpickle import _should_pickle_by_reference
 
     class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is untyped
         """cloudpickle, and what it leaves out; what becomes of definitions is the role's to say."""
@@ -335,36 +340,37 @@ def _by_value_pickler() -> Any:
         role: Role
 
         def reducer_override(self, thing: Any) -> Any:
-            if is_array(thing) and not isinstance(self.role, Pupil):
-                return reduce_array(thing)
-            if isinstance(thing, _CachedFunction) and (self.role.replaces(thing) or not _is_importable(thing)):
-                return self._reduce_definition(thing, _reduce_cached(thing))
-            if isinstance(thing, functools.cached_property):  # before Python 3.12 it holds a lock
-                return _cached_property_again, (thing.func, thing.attrname)
-            if isinstance(thing, WeakKeyDictionary | WeakValueDictionary):  # in functools.singledispatch, for one
-                return type(thing), (dict(thing),)
-            if not isinstance(thing, type | FunctionType):
+            kind = type(thing)
+            if kind is FunctionType or issubclass(kind, type):
+                return self._reduce_definition(thing)
+            if kind is _CachedFunction and (self.role.replaces(thing) or not is_importable(thing)):
+                return self._shorten(thing) or _reduce_cached(thing)
+            return reduce_code(thing) if kind is CodeType else NotImplemented
+
+        def _reduce_definition(self, thing: Any) -> Any:
+            is_hidden = _is_for_worker(self.role) and thing.__module__ in unimportable_modules()
+            is_hidden = is_hidden or self.role.replaces(thing)  # behind the worker's own
+            if not is_hidden and _should_pickle_by_reference(thing):
+                return NotImplemented
+            if isinstance(thing, type) and not is_made_by_type(thing):
                 return super().reducer_override(thing)
-            reduction = self._replace(thing) if self.role.replaces(thing) else super().reducer_override(thing)
-            return self._reduce_definition(thing, reduction) if isinstance(reduction, tuple) else reduction
+            alias = None if is_hidden else find_alias(thing)
+            return alias or self._shorten(thing) or _take_apart(self, thing)
 
-        def _replace(self, thing: Any) -> Reduction:
-            """Reduce what could be imported; to register its module with cloudpickle would change other threads'."""
-            is_function = isinstance(thing, FunctionType)
-            reduce = self._dynamic_function_reduce if is_function else cloudpickle.cloudpickle._dynamic_class_reduce  # noqa: SLF001
-            reduction: Reduction = reduce(thing)
-            return reduction
-
-        def _reduce_definition(self, thing: Any, reduction: Reduction) -> Reduction:
-            shorter = None if thing.__module__ == "builtins" else self.role.shorten(thing)
-            if shorter is not None:
-                return shorter
-            self.role.note(thing)
-            if isinstance(thing, type):
-                return reduction if thing.__module__ == "builtins" else _with_slots(thing, reduction)
-            return self.role.settle(thing, reduction) if isinstance(thing, FunctionType) else reduction
+        def _shorten(self, thing: Any) -> Reduction | None:
+            shorter = self.role.shorten(thing)
+            if shorter is None:
+                self.role.note(thing)
+            return shorter
 
     return ByValuePickler
+
+
+def _take_apart(pickler: Any, thing: Any) -> Reduction:
+    if isinstance(thing, type):
+        return reduce_class(thing, is_for_worker=_is_for_worker(pickler.role))
+    reduction = pickler.role.settle(thing, pickler._dynamic_function_reduce(thing))  # noqa: SLF001 - cloudpickle's
+    return reduce_hidden(thing, reduction) if thing.__module__ in unimportable_modules() else reduction
 
 
 @functools.cache
@@ -411,25 +417,3 @@ def _bring_up_to_date(thing: Any, state: tuple[dict[str, Any], dict[str, Any]]) 
 def _reduce_cached(function: Any) -> Reduction:
     """Make it again; its own ``__reduce__`` names it, and nobody could find it under that name."""
     return functools.lru_cache(**function.cache_parameters()), (function.__wrapped__,)
-
-
-def _cached_property_again(function: Any, name: str | None) -> functools.cached_property[Any]:
-    again = functools.cached_property(function)
-    again.attrname = name
-    return again
-
-
-def _is_importable(thing: Any) -> bool:
-    module = sys.modules.get(thing.__module__)
-    return thing.__module__ != MAIN and getattr(module, thing.__qualname__, None) is thing
-
-
-def _with_slots(thing: type, reduction: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Have a class made with its slots: cloudpickle only sets the attribute afterwards, when it is too late."""
-    slots = vars(thing).get("__slots__")
-    if slots:
-        _, arguments, *_ = reduction
-        class_attributes = next((part for part in arguments if isinstance(part, dict)), None)
-        if class_attributes is not None:
-            class_attributes["__slots__"] = slots
-    return reduction

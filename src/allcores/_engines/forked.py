@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from allcores._board import Board, Mark
 from allcores._channel import Channel, channel_pair
+from allcores._classes import register_local_classes
 from allcores._contents import Snapshot
 from allcores._dataset import Columns, Dataset
 from allcores._engines.processes import Setup
@@ -57,6 +58,8 @@ class ForkedSource:
 
     def start(self) -> ForkedProcess:
         """Fork a worker."""
+        if self._columns is None:  # items will travel, and with them classes that the worker shall know
+            register_local_classes()
         with _no_fork_warnings(is_safe=self._is_safe):
             return ForkedProcess(self._board, self._job, self._columns, self._cores)
 
