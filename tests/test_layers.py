@@ -28,6 +28,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ),
     ("_admission", "_plan", "_scheduler", "_pace", "_report"),
     (
+        "_anatomy",
         "_arena",
         "_board",
         "_captures",
