@@ -37,6 +37,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_codec",
         "_dataset",
         "_digest",
+        "_entry",
         "_exceptions",
         "_failures",
         "_globals",

@@ -18,6 +18,7 @@ from allcores._foreign import ask, describe, give_field
 from allcores._records import Record
 
 __all__ = [
+    "OUR_FOLDER",
     "FrameData",
     "format_frames",
     "format_traceback",

@@ -6,10 +6,13 @@ import concurrent.futures
 import time
 from collections.abc import Callable
 from concurrent.futures._base import PENDING, RUNNING
+from types import TracebackType
 from typing import Any
 
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
+from allcores._entry import one_frame, rethrow
 from allcores._errors import ItemCancelled, Terminated
+from allcores._foreign import give_field
 from allcores._inbox import DROPPED, Submission
 from allcores._service import Service
 
@@ -23,10 +26,14 @@ class Future(concurrent.futures.Future[Any]):
 
     It differs from the standard library's in that it can be cancelled while it runs, if it does so in a process, which
     is killed then.
+
+    Attributes:
+        trace: the traceback that the call's exception came with, whoever has raised it since.
     """
 
     def __init__(self, call: Call) -> None:
         super().__init__()
+        self.trace: TracebackType | None = None
         self._call = call
 
     def result(self, timeout: float | None = None) -> Any:
@@ -37,7 +44,11 @@ class Future(concurrent.futures.Future[Any]):
             CancelledError: it was cancelled.
             BaseException: what the call raised.
         """
-        return super().result(self._wait(timeout))
+        with one_frame:
+            error = super().exception(self._wait(timeout))
+            if error is not None:
+                rethrow(error, self.trace)
+            return super().result()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for what the call raised, at most so many seconds; None if it did not.
@@ -46,7 +57,8 @@ class Future(concurrent.futures.Future[Any]):
             TimeoutError: it is not done in time.
             CancelledError: it was cancelled.
         """
-        return super().exception(self._wait(timeout))
+        with one_frame:
+            return super().exception(self._wait(timeout))
 
     def running(self) -> bool:
         """Whether the call runs, or is on its way to a worker that is free."""
@@ -147,6 +159,7 @@ class Call:
     def _fail(self, error: BaseException) -> None:
         assert self.future is not None
         if self._expect(self.future):
+            self.future.trace = give_field(error, "__traceback__")
             self.future.set_exception(error)
 
     def _expect(self, future: Future) -> bool:

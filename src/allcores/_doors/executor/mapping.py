@@ -10,7 +10,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
+from allcores._entry import one_frame, rethrow
 from allcores._errors import ItemCancelled
+from allcores._foreign import give_field
 from allcores._inbox import DROPPED, Line, Submission
 from allcores._service import Service
 from allcores._sinks import OrderedSink
@@ -48,12 +50,14 @@ class Mapping:
         try:
             ready, taken = self._sink.ready, 0
             while taken < self._handed_in:
-                if not ready:
-                    self._await_next()
-                taken += 1
-                if self._is_bounded:
-                    self._hand_in(1)
-                yield self._value(ready.popleft())
+                with one_frame:
+                    if not ready:
+                        self._await_next()
+                    taken += 1
+                    if self._is_bounded:
+                        self._hand_in(1)
+                    value = self._value(ready.popleft())
+                yield value
         finally:
             for submission in self._submissions:
                 self._service.cancel(submission)
@@ -87,7 +91,8 @@ class Mapping:
         if outcome is DROPPED:
             raise CancelledError
         if self._line.has_failed(outcome):
-            raise exception_of(outcome)
+            error = exception_of(outcome)
+            rethrow(error, give_field(error, "__traceback__"))
         return outcome
 
 

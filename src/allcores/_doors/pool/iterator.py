@@ -6,6 +6,7 @@ from typing import Generic, Self, TypeVar
 from weakref import finalize
 
 from allcores._doors.pool.arrivals import Arrivals
+from allcores._entry import one_frame
 
 __all__ = ["PoolIterator"]
 
@@ -27,7 +28,9 @@ class PoolIterator(Generic[R]):
         return self
 
     def __next__(self) -> R:
-        return self.next()
+        with one_frame:
+            value: R = self._arrivals.take(None)
+        return value
 
     def next(self, timeout: float | None = None) -> R:
         """Wait for the next result, at most so many seconds.
@@ -37,5 +40,6 @@ class PoolIterator(Generic[R]):
             multiprocessing.TimeoutError: it has not come in time.
             BaseException: what the function raised for the item, or the input in its place.
         """
-        value: R = self._arrivals.take(timeout)
+        with one_frame:
+            value: R = self._arrivals.take(timeout)
         return value
