@@ -42,12 +42,14 @@ from allcores._tracebacks import (
     without_our_frames,
 )
 
-__all__ = ["ExceptionData", "decode_exception", "encode_exception", "raised_here"]
+__all__ = ["ExceptionData", "decode_exception", "encode_exception", "leave_behind", "raised_here"]
 
 MOST_SENT_TWICE = 1 << 16  # bytes of a part that also travels with the others, in case that those can't be unpickled
 MOST_OF_OBJECT = 1 << 20  # bytes of the object that lacked an attribute: often it is the item, and large
 
 Frames = list[bytes]
+
+_handled_by_driver: BaseException | None = None  # in a forked worker
 
 
 class _Part(Record):
@@ -99,6 +101,15 @@ def _strip_traceback(error: BaseException) -> None:
     set_field(error, "__traceback__", without_our_frames(give_field(error, "__traceback__")))
 
 
+def leave_behind(error: BaseException | None) -> None:
+    """Hear, in a forked worker, what the driver was handling: Python has it be the context of all that is raised here.
+
+    In the driver it will be again, when what is raised here is raised there.
+    """
+    global _handled_by_driver  # noqa: PLW0603 - a fact about this process
+    _handled_by_driver = error
+
+
 # -------------------------------------------------------------------------------------------------- taking apart
 
 
@@ -116,7 +127,7 @@ def _connected(error: BaseException) -> list[tuple[BaseException, Anatomy]]:
     """List an exception and all that it is chained to, made of or bears, each once."""
     found, seen = [(error, dissect(error))], {id(error)}
     for one, anatomy in found:  # grows while it is walked
-        chained = (give_field(one, "__cause__"), give_field(one, "__context__"))
+        chained = (give_field(one, "__cause__"), _context_of(one))
         for other in (*chained, *_members(one), *anatomy.exceptions()):
             if other is not None and id(other) not in seen:
                 seen.add(id(other))
@@ -124,12 +135,17 @@ def _connected(error: BaseException) -> list[tuple[BaseException, Anatomy]]:
     return found
 
 
+def _context_of(error: BaseException) -> BaseException | None:
+    context: BaseException | None = give_field(error, "__context__")
+    return None if context is _handled_by_driver else context
+
+
 def _members(error: BaseException) -> tuple[BaseException, ...]:
     return vars(BaseExceptionGroup)["exceptions"].__get__(error) if is_a(error, BaseExceptionGroup) else ()
 
 
 def _take_apart(error: BaseException, anatomy: Anatomy, positions: dict[int, int]) -> _Link:
-    cause, context = give_field(error, "__cause__"), give_field(error, "__context__")
+    cause, context = give_field(error, "__cause__"), _context_of(error)
     own = _pickle_as_told(error, anatomy, positions)
     return _Link(
         kind=_pickle_kind(type(error)),

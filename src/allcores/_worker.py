@@ -18,7 +18,7 @@ from allcores._channel import Channel
 from allcores._classes import inherit, learn
 from allcores._codec import PartialItems, encode_outcomes
 from allcores._dataset import Columns
-from allcores._exceptions import encode_exception
+from allcores._exceptions import encode_exception, leave_behind
 from allcores._handover import received
 from allcores._hints import Any
 from allcores._job import Job, run_batch
@@ -220,6 +220,7 @@ def _leave_it_to_the_driver(signum: int, frame: FrameType | None) -> None:
 def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Columns | None, cores: int) -> None:
     """Be a forked worker; returns when the process must end."""
     inherit()
+    leave_behind(sys.exc_info()[1])
     os.environ[CORES_VARIABLE] = str(cores)
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:

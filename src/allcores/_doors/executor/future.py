@@ -99,13 +99,18 @@ class Call:
     To its future it is pending for as long as it can be cancelled. So it is the future's own lock that decides who
     comes first, somebody who cancels it or the outcome.
 
+    Args:
+        service: runs it.
+        has_cause: whether its exception has the cause that programs look for; see `exception_of`.
+
     Attributes:
         future: of this call; None once it is done.
         has_begun: whether it was given to a worker.
         service: runs it.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, has_cause: bool = True) -> None:
+        self._has_cause = has_cause
         self.future: Future | None = Future(self)
         self.has_begun = False
         self.service = service
@@ -142,7 +147,7 @@ class Call:
         if outcome is DROPPED:
             self.abandon(ItemCancelled("it was cancelled"))
         elif self.service.calls.has_failed(outcome):
-            self._fail(exception_of(outcome))
+            self._fail(exception_of(outcome, has_cause=self._has_cause))
         elif self._expect(self.future):
             self.future.set_result(outcome)
         self.future = None

@@ -78,7 +78,7 @@ class Lease:
             RuntimeError: the service has ended.
             BrokenProcessPool: its initializer has failed, or no worker can be started.
         """
-        call = Call(self._kept.service)
+        call = Call(self._kept.service, has_cause=False)
         future = call.future
         assert future is not None
         self._futures.add(future)
