@@ -56,8 +56,8 @@ class Mapping:
                     taken += 1
                     if self._is_bounded:
                         self._hand_in(1)
-                    value = self._value(ready.popleft())
-                yield value
+                    self._require_value(ready[0])
+                yield ready.popleft()
         finally:
             for submission in self._submissions:
                 self._service.cancel(submission)
@@ -87,13 +87,12 @@ class Mapping:
         except Empty:
             raise TimeoutError from None
 
-    def _value(self, outcome: Any) -> Any:
+    def _require_value(self, outcome: Any) -> None:
         if outcome is DROPPED:
             raise CancelledError
         if self._line.has_failed(outcome):
             error = exception_of(outcome)
             rethrow(error, give_field(error, "__traceback__"))
-        return outcome
 
 
 class _Part:
