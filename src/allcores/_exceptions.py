@@ -45,7 +45,7 @@ from allcores._tracebacks import (
 __all__ = ["ExceptionData", "decode_exception", "encode_exception", "leave_behind", "raised_here"]
 
 MOST_SENT_TWICE = 1 << 16  # bytes of a part that also travels with the others, in case that those can't be unpickled
-MOST_OF_OBJECT = 1 << 20  # bytes of the object that lacked an attribute: often it is the item, and large
+MOST_OF_OBJECT = 1 << 20  # bytes of the object that lacked an attribute
 
 Frames = list[bytes]
 
@@ -147,6 +147,7 @@ def _members(error: BaseException) -> tuple[BaseException, ...]:
 def _take_apart(error: BaseException, anatomy: Anatomy, positions: dict[int, int]) -> _Link:
     cause, context = give_field(error, "__cause__"), _context_of(error)
     own = _pickle_as_told(error, anatomy, positions)
+    anatomy = _without_large_object(anatomy, positions)
     return _Link(
         kind=_pickle_kind(type(error)),
         group=_take_group_apart(error, positions),
@@ -194,7 +195,7 @@ def _pickle_parts(anatomy: Anatomy, positions: dict[int, int], *, is_spare: bool
     """
     if _is_plain(anatomy):
         return _Parts(_as_bytes([pickle.dumps(tuple(anatomy), PROTOCOL)]), [], [])
-    parts = [(place, _spare_object(place, value, positions)) for place, value in anatomy.parts()]
+    parts = list(anatomy.parts())
     likenesses: dict[int, Likeness] = {}  # {id: what stands for it}, as a thing may be a part twice
     together = None if is_spare else _try_to_pickle(parts, positions)
     if is_spare or together is not None:
@@ -235,15 +236,23 @@ def _pickle_singly(
     return _Part(place, frames, likeness, "")
 
 
-def _spare_object(place: Place, value: Any, positions: dict[int, int]) -> Any:
-    """Give a likeness of the object that lacked an attribute, if it is large or stays here: nobody has put it there."""
-    if place[0] != "field" or place[1][1] != "obj" or is_plain(value):
-        return value
+def _without_large_object(anatomy: Anatomy, positions: dict[int, int]) -> Anatomy:
+    """Put a likeness in the place of the object that lacked an attribute, if it is large or cannot travel.
+
+    Python has put it there, for whoever prints the exception; often it is the item.
+    """
+    fields = anatomy.fields
+    for field, value in fields.items():
+        if field[1] == "obj" and not _is_small(value, positions):
+            return anatomy._replace(fields={**fields, field: Likeness(value)})
+    return anatomy
+
+
+def _is_small(thing: Any, positions: dict[int, int]) -> bool:
     try:
-        is_small = sum(map(len, _pickle(value, positions))) <= MOST_OF_OBJECT
+        return sum(map(len, _pickle(thing, positions, is_plain=is_plain(thing)))) <= MOST_OF_OBJECT
     except Exception:  # its pickling may raise anything
-        is_small = False
-    return value if is_small else Likeness(value)
+        return False
 
 
 def _pickle(
