@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -159,6 +161,19 @@ def test_every_door_raises_the_users_own_exception(start):
             assert (str(error), error.args, error.code) == ("not found (code 404)", ("not found",), 404), name
     keeper.close()
     assert allcores.map(busy, range(3), retries=1, retry_on=KeywordOnly, start=start) == [0, 1, 2]
+
+
+def collect_inside(_: int) -> Any:
+    return allcores.map(fail, ["swapped", "keyword only"], errors="collect", on="serial")
+
+
+def test_failures_that_are_results_or_are_pickled_have_the_users_own_exception(start):
+    (inner,) = allcores.map(collect_inside, [1], start=start)
+    for failures in (inner, pickle.loads(pickle.dumps(inner)), copy.deepcopy(inner)):
+        assert [str(failure.exception) for failure in failures] == ["not found (code 404)", "3"]
+        assert [type(failure.exception) for failure in failures] == [Swapped, KeywordOnly]
+        assert [frame.name for frame in traceback.extract_tb(failures[0].exception.__traceback__)][-1] == "throw"
+        assert failures[0].traceback.endswith(": not found (code 404)\n")
 
 
 # ------------------------------------------------------------------------------------------ what cannot travel of them

@@ -12,6 +12,7 @@ replaced by its `Likeness`, and a note says so.
 
 from __future__ import annotations
 
+import copyreg
 import pickle
 from contextlib import suppress
 from math import inf
@@ -30,7 +31,7 @@ from allcores._anatomy import (
 from allcores._errors import ItemError
 from allcores._foreign import add_note, ask, describe, give_field, is_a, qualified_name, set_field
 from allcores._hints import Any
-from allcores._outcomes import Raised
+from allcores._outcomes import Failure, Raised, WorkerIdentity
 from allcores._pickling import PROTOCOL, Pupil, decode, encode, encode_by_value
 from allcores._records import Record
 from allcores._tracebacks import (
@@ -295,6 +296,20 @@ def _as_bytes(frames: list[Any]) -> Frames:
 def decode_exception(data: ExceptionData) -> Raised:
     """Put an exception together again; one whose class cannot be had becomes an `ItemError` with its text."""
     return Raised(_Assembly(data).assemble(), data.text)
+
+
+def _reduce_failure(failure: Failure) -> tuple[Any, ...]:
+    """Pickle a failure, wherever it is met, in the results of a run inside of an item, say: its exception as any."""
+    apart = encode_exception(failure.exception)._replace(text=failure.traceback)
+    return _failure_again, (failure.index, failure.item, apart, failure.worker, failure.tries)
+
+
+def _failure_again(index: int, item: Any, apart: ExceptionData, worker: WorkerIdentity, tries: int) -> Failure:
+    error, traceback = decode_exception(apart)
+    return Failure(index, item, error, traceback, worker, tries)
+
+
+copyreg.pickle(Failure, _reduce_failure)
 
 
 class _Assembly:
