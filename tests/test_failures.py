@@ -23,21 +23,6 @@ from allcores._job import REPORT_SECONDS
 pytestmark = pytest.mark.starts
 
 
-class Picky(Exception):
-    """Pickles, and does not unpickle: its constructor wants two arguments and hands on one."""
-
-    def __init__(self, what: str, why: str) -> None:
-        super().__init__(what)
-        self.why = why
-
-
-class Stubborn(Exception):
-    """Does not pickle."""
-
-    def __reduce__(self) -> Any:
-        raise TypeError("I stay here")
-
-
 class Booby:
     """Pickles, and raises when it is unpickled."""
 
@@ -93,14 +78,6 @@ def test_raises_the_original_exception_with_a_note(place):
     (note,) = caught.value.__notes__
     assert "item 2 (0) failed on worker" in note
     assert f"on {os.uname().nodename})" in note
-
-
-def test_raises_an_exception_of_the_callers_own_class(place):
-    def fail(x: int) -> None:
-        raise Picky("x", "y") if x else LookupError("none")
-
-    with pytest.raises(LookupError):
-        allcores.map(fail, [0], **place)
 
 
 def test_the_traceback_shows_the_users_own_frames(place):
@@ -343,20 +320,23 @@ def test_a_result_too_deep_to_pickle_fails_alone(start):
     assert isinstance(results.failures[0].exception, allcores.UnpicklableResult)
 
 
-@pytest.mark.parametrize(("bad", "arguments"), [(Picky, ("odd", "arguments")), (Stubborn, ("no",))])
-def test_an_exception_that_cannot_travel_fails_its_item_with_its_text(start, bad, arguments):
+def test_an_exception_whose_class_stays_fails_its_item_with_its_text(clean_start):
     def run(x: int) -> int:
         if x == 1:
-            raise bad(*arguments)
+            lonely = type("Lonely", (Exception,), {"lock": threading.Lock()})
+            raise lonely("no such row")
         return x
 
-    results = allcores.map(run, range(4), start=start, errors="collect", batch=4)
+    results = allcores.map(run, range(4), start=clean_start, errors="collect", batch=4)
     assert [results[0], *results[2:]] == [0, 2, 3]
-    failure = results.failures[0]
-    assert isinstance(failure.exception, allcores.ItemError)
-    assert failure.exception.type_name == bad.__name__
-    assert arguments[0] in str(failure.exception)
-    assert "raise bad(*arguments)" in failure.traceback
+    (failure,) = results.failures
+    error = failure.exception
+    assert isinstance(error, allcores.ItemError)
+    assert error.type_name == "Lonely"
+    assert str(error).startswith("Lonely: no such row (")
+    assert "Traceback" not in str(error)
+    assert ", in run\n" in error.remote_traceback
+    assert error.remote_traceback == failure.traceback
 
 
 def test_sys_exit_fails_its_item(place):

@@ -288,14 +288,14 @@ def test_a_circle_stays_one():
 
 
 def test_a_link_that_cannot_travel_leaves_the_others_alone():
-    stays = odd_exceptions.Reducing("no pickle")
+    stays = odd_exceptions.Stays("no pickle")
     innermost, outermost = KeyError("innermost"), ValueError("outermost")
     raised_by(odd_exceptions.throw_from, stays, thrown(innermost))
     error = travelled(raised_by(odd_exceptions.throw_from, outermost, stays))
     stand_in = error.__cause__
     assert repr(error) == "ValueError('outermost')"
-    assert (type(stand_in), stand_in.type_name) == (allcores.ItemError, "Reducing")
-    assert ", in throw_from\nReducing: no pickle\n" in stand_in.remote_traceback
+    assert (type(stand_in), stand_in.type_name) == (allcores.ItemError, "StaysHere")
+    assert ", in throw_from\nStaysHere: no pickle\n" in stand_in.remote_traceback
     assert repr(stand_in.__cause__) == "KeyError('innermost')"
 
 
@@ -303,12 +303,12 @@ def test_the_members_of_a_group_keep_their_tracebacks():
     inner = ExceptionGroup("inner", [thrown(KeyError("a")), thrown(odd_exceptions.Frozen(3))])
     member = thrown(ValueError("b"))
     member.__cause__ = thrown(OSError(2, "gone", "file"))
-    error = travelled(thrown(ExceptionGroup("outer", [inner, member, odd_exceptions.Reducing("no pickle")])))
+    error = travelled(thrown(ExceptionGroup("outer", [inner, member, odd_exceptions.Stays("no pickle")])))
     text = format_traceback(error)
     assert text.count("    raise error\n") == 5
     assert "FileNotFoundError: [Errno 2] gone: 'file'" in text
     assert repr(error.exceptions[0].exceptions) == "(KeyError('a'), Frozen(code=3))"
-    assert (type(error.exceptions[2]), error.exceptions[2].type_name) == (allcores.ItemError, "Reducing")
+    assert (type(error.exceptions[2]), error.exceptions[2].type_name) == (allcores.ItemError, "StaysHere")
 
 
 def test_a_member_of_two_groups_arrives_once():
@@ -343,7 +343,7 @@ def tangle(links: list[Any]) -> BaseException:
 def exception_of(kind: str, at: int, members: list[BaseException]) -> BaseException:
     if kind == "group" and members:
         return BaseExceptionGroup(str(at), members)
-    return {"frozen": odd_exceptions.Frozen, "stays": odd_exceptions.Reducing}.get(kind, ValueError)(at)
+    return {"frozen": odd_exceptions.Frozen, "stays": odd_exceptions.Stays}.get(kind, ValueError)(at)
 
 
 def shape(error: BaseException) -> list[Any]:

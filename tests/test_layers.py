@@ -29,6 +29,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ),
     ("_admission", "_plan", "_scheduler", "_pace", "_report"),
     (
+        "_anatomy",
         "_arena",
         "_board",
         "_captures",
@@ -40,6 +41,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_dataset",
         "_definitions",
         "_digest",
+        "_entry",
         "_exceptions",
         "_failures",
         "_globals",

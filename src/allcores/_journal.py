@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
+from allcores._entry import one_frame
 from allcores._errors import JournalError
 from allcores._failures import decode_failure
 from allcores._journal_file import About, JournalFile, Place, Row, explaining, require_file, unpickle
@@ -54,9 +55,10 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._name = os.fspath(path)
         self._path = os.path.realpath(path)
-        require_file(self._path)
         self._is_closed = False
-        self._about: About = self._read(JournalFile.read_about)
+        with one_frame:
+            require_file(self._path)
+            self._about: About = self._read(JournalFile.read_about)
         self.function = self._about.function
         self.created = datetime.fromisoformat(self._about.created)
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from allcores._driver import Run
+from allcores._entry import one_frame, rethrow
+from allcores._foreign import give_field
 from allcores._hints import Any
 from allcores._interrupts import hold_interrupts
 from allcores._leaving import begin_to_leave, stop_if_left
@@ -59,12 +61,13 @@ class LazyRun:
     def chunks(self) -> Iterator[list[Any]]:
         """Yield the results, a few at a time; each chunk is taken when the next one is asked for."""
         while not self._is_closed:
-            try:
-                self._count_taken()
-                self._chunk = self._next_chunk()
-            except BaseException as error:  # Ctrl-C, or what the run ends with
-                self._fail(error)
-                raise
+            with one_frame:
+                try:
+                    self._count_taken()
+                    self._chunk = self._next_chunk()
+                except BaseException as error:  # Ctrl-C, or what the run ends with
+                    self._fail(error)
+                    raise
             yield self._chunk
 
     def close(self) -> None:
@@ -150,7 +153,7 @@ class LazyRun:
                     if isinstance(run.error, StopIteration):  # raised here it would pass for the end
                         raise RuntimeError("an item raised StopIteration") from run.error
                     if run.error is not None:
-                        raise run.error
+                        rethrow(run.error, give_field(run.error, "__traceback__"))
 
     def _fail(self, error: BaseException) -> None:
         try:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from weakref import finalize
 
+from allcores._entry import one_frame, rethrow
+from allcores._foreign import give_field
 from allcores._hints import Any, Literal, Self, TypeVar, Unpack, overload
 from allcores._interrupts import hold_interrupts
 from allcores._lazy import LazyRun
@@ -18,7 +20,7 @@ from allcores._report import Report
 from allcores._sinks import ListSink, OrderedSink, UnorderedSink
 from allcores._start import conclude, prepare
 
-__all__ = ["ResultIterator", "imap", "imap_unordered", "map", "plan", "starmap"]
+__all__ = ["ResultIterator", "collect", "imap", "imap_unordered", "map", "plan", "starmap"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -85,7 +87,8 @@ def map(fn: Callable[..., Any], /, *iterables: Iterable[Any], **options: Any) ->
         >>> allcores.map(pow, [2, 3, 4], [5, 2, 1], workers=2)
         [32, 9, 4]
     """
-    return _collect(fn, iterables, options, is_star=len(iterables) > 1)
+    with one_frame:
+        return collect(fn, iterables, options, is_star=len(iterables) > 1)
 
 
 @overload
@@ -114,7 +117,8 @@ def starmap(fn: Callable[..., Any], iterable: Iterable[Iterable[Any]], /, **opti
         >>> allcores.starmap(pow, [(2, 5), (3, 2)], workers=2)
         [32, 9]
     """
-    return _collect(fn, (iterable,), options, is_star=True)
+    with one_frame:
+        return collect(fn, (iterable,), options, is_star=True)
 
 
 @overload
@@ -171,7 +175,8 @@ def imap(fn: Callable[..., Any], /, *iterables: Iterable[Any], **options: Any) -
         ...     print(list(itertools.islice(squares, 5)))
         [0, 1, 4, 9, 16]
     """
-    return ResultIterator(LazyRun(prepare(fn, iterables, options, is_star=len(iterables) > 1), OrderedSink()))
+    with one_frame:
+        return ResultIterator(LazyRun(prepare(fn, iterables, options, is_star=len(iterables) > 1), OrderedSink()))
 
 
 @overload
@@ -215,7 +220,8 @@ def imap_unordered(fn: Callable[..., Any], /, *iterables: Iterable[Any], **optio
         >>> sorted(allcores.imap_unordered(str.upper, "abc", workers=2))
         [(0, 'A'), (1, 'B'), (2, 'C')]
     """
-    return ResultIterator(LazyRun(prepare(fn, iterables, options, is_star=len(iterables) > 1), UnorderedSink()))
+    with one_frame:
+        return ResultIterator(LazyRun(prepare(fn, iterables, options, is_star=len(iterables) > 1), UnorderedSink()))
 
 
 def plan(**options: Any) -> Plan:
@@ -229,7 +235,8 @@ def plan(**options: Any) -> Plan:
         >>> allcores.plan(workers=3).workers
         3
     """
-    return make_plan(Options.from_keywords(options), find_facts())
+    with one_frame:
+        return make_plan(Options.from_keywords(options), find_facts())
 
 
 class ResultIterator(chain[R]):
@@ -270,9 +277,10 @@ class ResultIterator(chain[R]):
         self._lazy.close()
 
 
-def _collect(
+def collect(
     fn: Callable[..., Any], iterables: tuple[Iterable[Any], ...], keywords: dict[str, Any], *, is_star: bool
 ) -> Results[Any]:
+    """Run to the end what `map` and the like were called with; what they share, for who is an entry point, too."""
     start = prepare(fn, iterables, keywords, is_star=is_star)
     results: Results[Any] = Results()
     run = None
@@ -290,5 +298,5 @@ def _collect(
             run.attach_finished(error)  # to an interrupt that was held back, too
         raise
     if run.error is not None:
-        raise run.error
+        rethrow(run.error, give_field(run.error, "__traceback__"))
     return results

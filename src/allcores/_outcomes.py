@@ -100,7 +100,7 @@ class Failure:
 
     __slots__ = ("exception", "index", "item", "origin", "traceback", "tries", "worker")
 
-    def __init__(  # noqa: PLR0917 - the order that it is pickled in
+    def __init__(  # noqa: PLR0917 - as others know it
         self,
         index: int,
         item: Any,
@@ -117,9 +117,6 @@ class Failure:
         self.worker = worker
         self.tries = tries
         self.origin = origin
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Failure, (self.index, self.item, self.exception, self.traceback, self.worker, self.tries)
 
     def __repr__(self) -> str:
         return f"<Failure of item {self.index} ({short_repr(self.item)}): {_describe(self.exception)}>"

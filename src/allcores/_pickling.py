@@ -94,7 +94,10 @@ def _is_for_worker(role: Role | None) -> bool:
 
 
 def encode_by_value(
-    thing: object, role: Role | None = None, references: Mapping[int, int] | None = None
+    thing: object,
+    role: Role | None = None,
+    references: Mapping[int, int] | None = None,
+    reduce: Callable[[Any], Reduction | None] | None = None,
 ) -> list[Buffer]:
     """Pickle `thing` with the functions and classes that the other side cannot import.
 
@@ -102,12 +105,13 @@ def encode_by_value(
         thing: what travels.
         role: which way it goes, for what goes by value; by default from the driver to a worker.
         references: ``{id: number}`` of objects in it that travel beside it; `decode` is told where to find them.
+        reduce: goes along with `references`: gives how to pickle an object, or None if it has no opinion.
     """
     buffers: list[Buffer] = []
     with io.BytesIO() as file:
         make_pickler = _referring_pickler() if references else _by_value_pickler()
         pickler = make_pickler(file, PROTOCOL, buffer_callback=functools.partial(_keep_in_band, buffers))
-        pickler.role, pickler.references = role or Teacher(), references
+        pickler.role, pickler.references, pickler.reduce = role or Teacher(), references, reduce
         table = Reducers(reducers(), pickler.dispatch_table, is_for_worker=_is_for_worker(role))
         # The attribute of cloudpickle's class hides the one that counts.
         vars(pickle.Pickler)["dispatch_table"].__set__(pickler, table)
@@ -379,9 +383,14 @@ def _referring_pickler() -> Any:
         """Has some objects go as numbers; to ask about every object costs too much where there are none."""
 
         references: Mapping[int, int]
+        reduce: Callable[[Any], Reduction | None] | None
 
         def persistent_id(self, thing: Any) -> int | None:
             return self.references.get(id(thing))
+
+        def reducer_override(self, thing: Any) -> Any:
+            reduction = None if self.reduce is None else self.reduce(thing)
+            return super().reducer_override(thing) if reduction is None else reduction
 
     return ReferringPickler
 

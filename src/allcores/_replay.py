@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from allcores._current import RunningItem, keep_global_streams
+from allcores._entry import one_frame
 from allcores._outcomes import Failure, failure_of
 
 __all__ = ["replay"]
@@ -36,6 +37,11 @@ def replay(failure: Failure | BaseException, *, debug: bool = False) -> Any:
             ...
         ValueError: invalid literal for int() with base 10: 'x'
     """
+    with one_frame:
+        return _replay(failure, debug=debug)
+
+
+def _replay(failure: Failure | BaseException, *, debug: bool) -> Any:
     found = failure if isinstance(failure, Failure) else failure_of(failure)
     if found is None:
         raise ValueError(f"{failure!r} is not the failure of an item, nor an exception that was raised for one")

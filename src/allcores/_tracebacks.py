@@ -18,11 +18,13 @@ from allcores._foreign import ask, describe, give_field
 from allcores._records import Record
 
 __all__ = [
+    "OUR_FOLDER",
     "FrameData",
     "format_frames",
     "format_traceback",
     "rebuild_traceback",
     "take_apart",
+    "tell_place",
     "without_our_frames",
 ]
 
@@ -72,6 +74,16 @@ def format_traceback(error: BaseException) -> str:
     except Exception as trouble:  # its text, its notes, its chain and the loader of its source may be anything
         summary = f"{describe(error)} (the rest cannot be told: {describe(trouble)})"
         return format_frames(take_apart(give_field(error, "__traceback__")), summary)
+
+
+def tell_place(trace: TracebackType | None) -> str:
+    """Say in one line where something was raised, source included, for who shows the traceback itself elsewhere."""
+    import traceback  # heavy: only when something has failed
+
+    for frame in traceback.extract_tb(trace, limit=-1):
+        source = f": {frame.line}" if frame.line else ""
+        return f"at line {frame.lineno} of {frame.filename}{source}"
+    return "in code that has no lines"
 
 
 def format_frames(frames: list[FrameData], summary: str) -> str:

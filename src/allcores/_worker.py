@@ -21,7 +21,7 @@ from allcores._codec import Answer, PartialItems, encode_outcomes
 from allcores._comparison import find_differing, find_torn, install
 from allcores._dataset import Columns
 from allcores._errors import UnpicklableError
-from allcores._exceptions import encode_exception
+from allcores._exceptions import encode_exception, leave_behind
 from allcores._globals import Key
 from allcores._handover import received
 from allcores._hints import Any
@@ -268,6 +268,7 @@ def _leave_it_to_the_driver(signum: int, frame: FrameType | None) -> None:
 def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Columns | None, cores: int) -> None:
     """Be a forked worker; returns when the process must end."""
     inherit()
+    leave_behind(sys.exc_info()[1])
     os.environ[CORES_VARIABLE] = str(cores)
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:

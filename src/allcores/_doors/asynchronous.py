@@ -20,6 +20,8 @@ from weakref import WeakSet, finalize
 
 from allcores._doors.asynchronous_input import AsyncInput
 from allcores._driver import Run
+from allcores._entry import one_frame, rethrow
+from allcores._foreign import give_field, is_a
 from allcores._leaving import begin_to_leave, go_on_when_leaving, stop_if_left
 from allcores._messages import ResultsTaken, RunStopped
 from allcores._options import OptionKeywords
@@ -106,13 +108,14 @@ async def amap(
     """
     results: Results[Any] = Results()
     errand = _Errand(ListSink(results), is_lazy=False)
-    errand.begin(fn, iterables, options)
-    try:
-        await errand.end()
-    except asyncio.CancelledError as error:
-        await errand.leave(error)
-        raise
-    conclude(results, errand.require_success())
+    with one_frame:
+        errand.begin(fn, iterables, options)
+        try:
+            await errand.end()
+        except asyncio.CancelledError as error:
+            await errand.leave(error)
+            raise
+        conclude(results, errand.require_success())
     return results
 
 
@@ -284,7 +287,8 @@ class AsyncResultIterator(Generic[R]):
         if not self._is_closed:
             errand = self._errand or self._begin()
             if not self._ready or time.perf_counter() >= self._turn_at:
-                await self._advance(errand)
+                with one_frame:
+                    await self._advance(errand)
         if self._is_closed:
             raise StopAsyncIteration
         self._taken += 1
@@ -406,14 +410,13 @@ class _Errand:
 
     def require_success(self) -> Run:
         """Give the run, which is over; raise what it ended with."""
-        match self._error:
-            case None:
-                assert self.run is not None
-                return self.run
-            case StopIteration() | StopAsyncIteration() as error:  # raised here it would pass for the end
-                raise RuntimeError(f"an item raised {type(error).__name__}") from error
-            case error:
-                raise error
+        error = self._error
+        if is_a(error, StopIteration) or is_a(error, StopAsyncIteration):  # raised here it would pass for the end
+            raise RuntimeError(f"an item raised {type(error).__name__}") from error
+        if error is not None:
+            rethrow(error, give_field(error, "__traceback__"))
+        assert self.run is not None
+        return self.run
 
     def _serve(self, fn: Callable[..., Any], iterables: tuple[Any, ...], options: dict[str, Any]) -> None:
         go_on_when_leaving()

@@ -17,9 +17,11 @@ import numpy as np
 import pandas as pd
 from pandas.api.typing import DataFrameGroupBy, SeriesGroupBy
 
-from allcores._map import map as run_all
-from allcores._map import plan
-from allcores._options import OptionKeywords
+from allcores._entry import one_frame
+from allcores._machine import find_facts
+from allcores._map import collect
+from allcores._options import OptionKeywords, Options
+from allcores._plan import make_plan
 
 __all__ = ["Engine", "apply"]
 
@@ -68,11 +70,16 @@ def apply(
         >>> allcores.pandas.apply(frame, lambda row: row.x * row.y, axis=1, workers=2).tolist()
         [3, 8]
     """
+    with one_frame:
+        return _apply(data, func, {"axis": axis, "args": args}, {"raw": raw, "result_type": result_type}, options)
+
+
+def _apply(data: Any, func: Function, how: dict[str, Any], kind: dict[str, Any], options: OptionKeywords) -> Any:
     if options.get("errors", "raise") != "raise":
         raise TypeError("errors='collect' makes no sense here: the result is pandas', which knows no failures")
+    args = how["args"]
     if isinstance(data, pd.DataFrame):
-        how = {"axis": axis, "args": args}
-        return _apply_to_frame(data, func, how, {"raw": raw, "result_type": result_type}, options)
+        return _apply_to_frame(data, func, how, kind, options)
     if isinstance(data, pd.Series):
         return _apply_to_elements(partial(data.apply, args=args), func, args, options)
     if isinstance(data, DataFrameGroupBy | SeriesGroupBy):
@@ -113,10 +120,11 @@ class Engine:
         axis: Axis,
     ) -> Any:
         """Call the function on each row or column; pandas calls this, with an array for ``raw=True``."""
-        if isinstance(data, np.ndarray):
-            frame = pd.DataFrame(data)
-            return apply(frame, partial(func, **kwargs), axis=axis, raw=True, args=args, **self._options).to_numpy()
-        return apply(data, partial(func, **kwargs), axis=axis, args=args, **self._options)
+        is_raw = isinstance(data, np.ndarray)
+        with one_frame:
+            how, kind = {"axis": axis, "args": args}, {"raw": is_raw, "result_type": None}
+            result = _apply(pd.DataFrame(data) if is_raw else data, partial(func, **kwargs), how, kind, self._options)
+        return result.to_numpy() if is_raw else result
 
     def map(
         self,
@@ -130,7 +138,8 @@ class Engine:
     ) -> Any:
         """Call the function on each element; pandas calls this."""
         method = partial(data.map, na_action="ignore" if skip_na else None)
-        return _apply_to_elements(method, partial(func, *args, **kwargs), (), self._options)
+        with one_frame:
+            return _apply_to_elements(method, partial(func, *args, **kwargs), (), self._options)
 
 
 def _apply_to_frame(
@@ -141,11 +150,12 @@ def _apply_to_frame(
     has_rows = how["axis"] in (1, "columns")
     if kind["raw"]:
         lines = frame.to_numpy() if has_rows else frame.to_numpy().T
-        values: Iterable[Any] = run_all(partial(_call, func, how["args"]), lines, **options)
+        values: Iterable[Any] = _run(partial(_call, func, how["args"]), lines, options)
     else:
-        size = options.get("batch") or ceil(frame.shape[not has_rows] / PIECES_PER_WORKER / plan(**options).workers)
+        workers = make_plan(Options.from_keywords(dict(options)), find_facts()).workers
+        size = options.get("batch") or ceil(frame.shape[not has_rows] / PIECES_PER_WORKER / workers)
         pieces = _cut(frame, size, has_rows=has_rows)
-        values = chain.from_iterable(run_all(partial(_call_on_piece, func, how), pieces, **options | {"batch": 1}))
+        values = chain.from_iterable(_run(partial(_call_on_piece, func, how), pieces, options | {"batch": 1}))
     return _replay(partial(frame.apply, **how, **kind), values)
 
 
@@ -171,7 +181,7 @@ def _apply_to_elements(method: Function, func: Function, args: tuple[Any, ...], 
         return method(func)
     elements: list[Any] = []
     method(lambda element, *_: elements.append(element))
-    return _replay(method, run_all(partial(_call, func, args), elements, **options))
+    return _replay(method, _run(partial(_call, func, args), elements, options))
 
 
 def _apply_to_groups(groups: Any, func: Function, args: tuple[Any, ...], options: OptionKeywords) -> Any:
@@ -179,7 +189,11 @@ def _apply_to_groups(groups: Any, func: Function, args: tuple[Any, ...], options
         return groups.apply(func, *args)
     parts: list[Any] = []
     groups.apply(lambda group: parts.append((group.name, group)))
-    return _replay(groups.apply, run_all(partial(_call_on_group, func, args), parts, **options))
+    return _replay(groups.apply, _run(partial(_call_on_group, func, args), parts, options))
+
+
+def _run(function: Function, items: Iterable[Any], options: OptionKeywords) -> list[Any]:
+    return collect(function, (items,), dict(options), is_star=False)
 
 
 def _call(func: Function, args: tuple[Any, ...], item: Any) -> Any:

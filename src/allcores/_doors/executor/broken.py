@@ -11,6 +11,7 @@ from allcores._errors import WorkerDied
 from allcores._foreign import describe, give_field, set_field
 from allcores._outcomes import Failure
 from allcores._service import Service
+from allcores._tracebacks import tell_place
 
 __all__ = ["BrokenWorker", "broken", "exception_of", "translated_refusals"]
 
@@ -41,13 +42,18 @@ def translated_refusals(service: Service) -> Iterator[None]:
         raise RuntimeError(f"cannot schedule new futures after shutdown: {error}") from None
 
 
-def exception_of(failure: Failure) -> BaseException:
-    """Give what is raised for an item that failed."""
+def exception_of(failure: Failure, *, has_cause: bool = True) -> BaseException:
+    """Give what is raised for an item that failed.
+
+    Args:
+        failure: the item's.
+        has_cause: whether it has the cause that programs look for.
+    """
     error = failure.exception
     if type(error) is WorkerDied and error.pid == failure.worker.pid:  # else it died in a run inside of the call
         return _broken_worker(error)
-    if failure.worker.pid != os.getpid():
-        _bear_remote_traceback(error, failure.traceback)
+    if has_cause and failure.worker.pid != os.getpid():
+        _bear_cause(error, failure)
     return error
 
 
@@ -57,7 +63,11 @@ def _broken_worker(death: WorkerDied) -> BrokenWorker:
     return error
 
 
-def _bear_remote_traceback(error: BaseException, text: str) -> None:
-    """Set the cause that programs look for; one of the item's own is worth more."""
+def _bear_cause(error: BaseException, failure: Failure) -> None:
+    """Set the cause that programs look for; one of the item's own is worth more.
+
+    It would tell the traceback again, that the exception has itself, so it tells the last line alone.
+    """
     if give_field(error, "__cause__") is None and give_field(error, "__context__") is None:
+        text = f"raised in {failure.worker}, {tell_place(give_field(error, '__traceback__'))}\n"
         set_field(error, "__cause__", _RemoteTraceback(f'\n"""\n{text}"""'))  # type: ignore[arg-type]  # it is a text

@@ -12,6 +12,7 @@ from allcores._doors.executor.broken import translated_refusals
 from allcores._doors.executor.future import Call, Future
 from allcores._doors.executor.initializer import LoggedInitializer
 from allcores._doors.executor.mapping import Mapping
+from allcores._entry import one_frame
 from allcores._options import Options
 from allcores._service import Service
 
@@ -67,16 +68,17 @@ class Executor(concurrent.futures.Executor):
     ) -> None:
         if max_workers is not None and max_workers <= 0:
             raise ValueError(f"max_workers must be greater than 0, and {max_workers!r} is not")
-        refuse_options_for_runs(options)
         start = None if mp_context is None else mp_context.get_start_method()
-        take_over(options, "workers", "max_workers", max_workers)
-        take_over(options, "start", "the start method of mp_context", start)
-        take_over(options, "recycle", "max_tasks_per_child", max_tasks_per_child)
-        checked = Options.from_keywords({"initializer": initializer, "initargs": initargs} | options)
-        if checked.initializer is not None:
-            checked = checked._replace(initializer=LoggedInitializer(checked.initializer))
-        self._ahead = checked.ahead
-        self._service = Service(checked, name="allcores-executor", is_patient=True)
+        with one_frame:
+            refuse_options_for_runs(options)
+            take_over(options, "workers", "max_workers", max_workers)
+            take_over(options, "start", "the start method of mp_context", start)
+            take_over(options, "recycle", "max_tasks_per_child", max_tasks_per_child)
+            checked = Options.from_keywords({"initializer": initializer, "initargs": initargs} | options)
+            if checked.initializer is not None:
+                checked = checked._replace(initializer=LoggedInitializer(checked.initializer))
+            self._ahead = checked.ahead
+            self._service = Service(checked, name="allcores-executor", is_patient=True)
         finalize(self, self._service.close)
 
     @property
@@ -102,7 +104,8 @@ class Executor(concurrent.futures.Executor):
         call = Call(self._service)
         future = call.future
         assert future is not None
-        call.send(fn, args, kwargs)
+        with one_frame:
+            call.send(fn, args, kwargs)
         return future
 
     def map(
@@ -143,15 +146,16 @@ class Executor(concurrent.futures.Executor):
             ...     print(list(itertools.islice(powers, 5)))
             [0, 1, 4, 9, 16]
         """
-        _require_count("chunksize", chunksize)
-        _require_count("buffersize", buffersize)
-        is_star = len(iterables) != 1
-        items = zip(*iterables, strict=False) if is_star else iter(iterables[0])
-        with translated_refusals(self._service):
-            self._service.require_open()
-        is_adaptive = chunksize in (None, 1) and timeout is None
-        line = self._service.line(fn, is_star=is_star, batch=None if is_adaptive else chunksize or 1)
-        return Mapping(self._service, line, items, timeout=timeout, ahead=buffersize or self._ahead).results()
+        with one_frame:
+            _require_count("chunksize", chunksize)
+            _require_count("buffersize", buffersize)
+            is_star = len(iterables) != 1
+            items = zip(*iterables, strict=False) if is_star else iter(iterables[0])
+            with translated_refusals(self._service):
+                self._service.require_open()
+            is_adaptive = chunksize in (None, 1) and timeout is None
+            line = self._service.line(fn, is_star=is_star, batch=None if is_adaptive else chunksize or 1)
+            return Mapping(self._service, line, items, timeout=timeout, ahead=buffersize or self._ahead).results()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as the original
         """Take nothing more; what was handed in is done, and then the workers end.

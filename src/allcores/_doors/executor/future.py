@@ -6,10 +6,13 @@ import concurrent.futures
 import time
 from collections.abc import Callable
 from concurrent.futures._base import PENDING, RUNNING
+from types import TracebackType
 from typing import Any
 
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
+from allcores._entry import one_frame, rethrow
 from allcores._errors import ItemCancelled, Terminated
+from allcores._foreign import give_field
 from allcores._inbox import DROPPED, Line, Submission
 from allcores._service import Service
 
@@ -23,10 +26,14 @@ class Future(concurrent.futures.Future[Any]):
 
     It differs from the standard library's in that it can be cancelled while it runs, if it does so in a process, which
     is killed then.
+
+    Attributes:
+        trace: the traceback that the call's exception came with, whoever has raised it since.
     """
 
     def __init__(self, call: Call) -> None:
         super().__init__()
+        self.trace: TracebackType | None = None
         self._call = call
 
     def result(self, timeout: float | None = None) -> Any:
@@ -37,7 +44,11 @@ class Future(concurrent.futures.Future[Any]):
             CancelledError: it was cancelled.
             BaseException: what the call raised.
         """
-        return super().result(self._wait(timeout))
+        with one_frame:
+            error = super().exception(self._wait(timeout))
+            if error is not None:
+                rethrow(error, self.trace)
+            return super().result()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for what the call raised, at most so many seconds; None if it did not.
@@ -46,7 +57,8 @@ class Future(concurrent.futures.Future[Any]):
             TimeoutError: it is not done in time.
             CancelledError: it was cancelled.
         """
-        return super().exception(self._wait(timeout))
+        with one_frame:
+            return super().exception(self._wait(timeout))
 
     def running(self) -> bool:
         """Whether the call runs, or is on its way to a worker that is free."""
@@ -87,6 +99,10 @@ class Call:
     To its future it is pending for as long as it can be cancelled. So it is the future's own lock that decides who
     comes first, somebody who cancels it or the outcome.
 
+    Args:
+        service: runs it.
+        has_cause: whether its exception has the cause that programs look for; see `exception_of`.
+
     Attributes:
         future: of this call; None once it is done.
         has_begun: whether it was given to a worker.
@@ -97,7 +113,8 @@ class Call:
         line: of the service's, for calls; by default the one that all share.
     """
 
-    def __init__(self, service: Service, line: Line | None = None) -> None:
+    def __init__(self, service: Service, line: Line | None = None, *, has_cause: bool = True) -> None:
+        self._has_cause = has_cause
         self.future: Future | None = Future(self)
         self.has_begun = False
         self.service = service
@@ -135,7 +152,7 @@ class Call:
         if outcome is DROPPED:
             self.abandon(ItemCancelled("it was cancelled"))
         elif self._line.has_failed(outcome):
-            self._fail(exception_of(outcome))
+            self._fail(exception_of(outcome, has_cause=self._has_cause))
         elif self._expect(self.future):
             self.future.set_result(outcome)
         self.future = None
@@ -152,6 +169,7 @@ class Call:
     def _fail(self, error: BaseException) -> None:
         assert self.future is not None
         if self._expect(self.future):
+            self.future.trace = give_field(error, "__traceback__")
             self.future.set_exception(error)
 
     def _expect(self, future: Future) -> bool:

@@ -10,7 +10,9 @@ from itertools import islice
 from typing import Any
 
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
+from allcores._entry import one_frame, rethrow
 from allcores._errors import ItemCancelled
+from allcores._foreign import give_field
 from allcores._inbox import DROPPED, Line, Submission
 from allcores._leaving import stop_if_left
 from allcores._service import Service
@@ -49,12 +51,14 @@ class Mapping:
         try:
             ready, taken = self._sink.ready, 0
             while taken < self._handed_in:
-                if not ready:
-                    self._await_next()
-                taken += 1
-                if self._is_bounded:
-                    self._hand_in(1)
-                yield self._value(ready.popleft())
+                with one_frame:
+                    if not ready:
+                        self._await_next()
+                    taken += 1
+                    if self._is_bounded:
+                        self._hand_in(1)
+                    self._require_value(ready[0])
+                yield ready.popleft()
         finally:
             for submission in self._submissions:
                 self._service.cancel(submission)
@@ -86,12 +90,12 @@ class Mapping:
         stop_if_left()
         return arrived
 
-    def _value(self, outcome: Any) -> Any:
+    def _require_value(self, outcome: Any) -> None:
         if outcome is DROPPED:
             raise CancelledError
         if self._line.has_failed(outcome):
-            raise exception_of(outcome)
-        return outcome
+            error = exception_of(outcome)
+            rethrow(error, give_field(error, "__traceback__"))
 
 
 class _Part:

@@ -84,7 +84,7 @@ class Lease:
             RuntimeError: the service has ended.
             BrokenProcessPool: its initializer has failed, or no worker can be started.
         """
-        call = Call(self._kept.service, self._line)
+        call = Call(self._kept.service, self._line, has_cause=False)
         future = call.future
         assert future is not None
         self._futures.add(future)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections import deque
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from allcores._doors.pool.raised import exception_of
 from allcores._doors.pool.waiting import require_able_to_wait
+from allcores._entry import rethrow
+from allcores._foreign import give_field, is_a
 from allcores._inbox import Line
 from allcores._outcomes import Failure
 from allcores._service import Service
@@ -116,7 +118,7 @@ class Arrivals:
                 self.taken += 1
                 self.changed.notify_all()
         if type(outcome) is Failure and self._line.has_failed(outcome):
-            raise _no_end(exception_of(outcome))
+            _rethrow(exception_of(outcome))
         return outcome
 
     def _wait(self, timeout: float | None) -> None:
@@ -140,7 +142,9 @@ class Arrivals:
 
     def _raise_at_the_end(self) -> None:
         error, self._error = self._error, None
-        raise StopIteration if error is None else _no_end(error)
+        if error is None:
+            raise StopIteration
+        _rethrow(error)
 
     def _change(self) -> None:
         self.is_over = self.is_over or self.settled == self._count
@@ -149,10 +153,7 @@ class Arrivals:
         self.changed.notify_all()
 
 
-def _no_end(error: BaseException) -> BaseException:
-    """Give what to raise: of an iterator, StopIteration would pass for the end."""
-    if not isinstance(error, StopIteration):
-        return error
-    disguised = RuntimeError("an item raised StopIteration")
-    disguised.__cause__ = error
-    return disguised
+def _rethrow(error: BaseException) -> NoReturn:
+    if is_a(error, StopIteration):  # raised by an iterator it would pass for the end
+        raise RuntimeError("an item raised StopIteration") from error
+    rethrow(error, give_field(error, "__traceback__"))

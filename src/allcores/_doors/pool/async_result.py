@@ -7,10 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from allcores._doors.pool.raised import exception_of
 from allcores._doors.pool.waiting import require_able_to_wait
+from allcores._entry import one_frame, rethrow
+from allcores._foreign import give_field
 from allcores._inbox import Line, showing_errors
 from allcores._leaving import stop_if_left
 from allcores._outcomes import Failure
@@ -52,6 +55,7 @@ class AsyncResult(Generic[R]):
         self._waiting: list[threading.Event] = []  # of those who wait and do not turn the service's loop
         self._value: Any = None
         self._error: BaseException | None = None
+        self._trace: TracebackType | None = None  # as it came, whoever has raised it since
 
     def ready(self) -> bool:
         """Whether it is done, for better or worse."""
@@ -89,11 +93,16 @@ class AsyncResult(Generic[R]):
             BaseException: what the function raised, `WorkerDied` if it killed its worker, `Terminated` if the pool was
                 ended; of several items that failed, that of the first one in the input.
         """
+        with one_frame:
+            return self.obtain(timeout)
+
+    def obtain(self, timeout: float | None = None) -> R:
+        """Do the work of `get`, for who is an entry point, too."""
         self.wait(timeout)
         if not self.ready():
             raise multiprocessing.TimeoutError(f"nothing has come within {timeout} seconds")
         if self._error is not None:
-            raise self._error
+            rethrow(self._error, self._trace)
         value: R = self._value
         return value
 
@@ -122,7 +131,7 @@ class AsyncResult(Generic[R]):
 
     def abandon(self, error: BaseException) -> None:
         """Hear that no value will come, and why."""
-        self._error = error
+        self._error, self._trace = error, give_field(error, "__traceback__")
         self._conclude_after(self._error_callback, error)
 
     def _conclude_after(self, callback: Callback | None, outcome: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Generic, Self, TypeVar
 from weakref import finalize
 
 from allcores._doors.pool.arrivals import Arrivals
+from allcores._entry import one_frame
 from allcores._leaving import stop_if_left
 
 __all__ = ["PoolIterator"]
@@ -28,7 +29,8 @@ class PoolIterator(Generic[R]):
         return self
 
     def __next__(self) -> R:
-        return self.next()
+        with one_frame:
+            return self._take(None)
 
     def next(self, timeout: float | None = None) -> R:
         """Wait for the next result, at most so many seconds.
@@ -38,6 +40,10 @@ class PoolIterator(Generic[R]):
             multiprocessing.TimeoutError: it has not come in time.
             BaseException: what the function raised for the item, or the input in its place.
         """
+        with one_frame:
+            return self._take(timeout)
+
+    def _take(self, timeout: float | None) -> R:
         try:
             value: R = self._arrivals.take(timeout)
         except BaseException:

@@ -18,6 +18,7 @@ from allcores._doors.pool.async_result import AsyncResult, Callback, MapResult
 from allcores._doors.pool.iterator import PoolIterator
 from allcores._doors.pool.puller import Part, Puller
 from allcores._doors.pool.waiting import require_able_to_wait
+from allcores._entry import one_frame
 from allcores._errors import Terminated
 from allcores._inbox import Line
 from allcores._options import Options
@@ -90,9 +91,10 @@ class Pool:
     ) -> None:
         if initializer is not None:  # the arguments of none are ignored, as programs rely on
             options |= {"initializer": initializer, "initargs": initargs}
-        checked = _check(options, processes, maxtasksperchild, context)
-        self._ahead = checked.ahead
-        self._service = Service(checked, name="allcores-pool", is_patient=False)
+        with one_frame:
+            checked = _check(options, processes, maxtasksperchild, context)
+            self._ahead = checked.ahead
+            self._service = Service(checked, name="allcores-pool", is_patient=False)
         self._pullers: set[Puller] = set()
         self._lock = threading.RLock()
         finalize(self, self._service.stop).atexit = False  # the service has its own way to leave
@@ -119,11 +121,12 @@ class Pool:
             ValueError: the pool was closed.
             BaseException: whatever the function raises; see `AsyncResult.get`.
         """
-        require_able_to_wait(self._service)
-        self._require_running()
-        result: AsyncResult[R] = AsyncResult(self, self._service, self._service.calls)
-        self._service.call_and_attend(func, tuple(args), dict(kwds), result, result.ready)
-        return result.get()
+        with one_frame:
+            require_able_to_wait(self._service)
+            self._require_running()
+            result: AsyncResult[R] = AsyncResult(self, self._service, self._service.calls)
+            self._service.call_and_attend(func, tuple(args), dict(kwds), result, result.ready)
+            return result.obtain()
 
     def apply_async(
         self,
@@ -145,12 +148,13 @@ class Pool:
         Raises:
             ValueError: the pool was closed.
         """
-        self._require_running()
-        result: AsyncResult[R] = AsyncResult(
-            self, self._service, self._service.calls, callback=callback, error_callback=error_callback
-        )
-        self._service.call(func, tuple(args), dict(kwds), result)
-        return result
+        with one_frame:
+            self._require_running()
+            result: AsyncResult[R] = AsyncResult(
+                self, self._service, self._service.calls, callback=callback, error_callback=error_callback
+            )
+            self._service.call(func, tuple(args), dict(kwds), result)
+            return result
 
     # ------------------------------------------------------------------------------------------------------ maps
 
@@ -168,8 +172,9 @@ class Pool:
             BaseException: whatever the iterable raises; whatever the function raises for the first item in the input
                 for which it does, when all have run.
         """
-        require_able_to_wait(self._service)
-        return self.map_async(func, iterable, chunksize).get()
+        with one_frame:
+            require_able_to_wait(self._service)
+            return self._map(func, iterable, chunksize, is_star=False).obtain()
 
     def map_async(
         self,
@@ -188,14 +193,16 @@ class Pool:
             callback: called with the list of results.
             error_callback: called with the exception that `map` would raise.
         """
-        return self._map(func, iterable, chunksize, is_star=False, callback=callback, error_callback=error_callback)
+        with one_frame:
+            return self._map(func, iterable, chunksize, is_star=False, callback=callback, error_callback=error_callback)
 
     def starmap(
         self, func: Callable[..., R], iterable: Iterable[Iterable[Any]], chunksize: int | None = None
     ) -> list[R]:
         """Call ``func(*item)`` on every item; otherwise as `map`."""
-        require_able_to_wait(self._service)
-        return self.starmap_async(func, iterable, chunksize).get()
+        with one_frame:
+            require_able_to_wait(self._service)
+            return self._map(func, iterable, chunksize, is_star=True).obtain()
 
     def starmap_async(
         self,
@@ -206,7 +213,8 @@ class Pool:
         error_callback: Callback | None = None,
     ) -> MapResult[R]:
         """Have ``func(*item)`` called on every item; otherwise as `map_async`."""
-        return self._map(func, iterable, chunksize, is_star=True, callback=callback, error_callback=error_callback)
+        with one_frame:
+            return self._map(func, iterable, chunksize, is_star=True, callback=callback, error_callback=error_callback)
 
     def _map(
         self,
@@ -215,8 +223,8 @@ class Pool:
         chunksize: int | None,
         *,
         is_star: bool,
-        callback: Callback | None,
-        error_callback: Callback | None,
+        callback: Callback | None = None,
+        error_callback: Callback | None = None,
     ) -> MapResult[R]:
         line = self._line(func, chunksize, is_star=is_star)
         items = at_hand(iterable)
@@ -262,13 +270,15 @@ class Pool:
             ...     print(list(itertools.islice(squares, 5)))
             [0, 1, 4, 9, 16]
         """
-        return self._imap(func, iterable, chunksize, ahead, OrderedSink())
+        with one_frame:
+            return self._imap(func, iterable, chunksize, ahead, OrderedSink())
 
     def imap_unordered(
         self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None = None, *, ahead: int | None = None
     ) -> PoolIterator[R]:
         """Call a function on every item, and yield the results as they come; otherwise as `imap`."""
-        return self._imap(func, iterable, chunksize, ahead, AnyOrder())
+        with one_frame:
+            return self._imap(func, iterable, chunksize, ahead, AnyOrder())
 
     def _imap(
         self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None, ahead: int | None, order: Order
@@ -323,17 +333,19 @@ class Pool:
             ValueError: the pool was not closed.
             RuntimeError: a callback would wait for its own thread.
         """
-        if self._state is State.RUN:
-            raise ValueError("the pool is still running: close or terminate it first")
-        require_able_to_wait(self._service)
-        self._service.join()
+        with one_frame:
+            if self._state is State.RUN:
+                raise ValueError("the pool is still running: close or terminate it first")
+            require_able_to_wait(self._service)
+            self._service.join()
 
     def _close_if_done(self) -> None:
         if self._state is not State.RUN and not self._pullers:
             self._service.close()
 
     def __enter__(self) -> Self:
-        self._require_running()
+        with one_frame:
+            self._require_running()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,6 +9,7 @@ from allcores._errors import AllcoresError, UnpicklableItem, UnpicklableResult
 from allcores._foreign import ask, give_field, is_a, set_field
 from allcores._outcomes import Failure, attach_failure
 from allcores._pickling import encode_by_value
+from allcores._tracebacks import tell_place
 
 __all__ = ["exception_of"]
 
@@ -31,7 +32,7 @@ def exception_of(failure: Failure) -> BaseException:
     elif type(error) is UnpicklableResult:
         error = _unsent(error)
     elif failure.worker.pid != os.getpid():
-        _bear_remote_traceback(error, failure.traceback)
+        _bear_cause(error, failure)
     attach_failure(error, failure)
     return error
 
@@ -52,9 +53,13 @@ def _unsent(error: UnpicklableResult) -> UnsentResult:
     return unsent
 
 
-def _bear_remote_traceback(error: BaseException, text: str) -> None:
-    """Set the cause that programs look for; one of the item's own is worth more."""
+def _bear_cause(error: BaseException, failure: Failure) -> None:
+    """Set the cause that programs look for; one of the item's own is worth more.
+
+    It would tell the traceback again, that the exception has itself, so it tells the last line alone.
+    """
     is_ours = is_a(error, AllcoresError) and give_field(error, "__traceback__") is None
     has_reason = give_field(error, "__cause__") is not None or give_field(error, "__context__") is not None
     if not (is_ours or has_reason):
+        text = f"raised in {failure.worker}, {tell_place(give_field(error, '__traceback__'))}\n"
         set_field(error, "__cause__", RemoteTraceback(f'\n"""\n{text}"""'))
