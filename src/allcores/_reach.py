@@ -1,0 +1,356 @@
+"""From a function, its arguments and a dataset to whatever they lead to that holds a descriptor.
+
+The garbage collector knows what an object refers to, C's own containers and iterators included: from a ``csv.reader``
+to its file, from a generator to its variables. Only of functions and classes it knows too much; see `_variables`. So
+the walk goes by layers, each being all that the one before refers to, with a few steps of Python per layer; what nobody
+needs to look at, such as numbers and strings, is told by the types alone.
+
+How something was reached is found out afterwards, and only if there is something to tell. For the same reason names of
+globals are first taken roughly; if something is found that way, the code is read step by step, and the walk done again.
+"""
+
+from __future__ import annotations
+
+import gc
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from io import TextIOWrapper
+from itertools import chain, pairwise
+from types import CodeType, FunctionType
+
+from allcores._captures import named_parts
+from allcores._classes import MAIN
+from allcores._foreign import ask, type_name
+from allcores._hints import Any
+from allcores._holders import Held, Holding, Nature, is_library, is_opaque, nature_of, pickles_itself
+from allcores._records import Record
+from allcores._variables import Names, exact_names, rough_names, variables_of
+
+__all__ = ["ITEMS", "Finding", "Root", "Way", "find_held", "find_number_among"]
+
+MOST = 100_000  # objects that are looked at, each: hundredths of a second
+MOST_PLAIN = 10_000_000  # numbers, strings and the like that they refer to, of which only the types are looked at
+LARGE = 1_000  # elements: a container that is looked into by itself, without a copy
+FEW = 1_000  # objects whose attributes are all looked at for numbers of descriptors
+
+UNSPOKEN = {"func", "__wrapped__"}  # names that say nothing
+
+ITEMS = "the dataset"
+VARIABLES = {"the function", "the initializer"}  # what these lead to has the names of variables
+
+CONTAINERS = {list, tuple, set, frozenset, dict}
+DESCRIPTOR = re.compile(r"(^|_|sock|ep|[rw])(fds?|filenos?|filedes|file_?descriptors?)\d*$", re.IGNORECASE)
+
+
+class Way(Record):
+    """How things reach a worker.
+
+    Attributes:
+        inherits: by birth; else they are pickled, and what has a say in its pickling decides what comes along.
+        inherits_globals: though functions are pickled, they find in a worker the globals that it was born with.
+    """
+
+    inherits: bool
+    inherits_globals: bool = False
+
+
+class Root(Record):
+    """What a walk begins with.
+
+    Attributes:
+        role: what it is to the caller: ``"the function"``, ``"initargs"``, whose elements are ``initargs[0]`` and so on.
+        thing: the object.
+        ignored: what it may well hold.
+    """
+
+    role: str
+    thing: Any
+    ignored: frozenset[Holding] = frozenset()
+
+
+class Finding(Record):
+    """What was found.
+
+    Attributes:
+        holding: of which sort.
+        text: which object, and what it is: ``"variable 'reader -> file', an open file,"``.
+    """
+
+    holding: Holding
+    text: str
+
+
+def find_held(roots: Sequence[Root], foreign: Mapping[int, str], way: Way) -> Finding | None:
+    """Find what holds one of these descriptors, or may; None if nothing does.
+
+    Args:
+        roots: what workers get.
+        foreign: the descriptors, and what each leads to.
+        way: how workers get it.
+    """
+    finding = _find_first(roots, foreign, way, rough_names)
+    return None if finding is None else _find_first(roots, foreign, way, exact_names)
+
+
+def _find_first(
+    roots: Sequence[Root], foreign: Mapping[int, str], way: Way, names_of: Callable[[CodeType], Names]
+) -> Finding | None:
+    walk = _Walk(foreign, way, names_of)
+    for root in roots:
+        finding = walk.find(root)
+        if finding is not None:
+            return finding
+    born = _Walk(foreign, Way(inherits=True), names_of)
+    for name, value in walk.inherited:
+        finding = born.find(Root("the function", value), name)
+        if finding is not None:
+            return finding
+    return None
+
+
+class _Walk:
+    """Goes through objects by layers, from one root after another; what one has led to is not looked at again.
+
+    Attributes:
+        inherited: ``(name, value)`` of what was not followed, as workers are born with it.
+    """
+
+    def __init__(self, foreign: Mapping[int, str], way: Way, names_of: Callable[[CodeType], Names]) -> None:
+        self._foreign = foreign
+        self._way = way
+        self._names_of = names_of
+        self.inherited: list[tuple[str, Any]] = []
+        streams = (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__)
+        self._seen: dict[int, Any] = {id(stream): stream for stream in streams}
+        self._natures: dict[type, Nature | None] = {}  # of the types that were met
+        self._layers: list[list[Any]] = []
+        self._suspects: dict[type, Any] = {}  # one of each type
+        self._numbered: list[tuple[str, Any]] = []  # names of what has the number of a descriptor, and whose they are
+        self._used: set[str] = set()  # names of what is used as a descriptor
+        self._may_use_more = False
+        self._room, self._room_for_plain = MOST, MOST_PLAIN
+
+    def find(self, root: Root, name: str = "") -> Finding | None:
+        """Walk from a root; `name` is its own, if it is a part of what the role means."""
+        self._layers, self._suspects, self._numbered = [], {}, []
+        layer = self._choose([root.thing])
+        while layer:
+            self._layers.append(layer)
+            for thing in layer:
+                held = self._held_by(thing)
+                if held is not None and held.holding not in root.ignored:
+                    return Finding(held.holding, self._describe(root, name, thing, held.text))
+            layer = self._choose(self._expand(layer))
+            if self._room < 0 or self._room_for_plain < 0:
+                if Holding.UNKNOWN in root.ignored:
+                    return None
+                return Finding(Holding.UNKNOWN, f"{root.role}, which leads to more objects than are looked through,")
+        return self._find_number(root, name) or self._find_opaque(root, name)
+
+    def _held_by(self, thing: Any) -> Held | None:
+        nature = self._natures[type(thing)]
+        assert nature is not None
+        if nature.is_suspect:
+            self._suspects.setdefault(type(thing), thing)
+        held = None if nature.held is None else nature.held(thing, self._foreign)
+        if held is None or self._way.inherits or held.holding is not Holding.FILE:
+            return held
+        return held if isinstance(thing, TextIOWrapper) else None  # cloudpickle would copy it, others it refuses
+
+    # --------------------------------------------------------------------------------------------------- one layer
+
+    def _choose(self, things: list[Any]) -> list[Any]:
+        """Choose those that there is something to do about."""
+        live = {kind for kind in set(map(type, things)) if self._nature_of(kind) is not None}
+        chosen = {id(thing): thing for thing in things if type(thing) in live and id(thing) not in self._seen}
+        self._seen |= chosen
+        self._room -= len(chosen)
+        self._room_for_plain -= len(things)
+        return list(chosen.values())
+
+    def _nature_of(self, kind: type) -> Nature | None:
+        try:
+            return self._natures[kind]
+        except KeyError:
+            nature = self._natures[kind] = self._find_nature(kind)
+            return nature
+
+    def _find_nature(self, kind: type) -> Nature | None:
+        if kind is FunctionType:
+            return Nature(leads=self._variables_of)
+        if issubclass(kind, type):
+            return Nature(leads=self._parts_of)
+        nature = nature_of(kind)
+        if nature is not None and not self._way.inherits and pickles_itself(kind):
+            return nature._replace(leads=_nothing)
+        return nature
+
+    def _expand(self, layer: list[Any]) -> list[Any]:
+        """Give what a layer refers to."""
+        plain: list[Any] = []
+        found: list[Any] = []
+        for thing in layer:
+            leads = self._natures[type(thing)].leads  # type: ignore[union-attr]  # else it would not be here
+            if leads is None:
+                plain.append(thing)
+            else:
+                found += ask(leads, thing)
+        found += gc.get_referents(*[thing for thing in plain if self._is_worth_it(thing)])
+        if len(plain) <= FEW or any(type(thing) is int and thing in self._foreign for thing in found):
+            for thing in plain:
+                self._note_numbers(thing, _attributes_of(thing))
+        return found
+
+    def _is_worth_it(self, thing: Any) -> bool:
+        """Whether there is anything but numbers and the like in a container; small ones go unasked."""
+        if type(thing) not in CONTAINERS or len(thing) < LARGE:
+            return True
+        self._room_for_plain -= len(thing)
+        if self._room_for_plain < 0:
+            return False
+        elements = chain(thing, thing.values()) if type(thing) is dict else thing
+        return any(self._nature_of(kind) is not None for kind in set(map(type, elements)))
+
+    def _variables_of(self, function: FunctionType) -> list[Any]:
+        names = self._names_of(function.__code__)
+        self._used |= names.descriptors
+        self._may_use_more |= names.may_use_more
+        if not self._way.inherits and _travels_by_name(function):
+            if self._way.inherits_globals:
+                self.inherited.append(("", function))
+            return []
+        own, shared = variables_of(function, self._names_of)
+        if self._way.inherits_globals:
+            self.inherited += shared
+            shared = []
+        self._note_numbers(function, own + shared)
+        return [value for _, value in own + shared]
+
+    def _parts_of(self, kind: type) -> list[Any]:
+        """Give what a class of the user's has."""
+        if is_library(kind) or (not self._way.inherits and _travels_by_name(kind)):
+            return []
+        return [*vars(kind).values(), *kind.__bases__]
+
+    # --------------------------------------------------------------------------------------- numbers, and the unknown
+
+    def _note_numbers(self, owner: Any, named: Iterable[tuple[str, Any]]) -> None:
+        for name, value in named:
+            if _has_number(value, self._foreign):
+                self._numbered.append((name, owner))
+
+    def _find_number(self, root: Root, name: str) -> Finding | None:
+        for variable, owner in self._numbered:
+            if variable in self._used or self._may_use_more or DESCRIPTOR.search(variable):
+                text = self._describe(root, name, owner, "a descriptor's number", variable)
+                return Finding(Holding.NUMBER, text)
+        return None
+
+    def _find_opaque(self, root: Root, name: str) -> Finding | None:
+        if not self._way.inherits or Holding.UNKNOWN in root.ignored:
+            return None
+        for thing in self._suspects.values():
+            if is_opaque(thing):
+                text = f"a {type_name(thing)}, which may hold an open file or connection"
+                return Finding(Holding.UNKNOWN, self._describe(root, name, thing, text))
+        return None
+
+    # ------------------------------------------------------------------------------------------------------- words
+
+    def _describe(self, root: Root, name: str, thing: Any, text: str, last: str = "") -> str:
+        """Say which object it is, by the names on the way to it, and what."""
+        names, is_named = self._names_to(thing)
+        names = [each for each in (name, *names, last) if each]
+        where = root.role
+        if names and root.role in VARIABLES:
+            where = f"variable {' -> '.join(names)!r}"
+        elif names:
+            first = f"item {names[0][1:-1]}" if root.role == ITEMS else root.role + names[0]
+            where = " -> ".join([first, *names[1:]])
+        return f"{where}, {text}," if is_named or last else f"{where}, which leads to {text},"
+
+    def _names_to(self, thing: Any) -> tuple[list[str], bool]:
+        """Give the names on the way from the root, and whether they lead to the thing itself."""
+        way = self._way_to(thing)
+        names: list[str] = []
+        named = way[0]
+        for owner, part in pairwise(way):
+            found = _name_in(named, part, self._names_of) or _name_in(owner, part, self._names_of)
+            if found is not None:
+                named = part
+                names += [found] if found not in UNSPOKEN else []
+        return names, named is thing
+
+    def _way_to(self, thing: Any) -> list[Any]:
+        """Give what leads to a thing, from the root on."""
+        depth = next(at for at, layer in enumerate(self._layers) if any(each is thing for each in layer))
+        way = [thing]
+        for layer in reversed(self._layers[:depth]):
+            way.append(next(each for each in layer if any(part is way[-1] for part in self._leads_of(each))))
+        return way[::-1]
+
+    def _leads_of(self, thing: Any) -> Iterable[Any]:
+        nature = self._natures[type(thing)]
+        if nature is not None and nature.leads is not None:
+            return ask(nature.leads, thing)
+        # Who is asked for its attributes has a dict from then on, to which they belong.
+        return chain(gc.get_referents(thing), (part for _, part in named_parts(thing)))
+
+
+def _nothing(_: object) -> tuple[()]:
+    return ()
+
+
+def _name_in(owner: Any, part: Any, names_of: Callable[[CodeType], Names]) -> str | None:
+    if type(owner) is FunctionType:
+        named: Iterable[tuple[str, Any]] = chain(*variables_of(owner, names_of))
+    else:
+        named = vars(owner).items() if isinstance(owner, type) else named_parts(owner)
+    return next((name for name, value in named if value is part), None)
+
+
+def _attributes_of(thing: Any) -> Iterable[tuple[str, Any]]:
+    """Give what may be the number of a descriptor by its name."""
+    if type(thing) not in CONTAINERS:
+        return named_parts(thing)
+    if type(thing) is dict and len(thing) < LARGE:
+        return [(name, value) for name, value in thing.items() if type(name) is str]
+    return ()
+
+
+def _has_number(value: Any, foreign: Mapping[int, str]) -> bool:
+    """Whether it is the number of a descriptor, or a few of them."""
+    if type(value) is int:
+        return value in foreign
+    if type(value) not in CONTAINERS or not 0 < len(value) < LARGE:
+        return False
+    numbers = value.values() if type(value) is dict else value
+    return set(map(type, numbers)) == {int} and not foreign.keys().isdisjoint(numbers)
+
+
+def _travels_by_name(thing: Any) -> bool:
+    """Whether a worker imports a function or class that is pickled for it."""
+    if thing.__module__ in (MAIN, None):
+        return False
+    found: Any = sys.modules.get(thing.__module__)
+    for name in thing.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is thing
+
+
+def find_number_among(columns: Sequence[Sequence[Any]], function: Any, foreign: Mapping[int, str]) -> Finding | None:
+    """Find an item that is the number of a descriptor, as the function uses it for one.
+
+    Args:
+        columns: the items; each is an argument, in order.
+        function: called with them.
+        foreign: as for `find_held`.
+    """
+    if type(function) is not FunctionType or not rough_names(function.__code__).may_use_more:
+        return None
+    for column, argument in zip(columns, function.__code__.co_varnames[: function.__code__.co_argcount], strict=False):
+        if type(column) in (list, tuple) and (number := next((x for x in column if type(x) is int and x in foreign), None)):
+            if argument in exact_names(function.__code__).descriptors:
+                return Finding(Holding.NUMBER, f"item {number}, a descriptor's number,")
+    return None

@@ -1,0 +1,83 @@
+"""What workers must not share: open files, descriptors, connections that the function, its arguments or items lead to.
+
+A forked worker inherits them with their position, and what it reads the others miss; what it writes into a buffer is
+lost at its end. To a clean worker a connection is handed over, the one that all the others get, and the number of a
+descriptor is a number. So a fork is not safe where something of the kind is found, and what is found where it would be
+shared all the same is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from allcores._dataset import Columns, Dataset
+from allcores._descriptors import Descriptors
+from allcores._errors import UnpicklableError
+from allcores._hints import Any
+from allcores._holders import Holding
+from allcores._reach import ITEMS, Finding, Root, Way, find_held, find_number_among
+from allcores._records import Record
+
+__all__ = ["Belongings"]
+
+NOTHING: frozenset[Holding] = frozenset()
+MEANT = frozenset({Holding.STREAM})  # who gives a connection as an argument or as an item means to share it
+BORN, SENT, CALLED = Way(inherits=True), Way(inherits=False), Way(inherits=False, inherits_globals=True)
+
+
+class Belongings(Record):
+    """What workers get.
+
+    Attributes:
+        function: what runs the items; None where there is none yet.
+        initializer: called in each worker.
+        initargs: with these.
+        dataset: inherited by forked workers, if it has columns; None where there is none.
+        is_star: whether an item is a tuple of arguments.
+    """
+
+    function: Callable[..., Any] | None
+    initializer: Callable[..., object] | None = None
+    initargs: Sequence[Any] = ()
+    dataset: Dataset | None = None
+    is_star: bool = False
+
+    def fork_hazard(self, here: Descriptors) -> str | None:
+        """Say what forked workers would share; None if there is nothing of the kind."""
+        finding = self._find(here, BORN)
+        return None if finding is None else f"{finding.text} would be shared by forked workers"
+
+    def require_unshared(self, start: str, here: Descriptors, *, is_born_with_function: bool = True) -> None:
+        """Raise if there is something that workers which start that way would certainly share.
+
+        Args:
+            start: of a plan.
+            here: what this process has open.
+            is_born_with_function: whether a forked worker is; else the function is sent to it.
+
+        Raises:
+            UnpicklableError: it says what it is, and what to do.
+        """
+        way = SENT if start != "fork" else BORN if is_born_with_function else CALLED
+        finding = self._find(here, way, frozenset({Holding.UNKNOWN}))
+        if finding is None:
+            return
+        what = "would be shared by all workers, which would disturb each other there"
+        if finding.holding is Holding.NUMBER:
+            what = "would be shared by all workers, or mean something else there"
+        raise UnpicklableError(f"{finding.text} {what}; open it inside the function or in an initializer")
+
+    def _find(self, here: Descriptors, way: Way, ignored: frozenset[Holding] = NOTHING) -> Finding | None:
+        foreign = here.foreign
+        if not foreign:
+            return None
+        columns = self.dataset.columns if isinstance(self.dataset, Columns) else ()
+        roots = [
+            Root("the function", self.function, ignored),
+            Root("the initializer", self.initializer, ignored),
+            Root("initargs", tuple(self.initargs), ignored | MEANT),
+            *(Root(ITEMS, column, ignored | MEANT) for column in columns if way is BORN),
+        ]
+        return find_held(roots, foreign, way) or (
+            None if self.is_star else find_number_among(columns, self.function, foreign)
+        )
