@@ -56,7 +56,9 @@ def _find_culprit(thing: Any) -> tuple[list[str], Any]:
 
 
 def _unpicklable_capture(thing: Any, seen: set[int]) -> tuple[str, Any] | None:
-    return next(((name, value) for name, value in named_parts(thing) if id(value) not in seen and not is_picklable(value)), None)
+    return next(
+        ((name, value) for name, value in named_parts(thing) if id(value) not in seen and not is_picklable(value)), None
+    )
 
 
 def named_parts(thing: Any) -> list[tuple[str, Any]]:
@@ -77,7 +79,7 @@ def _captures(thing: Any) -> Iterator[tuple[str, Any]]:
         yield from _captures_of_function(thing)
     elif isinstance(thing, functools.partial):
         yield "func", thing.func
-        yield from _captures(thing.args)
+        yield from zip(_arguments_of_partial(thing), thing.args, strict=True)
         yield from thing.keywords.items()
     elif isinstance(thing, MethodType):
         yield "self", thing.__self__
@@ -106,6 +108,12 @@ def _slots(thing: Any) -> Iterator[tuple[str, Any]]:
         for name in (slots,) if isinstance(slots, str) else slots:
             with suppress(AttributeError):  # it has no value
                 yield name, getattr(thing, name)
+
+
+def _arguments_of_partial(partial: functools.partial[Any]) -> list[str]:
+    code = partial.func.__code__ if isinstance(partial.func, FunctionType) else None
+    names = () if code is None else code.co_varnames[: code.co_argcount]
+    return [names[at] if at < len(names) else f"[{at}]" for at in range(len(partial.args))]
 
 
 def _captures_of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:

@@ -56,8 +56,8 @@ ATOMS = {
 }
 # Made to be shared by processes, or nothing in there is of any use in another one, or it is only ever appended to.
 STOPS = {"multiprocessing", "asyncio", "concurrent", "logging", "allcores"}
-# What of their types holds descriptors is known here; Cython and cffi make functions and data of the others.
-TRANSPARENT = sys.stdlib_module_names | {"builtins", "numpy", "_cffi_backend"}
+# What of their types holds descriptors is known here.
+TRANSPARENT = sys.stdlib_module_names | {"builtins", "numpy", "pandas", "scipy", "sklearn", "_cffi_backend"}
 CYTHON = "_cython_"  # begins the name of the module that its functions' types are in
 
 POINTER = 8  # bytes

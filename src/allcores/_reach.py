@@ -14,7 +14,7 @@ from __future__ import annotations
 import gc
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import TextIOWrapper
 from itertools import chain, pairwise
 from types import CodeType, FunctionType
@@ -27,9 +27,9 @@ from allcores._holders import Held, Holding, Nature, is_library, is_opaque, natu
 from allcores._records import Record
 from allcores._variables import Names, exact_names, rough_names, variables_of
 
-__all__ = ["ITEMS", "Finding", "Root", "Way", "find_held", "find_number_among"]
+__all__ = ["ITEMS", "Finding", "Root", "Way", "find_held", "find_number", "is_named_as_number"]
 
-MOST = 100_000  # objects that are looked at, each: hundredths of a second
+MOST = 50_000  # objects that are looked at, each: hundredths of a second
 MOST_PLAIN = 10_000_000  # numbers, strings and the like that they refer to, of which only the types are looked at
 LARGE = 1_000  # elements: a container that is looked into by itself, without a copy
 FEW = 1_000  # objects whose attributes are all looked at for numbers of descriptors
@@ -39,7 +39,8 @@ UNSPOKEN = {"func", "__wrapped__"}  # names that say nothing
 ITEMS = "the dataset"
 VARIABLES = {"the function", "the initializer"}  # what these lead to has the names of variables
 
-CONTAINERS = {list, tuple, set, frozenset, dict}
+NAMELESS = {list, tuple, set, frozenset}
+CONTAINERS = {*NAMELESS, dict}
 DESCRIPTOR = re.compile(r"(^|_|sock|ep|[rw])(fds?|filenos?|filedes|file_?descriptors?)\d*$", re.IGNORECASE)
 
 
@@ -59,7 +60,7 @@ class Root(Record):
     """What a walk begins with.
 
     Attributes:
-        role: what it is to the caller: ``"the function"``, ``"initargs"``, whose elements are ``initargs[0]`` and so on.
+        role: what it is to the caller: ``"the function"``, ``"initargs"``.
         thing: the object.
         ignored: what it may well hold.
     """
@@ -137,9 +138,8 @@ class _Walk:
         layer = self._choose([root.thing])
         while layer:
             self._layers.append(layer)
-            for thing in layer:
-                held = self._held_by(thing)
-                if held is not None and held.holding not in root.ignored:
+            for thing, held in self._look_at(layer):
+                if held.holding not in root.ignored:
                     return Finding(held.holding, self._describe(root, name, thing, held.text))
             layer = self._choose(self._expand(layer))
             if self._room < 0 or self._room_for_plain < 0:
@@ -148,25 +148,32 @@ class _Walk:
                 return Finding(Holding.UNKNOWN, f"{root.role}, which leads to more objects than are looked through,")
         return self._find_number(root, name) or self._find_opaque(root, name)
 
-    def _held_by(self, thing: Any) -> Held | None:
-        nature = self._natures[type(thing)]
-        assert nature is not None
-        if nature.is_suspect:
+    def _look_at(self, layer: list[Any]) -> Iterator[tuple[Any, Held]]:
+        """Give those of a layer that hold something themselves, and what."""
+        natures = {kind: self._natures[kind] for kind in set(map(type, layer))}
+        asked = {kind: nature.held for kind, nature in natures.items() if nature is not None and nature.held}
+        suspects = {kind for kind, nature in natures.items() if nature is not None and nature.is_suspect}
+        for thing in [thing for thing in layer if type(thing) in suspects] if suspects else ():
             self._suspects.setdefault(type(thing), thing)
-        held = None if nature.held is None else nature.held(thing, self._foreign)
-        if held is None or self._way.inherits or held.holding is not Holding.FILE:
-            return held
-        return held if isinstance(thing, TextIOWrapper) else None  # cloudpickle would copy it, others it refuses
+        for thing in [thing for thing in layer if type(thing) in asked] if asked else ():
+            held = asked[type(thing)](thing, self._foreign)
+            if held is not None and self._is_shared(thing, held):
+                yield thing, held
+
+    def _is_shared(self, thing: Any, held: Held) -> bool:
+        """Whether it would be shared, and not refused by who pickles it; of a text file cloudpickle makes a copy."""
+        return self._way.inherits or held.holding is not Holding.FILE or isinstance(thing, TextIOWrapper)
 
     # --------------------------------------------------------------------------------------------------- one layer
 
     def _choose(self, things: list[Any]) -> list[Any]:
         """Choose those that there is something to do about."""
-        live = {kind for kind in set(map(type, things)) if self._nature_of(kind) is not None}
-        chosen = {id(thing): thing for thing in things if type(thing) in live and id(thing) not in self._seen}
+        live = self._live_kinds(things, len(things))
+        chosen = {id(thing): thing for thing in things if type(thing) in live} if live else {}
+        for seen in chosen.keys() & self._seen.keys():
+            del chosen[seen]
         self._seen |= chosen
         self._room -= len(chosen)
-        self._room_for_plain -= len(things)
         return list(chosen.values())
 
     def _nature_of(self, kind: type) -> Nature | None:
@@ -188,29 +195,38 @@ class _Walk:
 
     def _expand(self, layer: list[Any]) -> list[Any]:
         """Give what a layer refers to."""
-        plain: list[Any] = []
-        found: list[Any] = []
-        for thing in layer:
-            leads = self._natures[type(thing)].leads  # type: ignore[union-attr]  # else it would not be here
-            if leads is None:
-                plain.append(thing)
-            else:
-                found += ask(leads, thing)
-        found += gc.get_referents(*[thing for thing in plain if self._is_worth_it(thing)])
-        if len(plain) <= FEW or any(type(thing) is int and thing in self._foreign for thing in found):
-            for thing in plain:
-                self._note_numbers(thing, _attributes_of(thing))
+        kinds = set(map(type, layer))
+        led = {kind: leads for kind in kinds if (leads := self._natures[kind].leads)}  # type: ignore[union-attr]
+        found = [part for thing in layer if type(thing) in led for part in ask(led[type(thing)], thing)] if led else []
+        plain = [thing for thing in layer if type(thing) not in led] if led else layer
+        containers = plain if kinds <= CONTAINERS else [thing for thing in plain if type(thing) in CONTAINERS]
+        if max(map(len, containers), default=0) >= LARGE:
+            vain = {id(thing) for thing in containers if len(thing) >= LARGE and not self._is_worth_it(thing)}
+            plain = [thing for thing in plain if id(thing) not in vain]
+        found += gc.get_referents(*plain)
+        named = [] if kinds <= NAMELESS else [thing for thing in plain if type(thing) not in NAMELESS]
+        for thing in named if len(named) <= FEW else ():
+            self._note_numbers(thing, _attributes_of(thing))
         return found
 
-    def _is_worth_it(self, thing: Any) -> bool:
-        """Whether there is anything but numbers and the like in a container; small ones go unasked."""
-        if type(thing) not in CONTAINERS or len(thing) < LARGE:
-            return True
-        self._room_for_plain -= len(thing)
+    def _is_worth_it(self, large: Any) -> bool:
+        """Whether there is anything but numbers and the like in a large container, and in small ones in there."""
+        elements = list(chain(large, large.values())) if type(large) is dict else large
+        live = self._live_kinds(elements, len(elements))
+        if live and live <= CONTAINERS:
+            small = [element for element in elements if type(element) in live]
+            values = (element.values() for element in small if type(element) is dict)
+            live = self._live_kinds(chain.from_iterable(chain(small, values)), 2 * sum(map(len, small)))
+        if live and len(elements) > self._room:
+            self._room = -1
+        return bool(live) and self._room > 0
+
+    def _live_kinds(self, things: Iterable[Any], count: int) -> set[type]:
+        """Give the types of those that there is something to do about."""
+        self._room_for_plain -= count
         if self._room_for_plain < 0:
-            return False
-        elements = chain(thing, thing.values()) if type(thing) is dict else thing
-        return any(self._nature_of(kind) is not None for kind in set(map(type, elements)))
+            return set()
+        return {kind for kind in set(map(type, things)) if self._nature_of(kind) is not None}
 
     def _variables_of(self, function: FunctionType) -> list[Any]:
         names = self._names_of(function.__code__)
@@ -221,10 +237,10 @@ class _Walk:
                 self.inherited.append(("", function))
             return []
         own, shared = variables_of(function, self._names_of)
+        self._note_numbers(function, own + shared)
         if self._way.inherits_globals:
             self.inherited += shared
             shared = []
-        self._note_numbers(function, own + shared)
         return [value for _, value in own + shared]
 
     def _parts_of(self, kind: type) -> list[Any]:
@@ -312,11 +328,9 @@ def _name_in(owner: Any, part: Any, names_of: Callable[[CodeType], Names]) -> st
 
 def _attributes_of(thing: Any) -> Iterable[tuple[str, Any]]:
     """Give what may be the number of a descriptor by its name."""
-    if type(thing) not in CONTAINERS:
+    if type(thing) is not dict:
         return named_parts(thing)
-    if type(thing) is dict and len(thing) < LARGE:
-        return [(name, value) for name, value in thing.items() if type(name) is str]
-    return ()
+    return [(name, value) for name, value in thing.items() if type(name) is str] if len(thing) < LARGE else ()
 
 
 def _has_number(value: Any, foreign: Mapping[int, str]) -> bool:
@@ -339,18 +353,28 @@ def _travels_by_name(thing: Any) -> bool:
     return found is thing
 
 
-def find_number_among(columns: Sequence[Sequence[Any]], function: Any, foreign: Mapping[int, str]) -> Finding | None:
-    """Find an item that is the number of a descriptor, as the function uses it for one.
+def find_number(function: Any, arguments: Sequence[Sequence[Any]], foreign: Mapping[int, str]) -> Finding | None:
+    """Find an argument that is the number of a descriptor, as the function uses it for one.
 
     Args:
-        columns: the items; each is an argument, in order.
-        function: called with them.
+        function: called with an element of each sequence.
+        arguments: by position.
         foreign: as for `find_held`.
     """
     if type(function) is not FunctionType or not rough_names(function.__code__).may_use_more:
         return None
-    for column, argument in zip(columns, function.__code__.co_varnames[: function.__code__.co_argcount], strict=False):
-        if type(column) in (list, tuple) and (number := next((x for x in column if type(x) is int and x in foreign), None)):
-            if argument in exact_names(function.__code__).descriptors:
-                return Finding(Holding.NUMBER, f"item {number}, a descriptor's number,")
+    for name, values in zip(_parameters_of(function), arguments, strict=False):
+        number = next((value for value in values if type(value) is int and value in foreign), None)
+        if number is not None and name in exact_names(function.__code__).descriptors:
+            return Finding(Holding.NUMBER, f"argument {name!r}, which is {number}, a descriptor's number,")
     return None
+
+
+def is_named_as_number(function: Any, position: int) -> bool:
+    """Whether a function's parameter is named as one that takes the number of a descriptor."""
+    names = _parameters_of(function) if type(function) is FunctionType else ()
+    return position < len(names) and DESCRIPTOR.search(names[position]) is not None
+
+
+def _parameters_of(function: FunctionType) -> tuple[str, ...]:
+    return function.__code__.co_varnames[: function.__code__.co_argcount]

@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 from allcores._captures import explain_unpicklable
 from allcores._codec import encode_job
+from allcores._descriptors import Descriptors
 from allcores._driver import Run
 from allcores._errors import Terminated
 from allcores._helm import Helm
@@ -30,6 +31,7 @@ from allcores._launch import draw_chance, find_thread_facts, make_engine
 from allcores._options import Options
 from allcores._outcomes import short_repr
 from allcores._plan import make_plan
+from allcores._sharing import Belongings, Clearance
 
 __all__ = ["Service"]
 
@@ -50,7 +52,8 @@ class Service:
 
     Raises:
         ValueError: an option makes no sense here.
-        UnpicklableError: the initializer cannot travel; no worker has been started.
+        UnpicklableError: the initializer cannot travel, or workers would share something through it; none has been
+            started.
     """
 
     def __init__(self, options: Options, *, name: str, is_patient: bool) -> None:
@@ -58,6 +61,10 @@ class Service:
             raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
         facts = find_thread_facts(options)
         self.plan = make_plan(options, facts)
+        if self.plan.start is not None:
+            belongings = Belongings(None, options.initializer, options.initargs)
+            belongings.require_unshared(self.plan.start, Descriptors())
+        self._clearance = Clearance(self.plan.start)
         self.is_patient = is_patient
         self._chance = draw_chance(options.seed)
         self._inbox = Inbox()
@@ -106,8 +113,9 @@ class Service:
             batch: items per batch; None to measure and adapt.
 
         Raises:
-            UnpicklableError: it cannot travel.
+            UnpicklableError: it cannot travel, or leads to something that workers must not share.
         """
+        self._clearance.require(function)
         job = self._job(function, is_star=is_star)
         if self.plan.on == "processes":
             try:
@@ -131,7 +139,8 @@ class Service:
     def call(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], receiver: Receiver
     ) -> Submission:
-        """Have a function called once, on a worker that has nothing else to do. Raises as `submit`."""
+        """Have a function called once, on a worker that has nothing else to do. Raises as `line` and `submit`."""
+        self._clearance.require(function)
         submission = Submission(self.calls, ((function, args, kwargs),), receiver)
         self._hand_in(submission)
         self._send_at_once()
@@ -147,6 +156,7 @@ class Service:
     ) -> None:
         """Have a function called, and `attend`; that the caller will wait is worth knowing before the call is sent."""
         self.require_open()  # first, as a forked child cannot use the helm either
+        self._clearance.require(function)
         submission = Submission(self.calls, ((function, args, kwargs),), receiver)
         if not self._turn_here(is_over, inf, submission):
             self._hand_in(submission)

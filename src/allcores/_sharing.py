@@ -8,17 +8,20 @@ shared all the same is refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MethodType
+from weakref import ref
 
 from allcores._dataset import Columns, Dataset
 from allcores._descriptors import Descriptors
 from allcores._errors import UnpicklableError
+from allcores._foreign import is_a
 from allcores._hints import Any
 from allcores._holders import Holding
-from allcores._reach import ITEMS, Finding, Root, Way, find_held, find_number_among
+from allcores._reach import ITEMS, Finding, Root, Way, find_held, find_number, is_named_as_number
 from allcores._records import Record
 
-__all__ = ["Belongings"]
+__all__ = ["Belongings", "Clearance"]
 
 NOTHING: frozenset[Holding] = frozenset()
 MEANT = frozenset({Holding.STREAM})  # who gives a connection as an argument or as an item means to share it
@@ -78,6 +81,39 @@ class Belongings(Record):
             Root("initargs", tuple(self.initargs), ignored | MEANT),
             *(Root(ITEMS, column, ignored | MEANT) for column in columns if way is BORN),
         ]
-        return find_held(roots, foreign, way) or (
-            None if self.is_star else find_number_among(columns, self.function, foreign)
-        )
+        return find_held(roots, foreign, way) or self._find_number(columns, foreign)
+
+    def _find_number(self, columns: Sequence[Sequence[Any]], foreign: Mapping[int, str]) -> Finding | None:
+        """Find an argument that is the number of a descriptor."""
+        for position, argument in enumerate(self.initargs):
+            if type(argument) is int and argument in foreign and is_named_as_number(self.initializer, position):
+                return Finding(Holding.NUMBER, f"initargs[{position}], a descriptor's number,")
+        lists = [column for column in columns if type(column) in (list, tuple)]
+        if self.is_star and len(lists) == 1:
+            lists = list(zip(*(item for item in lists[0] if type(item) is tuple), strict=False))
+        return find_number(self.function, lists, foreign)
+
+
+class Clearance:
+    """Looks at each function that is handed in once: for workers that come and go while more are.
+
+    Args:
+        start: of the plan; None where workers are no processes.
+    """
+
+    def __init__(self, start: str | None) -> None:
+        self._start = start
+        self._cleared: dict[tuple[int, int], ref[Any]] = {}  # {id of an object, and of its method: the object}
+
+    def require(self, function: Callable[..., Any]) -> None:
+        """Raise as `Belongings.require_unshared` does, unless nothing was found in the function before."""
+        if self._start is None:
+            return
+        owner, method = (function.__self__, function.__func__) if is_a(function, MethodType) else (function, None)
+        key = id(owner), id(method)
+        if key not in self._cleared:
+            Belongings(function).require_unshared(self._start, Descriptors(), is_born_with_function=False)
+            try:
+                self._cleared[key] = ref(owner, lambda _: self._cleared.pop(key, None))
+            except TypeError:  # it cannot be referred to weakly: it is looked at each time
+                return

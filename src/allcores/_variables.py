@@ -21,8 +21,33 @@ __all__ = ["Names", "exact_names", "rough_names", "variables_of"]
 
 # What takes a descriptor as its first argument; those of the second row are other objects' methods, too.
 TAKERS = {
-    *("copy_file_range", "dup", "dup2", "fcntl", "fdatasync", "fdopen", "flock", "fstat", "fsync", "ftruncate", "ioctl"),
-    *("lockf", "lseek", "posix_fadvise", "pread", "preadv", "pwrite", "pwritev", "readv", "sendfile", "splice", "writev"),
+    *(
+        "copy_file_range",
+        "dup",
+        "dup2",
+        "fcntl",
+        "fdatasync",
+        "fdopen",
+        "flock",
+        "fstat",
+        "fsync",
+        "ftruncate",
+        "ioctl",
+    ),
+    *("eventfd_read", "eventfd_write", "fchdir", "fchmod", "fchown", "fstatvfs", "get_blocking", "set_blocking"),
+    *(
+        "lockf",
+        "lseek",
+        "posix_fadvise",
+        "pread",
+        "preadv",
+        "pwrite",
+        "pwritev",
+        "readv",
+        "sendfile",
+        "splice",
+        "writev",
+    ),
 }
 COMMON_TAKERS = {"close", "open", "read", "write", "mmap", "FileIO", "isatty"}
 MODULES_OF_TAKERS = {"os", "posix", "fcntl", "io", "mmap"}
