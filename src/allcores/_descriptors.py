@@ -99,7 +99,8 @@ def _target_of(descriptor: int) -> Target:
     if os.isatty(descriptor):
         return TERMINALS[0]
     if stat.S_ISCHR(status.st_mode):
-        return os.devnull if status.st_rdev == os.stat(os.devnull).st_rdev else f"/dev/{status.st_rdev}"
+        devices = {os.stat(path).st_rdev: path for path in INERT if os.path.exists(path)}
+        return devices.get(status.st_rdev, f"/dev/{status.st_rdev}")
     kind = "socket:" if stat.S_ISSOCK(status.st_mode) else "pipe:" if stat.S_ISFIFO(status.st_mode) else "/"
     return f"{kind}[{status.st_dev}:{status.st_ino}]"
 

@@ -15,6 +15,7 @@ import gc
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from io import TextIOWrapper
 from itertools import chain, pairwise
 from types import CodeType, FunctionType
@@ -27,7 +28,17 @@ from allcores._holders import Held, Holding, Nature, is_library, is_opaque, natu
 from allcores._records import Record
 from allcores._variables import Names, exact_names, rough_names, variables_of
 
-__all__ = ["ITEMS", "Finding", "Root", "Way", "find_held", "find_number", "is_named_as_number"]
+__all__ = [
+    "FUNCTION",
+    "INITIALIZER",
+    "ITEMS",
+    "Finding",
+    "Root",
+    "Way",
+    "find_held",
+    "find_number",
+    "is_named_as_number",
+]
 
 MOST = 50_000  # objects that are looked at, each: hundredths of a second
 MOST_PLAIN = 10_000_000  # numbers, strings and the like that they refer to, of which only the types are looked at
@@ -36,8 +47,7 @@ FEW = 1_000  # objects whose attributes are all looked at for numbers of descrip
 
 UNSPOKEN = {"func", "__wrapped__"}  # names that say nothing
 
-ITEMS = "the dataset"
-VARIABLES = {"the function", "the initializer"}  # what these lead to has the names of variables
+FUNCTION, INITIALIZER, ITEMS = "the function", "the initializer", "the dataset"
 
 NAMELESS = {list, tuple, set, frozenset}
 CONTAINERS = {*NAMELESS, dict}
@@ -60,7 +70,7 @@ class Root(Record):
     """What a walk begins with.
 
     Attributes:
-        role: what it is to the caller: ``"the function"``, ``"initargs"``.
+        role: what it is to the caller: one of the three constants, or its name, as ``"initargs"``.
         thing: the object.
         ignored: what it may well hold.
     """
@@ -97,17 +107,10 @@ def find_held(roots: Sequence[Root], foreign: Mapping[int, str], way: Way) -> Fi
 def _find_first(
     roots: Sequence[Root], foreign: Mapping[int, str], way: Way, names_of: Callable[[CodeType], Names]
 ) -> Finding | None:
-    walk = _Walk(foreign, way, names_of)
-    for root in roots:
-        finding = walk.find(root)
-        if finding is not None:
-            return finding
-    born = _Walk(foreign, Way(inherits=True), names_of)
-    for name, value in walk.inherited:
-        finding = born.find(Root("the function", value), name)
-        if finding is not None:
-            return finding
-    return None
+    with closing(_Walk(foreign, way, names_of)) as walk, closing(_Walk(foreign, Way(inherits=True), names_of)) as born:
+        found = (walk.find(root) for root in roots)
+        rest = (born.find(Root(FUNCTION, value), name) for name, value in walk.inherited)
+        return next((finding for finding in chain(found, rest) if finding is not None), None)
 
 
 class _Walk:
@@ -131,6 +134,10 @@ class _Walk:
         self._used: set[str] = set()  # names of what is used as a descriptor
         self._may_use_more = False
         self._room, self._room_for_plain = MOST, MOST_PLAIN
+
+    def close(self) -> None:
+        """Let go of everything now: types lead to methods of this object's, a cycle that would last for a while."""
+        self._natures.clear()
 
     def find(self, root: Root, name: str = "") -> Finding | None:
         """Walk from a root; `name` is its own, if it is a part of what the role means."""
@@ -279,7 +286,7 @@ class _Walk:
         names, is_named = self._names_to(thing)
         names = [each for each in (name, *names, last) if each]
         where = root.role
-        if names and root.role in VARIABLES:
+        if names and root.role in {FUNCTION, INITIALIZER}:
             where = f"variable {' -> '.join(names)!r}"
         elif names:
             first = f"item {names[0][1:-1]}" if root.role == ITEMS else root.role + names[0]

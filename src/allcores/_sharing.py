@@ -18,7 +18,7 @@ from allcores._errors import UnpicklableError
 from allcores._foreign import is_a
 from allcores._hints import Any
 from allcores._holders import Holding
-from allcores._reach import ITEMS, Finding, Root, Way, find_held, find_number, is_named_as_number
+from allcores._reach import FUNCTION, INITIALIZER, ITEMS, Finding, Root, Way, find_held, find_number, is_named_as_number
 from allcores._records import Record
 
 __all__ = ["Belongings", "Clearance"]
@@ -76,8 +76,8 @@ class Belongings(Record):
             return None
         columns = self.dataset.columns if isinstance(self.dataset, Columns) else ()
         roots = [
-            Root("the function", self.function, ignored),
-            Root("the initializer", self.initializer, ignored),
+            Root(FUNCTION, self.function, ignored),
+            Root(INITIALIZER, self.initializer, ignored),
             Root("initargs", tuple(self.initargs), ignored | MEANT),
             *(Root(ITEMS, column, ignored | MEANT) for column in columns if way is BORN),
         ]
