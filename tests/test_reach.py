@@ -40,7 +40,7 @@ import pytest
 from allcores import _reach
 from allcores._descriptors import Descriptors
 from allcores._holders import Holding
-from allcores._reach import ITEMS, Root, Way, find_held, find_number, is_named_as_number
+from allcores._reach import ITEMS, Root, Way, find_held, find_number
 
 BORN, SENT = Way(inherits=True), Way(inherits=False)
 CALLED = Way(inherits=False, inherits_globals=True)
@@ -339,13 +339,13 @@ def test_a_number_that_happens_to_be_a_descriptors_is_not(number):
 
 def test_an_argument_is_a_descriptors_number_if_the_function_so_uses_it(number):
     foreign = Descriptors().foreign
-    finding = find_number(pread, [[0, number]], foreign)
+    finding = find_number(pread, None, (), [[0, number]], foreign)
     assert finding is not None
     assert finding.text == f"argument 'source', which is {number}, a descriptor's number,"
-    assert find_number(pread, [[], [number]], foreign) is None
-    assert find_number(abs, [[number]], foreign) is None
-    assert is_named_as_number(lambda fd: 0, 0)
-    assert not is_named_as_number(lambda size: 0, 0)
+    assert find_number(pread, None, (), [[], [number]], foreign) is None
+    assert find_number(abs, None, (), [[number]], foreign) is None
+    assert find_number(abs, lambda size, fd: None, (0, number), (), foreign) is not None
+    assert find_number(abs, lambda size: None, (number,), (), foreign) is None
 
 
 # ------------------------------------------------------------------------------------------------------ what is pickled

@@ -167,7 +167,7 @@ def test_a_pool_refuses_what_its_workers_would_share(shared_file, path, start):
 def test_a_function_is_looked_at_once_for_as_long_as_it_is_there(monkeypatch, path):
     with open(path):
         looks: list[int] = []
-        monkeypatch.setattr("allcores._sharing.find_held", lambda *_: looks.append(1))
+        monkeypatch.setattr("allcores._reach.find_shared", lambda *_, **__: looks.append(1))
         clearance = Clearance("fork")
         reader = Reader(path)
         for function in (reader.read, reader.read, read, read, reader.__reduce__):
@@ -183,15 +183,12 @@ def test_a_function_is_looked_at_once_for_as_long_as_it_is_there(monkeypatch, pa
 def test_nothing_is_looked_at_where_nothing_is_open(run_python):
     program = """
         import allcores
-        from allcores import _sharing
+        import sys
 
-        def refuse(*_):
-            raise AssertionError
-
-        _sharing.find_held = refuse
         for _ in range(2):
             for start in ("auto", "fork", "forkserver"):
                 assert allcores.map(lambda x: x, range(3), start=start) == [0, 1, 2]
+        assert "allcores._reach" not in sys.modules
     """
     run_python(textwrap.dedent(program))
 

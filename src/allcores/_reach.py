@@ -37,7 +37,7 @@ __all__ = [
     "Way",
     "find_held",
     "find_number",
-    "is_named_as_number",
+    "find_shared",
 ]
 
 MOST = 50_000  # objects that are looked at, each: hundredths of a second
@@ -91,6 +91,45 @@ class Finding(Record):
     holding: Holding
     text: str
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it is but the number of a descriptor."""
+        return self.holding is Holding.NUMBER
+
+
+def find_shared(
+    function: Any,
+    initializer: Any,
+    initargs: Sequence[Any],
+    columns: Sequence[Any],
+    foreign: Mapping[int, str],
+    *,
+    is_born: bool,
+    has_globals: bool,
+    only_certain: bool,
+) -> Finding | None:
+    """Find what workers would share that they must not.
+
+    Args:
+        function: that they run.
+        initializer: that they call first.
+        initargs: with these.
+        columns: the dataset's, where they are inherited.
+        foreign: the descriptors that matter, and what each leads to.
+        is_born: whether workers are born with all that; else it is pickled for them.
+        has_globals: whether they are born with the globals of this process.
+        only_certain: whether what nobody can tell does not count.
+    """
+    ignored = frozenset({Holding.UNKNOWN} if only_certain else ())
+    is_meant = ignored | {Holding.STREAM}  # who gives a connection as an argument or an item means to share it
+    roots = [
+        Root(FUNCTION, function, ignored),
+        Root(INITIALIZER, initializer, ignored),
+        Root("initargs", tuple(initargs), is_meant),
+        *(Root(ITEMS, column, is_meant) for column in columns),
+    ]
+    return find_held(roots, foreign, Way(is_born, has_globals and not is_born))
+
 
 def find_held(roots: Sequence[Root], foreign: Mapping[int, str], way: Way) -> Finding | None:
     """Find what holds one of these descriptors, or may; None if nothing does.
@@ -109,7 +148,7 @@ def _find_first(
 ) -> Finding | None:
     with closing(_Walk(foreign, way, names_of)) as walk, closing(_Walk(foreign, Way(inherits=True), names_of)) as born:
         found = (walk.find(root) for root in roots)
-        rest = (born.find(Root(FUNCTION, value), name) for name, value in walk.inherited)
+        rest = (born.find(Root(FUNCTION, value, roots[0].ignored), name) for name, value in walk.inherited)
         return next((finding for finding in chain(found, rest) if finding is not None), None)
 
 
@@ -360,14 +399,25 @@ def _travels_by_name(thing: Any) -> bool:
     return found is thing
 
 
-def find_number(function: Any, arguments: Sequence[Sequence[Any]], foreign: Mapping[int, str]) -> Finding | None:
-    """Find an argument that is the number of a descriptor, as the function uses it for one.
+def find_number(
+    function: Any,
+    initializer: Any,
+    initargs: Sequence[Any],
+    arguments: Sequence[Sequence[Any]],
+    foreign: Mapping[int, str],
+) -> Finding | None:
+    """Find an argument that is the number of a descriptor, as the function uses it for one, or the name says so.
 
     Args:
-        function: called with an element of each sequence.
+        function: called with an element of each of `arguments`.
+        initializer: called with `initargs`.
+        initargs: see there.
         arguments: by position.
-        foreign: as for `find_held`.
+        foreign: the descriptors.
     """
+    for position, (name, value) in enumerate(zip(_parameters_of(initializer), initargs, strict=False)):
+        if type(value) is int and value in foreign and DESCRIPTOR.search(name):
+            return Finding(Holding.NUMBER, f"initargs[{position}], a descriptor's number,")
     if type(function) is not FunctionType or not rough_names(function.__code__).may_use_more:
         return None
     for name, values in zip(_parameters_of(function), arguments, strict=False):
@@ -377,11 +427,7 @@ def find_number(function: Any, arguments: Sequence[Sequence[Any]], foreign: Mapp
     return None
 
 
-def is_named_as_number(function: Any, position: int) -> bool:
-    """Whether a function's parameter is named as one that takes the number of a descriptor."""
-    names = _parameters_of(function) if type(function) is FunctionType else ()
-    return position < len(names) and DESCRIPTOR.search(names[position]) is not None
-
-
-def _parameters_of(function: FunctionType) -> tuple[str, ...]:
+def _parameters_of(function: Any) -> tuple[str, ...]:
+    if type(function) is not FunctionType:
+        return ()
     return function.__code__.co_varnames[: function.__code__.co_argcount]

@@ -8,7 +8,7 @@ shared all the same is refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import MethodType
 from weakref import ref
 
@@ -16,16 +16,13 @@ from allcores._dataset import Columns, Dataset
 from allcores._descriptors import Descriptors
 from allcores._errors import UnpicklableError
 from allcores._foreign import is_a
-from allcores._hints import Any
-from allcores._holders import Holding
-from allcores._reach import FUNCTION, INITIALIZER, ITEMS, Finding, Root, Way, find_held, find_number, is_named_as_number
+from allcores._hints import TYPE_CHECKING, Any
 from allcores._records import Record
 
-__all__ = ["Belongings", "Clearance"]
+if TYPE_CHECKING:
+    from allcores._reach import Finding
 
-NOTHING: frozenset[Holding] = frozenset()
-MEANT = frozenset({Holding.STREAM})  # who gives a connection as an argument or as an item means to share it
-BORN, SENT, CALLED = Way(inherits=True), Way(inherits=False), Way(inherits=False, inherits_globals=True)
+__all__ = ["Belongings", "Clearance"]
 
 
 class Belongings(Record):
@@ -47,7 +44,7 @@ class Belongings(Record):
 
     def fork_hazard(self, here: Descriptors) -> str | None:
         """Say what forked workers would share; None if there is nothing of the kind."""
-        finding = self._find(here, BORN)
+        finding = self._find(here, is_born=True)
         return None if finding is None else f"{finding.text} would be shared by forked workers"
 
     def require_unshared(self, start: str, here: Descriptors, *, is_born_with_function: bool = True) -> None:
@@ -61,37 +58,43 @@ class Belongings(Record):
         Raises:
             UnpicklableError: it says what it is, and what to do.
         """
-        way = SENT if start != "fork" else BORN if is_born_with_function else CALLED
-        finding = self._find(here, way, frozenset({Holding.UNKNOWN}))
+        is_forked = start == "fork"
+        is_born = is_forked and is_born_with_function
+        finding = self._find(here, is_born=is_born, has_globals=is_forked, only_certain=True)
         if finding is None:
             return
         what = "would be shared by all workers, which would disturb each other there"
-        if finding.holding is Holding.NUMBER:
+        if finding.is_number:
             what = "would be shared by all workers, or mean something else there"
         raise UnpicklableError(f"{finding.text} {what}; open it inside the function or in an initializer")
 
-    def _find(self, here: Descriptors, way: Way, ignored: frozenset[Holding] = NOTHING) -> Finding | None:
+    def _find(
+        self, here: Descriptors, *, is_born: bool, has_globals: bool = False, only_certain: bool = False
+    ) -> Finding | None:
         foreign = here.foreign
         if not foreign:
             return None
-        columns = self.dataset.columns if isinstance(self.dataset, Columns) else ()
-        roots = [
-            Root(FUNCTION, self.function, ignored),
-            Root(INITIALIZER, self.initializer, ignored),
-            Root("initargs", tuple(self.initargs), ignored | MEANT),
-            *(Root(ITEMS, column, ignored | MEANT) for column in columns if way is BORN),
-        ]
-        return find_held(roots, foreign, way) or self._find_number(columns, foreign)
+        from allcores._reach import find_number, find_shared  # for those who have something open
 
-    def _find_number(self, columns: Sequence[Sequence[Any]], foreign: Mapping[int, str]) -> Finding | None:
-        """Find an argument that is the number of a descriptor."""
-        for position, argument in enumerate(self.initargs):
-            if type(argument) is int and argument in foreign and is_named_as_number(self.initializer, position):
-                return Finding(Holding.NUMBER, f"initargs[{position}], a descriptor's number,")
+        columns = self.dataset.columns if isinstance(self.dataset, Columns) else ()
+        found = find_shared(
+            self.function,
+            self.initializer,
+            self.initargs,
+            columns if is_born else (),
+            foreign,
+            is_born=is_born,
+            has_globals=has_globals,
+            only_certain=only_certain,
+        )
+        return found or find_number(self.function, self.initializer, self.initargs, self._arguments(columns), foreign)
+
+    def _arguments(self, columns: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+        """Give what the function is called with, by position, as far as it is at hand."""
         lists = [column for column in columns if type(column) in (list, tuple)]
         if self.is_star and len(lists) == 1:
-            lists = list(zip(*(item for item in lists[0] if type(item) is tuple), strict=False))
-        return find_number(self.function, lists, foreign)
+            return list(zip(*(item for item in lists[0] if type(item) is tuple), strict=False))
+        return lists
 
 
 class Clearance:
