@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import socket
@@ -76,6 +77,27 @@ def test_an_open_file_is_refused_wherever_it_would_be_shared(shared_file, start)
         allcores.map(abs, PLACES, start=start, initializer=lambda: shared_file)
     with pytest.raises(allcores.UnpicklableError, match=r"initargs\[0\]"):
         allcores.map(abs, PLACES, start=start, initializer=print, initargs=[shared_file])
+
+
+@pytest.mark.once
+def test_what_cannot_be_pickled_is_named_wherever_it_is(shared_file):
+    class Kind:
+        file = shared_file
+
+    def with_default(i: int, *, file: Any = shared_file) -> Any:
+        return file
+
+    thing = Kind()
+    named: dict[str, Any] = {
+        "Kind -> file": lambda i: Kind,
+        "thing -> file": lambda i: thing,
+        "file": with_default,
+        "i": functools.partial(read_global, shared_file),
+    }
+    for name, function in named.items():
+        with pytest.raises(allcores.UnpicklableError, match=f"variable '{name}', a BufferedReader") as caught:
+            allcores.map(function, PLACES, start="forkserver")
+        assert str(caught.value).endswith(WHAT_TO_DO)
 
 
 def test_a_fork_is_not_safe_for_what_would_be_shared_and_a_reader_that_travels_works(path):

@@ -96,7 +96,7 @@ def _captures(thing: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _captures_of_class(kind: type) -> Iterator[tuple[str, Any]]:
-    if kind.__module__ == MAIN:  # others travel by name
+    if kind.__module__ == MAIN or "<locals>" in kind.__qualname__:  # others travel by name
         for name, value in vars(kind).items():
             if not (name.startswith("__") or isinstance(value, GetSetDescriptorType | MemberDescriptorType)):
                 yield name, value

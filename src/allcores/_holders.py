@@ -5,9 +5,11 @@ Everything is decided by an object's type, once, so that a million of one type c
 
 from __future__ import annotations
 
+import builtins
 import copyreg
 import os
 import sys
+import types
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from types import CodeType, FrameType, ModuleType, TracebackType
@@ -58,6 +60,12 @@ ATOMS = {
 STOPS = {"multiprocessing", "asyncio", "concurrent", "logging", "allcores"}
 # What of their types holds descriptors is known here.
 TRANSPARENT = sys.stdlib_module_names | {"builtins", "numpy", "pandas", "scipy", "sklearn", "_cffi_backend"}
+INTERPRETER = {
+    *vars(builtins),
+    *(thing.__name__ for thing in vars(types).values() if is_a(thing, type)),
+    *("EncodingMap", "FrameLocalsProxy", "PyCapsule", "builtin_method", "hamt", "instancemethod", "managedbuffer"),
+    *("anext_awaitable", "async_generator_asend", "async_generator_athrow", "coroutine_wrapper"),
+}
 CYTHON = "_cython_"  # begins the name of the module that its functions' types are in
 
 POINTER = 8  # bytes
@@ -91,7 +99,10 @@ def _find_nature(kind: type) -> Nature | None:
 
 
 def _is_known(kind: type) -> bool:
-    return _qualified_name(kind)[0].partition(".")[0] in TRANSPARENT
+    module, name = _qualified_name(kind)
+    if module == "builtins":  # which types of extension modules say of themselves, too, if their names have no dot
+        return name in INTERPRETER or name.endswith(("iterator", "keys", "values", "items"))
+    return module.partition(".")[0] in TRANSPARENT
 
 
 def _qualified_name(kind: type) -> tuple[str, str]:
