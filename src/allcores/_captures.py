@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from contextlib import suppress
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType
 
+from allcores._classes import MAIN
 from allcores._errors import UnpicklableError
 from allcores._foreign import ask, text_of, type_name
 from allcores._hints import Any
 from allcores._outcomes import short_repr
 from allcores._pickling import is_picklable
 
-__all__ = ["explain_unpicklable"]
+__all__ = ["explain_unpicklable", "named_parts"]
 
 DEEPEST = 20  # captures within captures: beyond that, a name explains nothing
 
@@ -31,30 +32,41 @@ def explain_unpicklable(role: str, thing: Any, error: Exception) -> UnpicklableE
     """
     if is_picklable(thing):
         return None
-    reason = _find_culprit(thing) or f"a {type_name(thing)} cannot be pickled"
-    return UnpicklableError(
-        f"{role} cannot travel to the workers: {reason} ({text_of(error)}); "
-        "create it inside the function or in an initializer, or use start='fork' where that is safe"
-    )
+    path, culprit = _find_culprit(thing)
+    kind = f"a {type_name(culprit)}"
+    reason = f"variable {' -> '.join(path)!r}, {kind}, cannot be pickled" if path else f"{kind} cannot be pickled"
+    return UnpicklableError(f"{role} cannot travel to the workers: {reason} ({text_of(error)}); {_advise(culprit)}")
 
 
-def _find_culprit(thing: Any) -> str | None:
-    """Name the innermost capture that cannot be pickled, as ``variable 'tools -> lock', a lock, ...``."""
+def _advise(culprit: Any) -> str:
+    if hasattr(type(culprit), "fileno"):  # forked workers would share it
+        return "open it inside the function or in an initializer"
+    return "create it inside the function or in an initializer, or use start='fork' where that is safe"
+
+
+def _find_culprit(thing: Any) -> tuple[list[str], Any]:
+    """Find the innermost capture that cannot be pickled: the names on the way to it, and itself."""
     path: list[str] = []
     seen = {id(thing)}
     while len(path) < DEEPEST and (found := _unpicklable_capture(thing, seen)) is not None:
         name, thing = found
         path.append(name)
         seen.add(id(thing))
-    return f"variable {' -> '.join(path)!r}, a {type_name(thing)}, cannot be pickled" if path else None
+    return path, thing
 
 
 def _unpicklable_capture(thing: Any, seen: set[int]) -> tuple[str, Any] | None:
+    return next(
+        ((name, value) for name, value in named_parts(thing) if id(value) not in seen and not is_picklable(value)), None
+    )
+
+
+def named_parts(thing: Any) -> list[tuple[str, Any]]:
+    """Give what an object has, by name; whatever it says to that, only an `Exception` is nothing."""
     try:
-        captures = ask(_list_captures, thing)
+        return ask(_list_captures, thing)
     except Exception:  # an object may say anything of its attributes
-        return None
-    return next(((name, value) for name, value in captures if id(value) not in seen and not is_picklable(value)), None)
+        return []
 
 
 def _list_captures(thing: Any) -> list[tuple[str, Any]]:
@@ -67,7 +79,7 @@ def _captures(thing: Any) -> Iterator[tuple[str, Any]]:
         yield from _captures_of_function(thing)
     elif isinstance(thing, functools.partial):
         yield "func", thing.func
-        yield from _captures(thing.args)
+        yield from zip(_arguments_of_partial(thing), thing.args, strict=True)
         yield from thing.keywords.items()
     elif isinstance(thing, MethodType):
         yield "self", thing.__self__
@@ -75,8 +87,33 @@ def _captures(thing: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"[{short_repr(key)}]", value) for key, value in thing.items())
     elif isinstance(thing, list | tuple):
         yield from ((f"[{position}]", value) for position, value in enumerate(thing))
-    elif hasattr(thing, "__dict__") and not isinstance(thing, type):
-        yield from vars(thing).items()
+    elif isinstance(thing, type):
+        yield from _captures_of_class(thing)
+    else:
+        yield from getattr(thing, "__dict__", {}).items()
+        yield from _slots(thing)
+        yield from _captures_of_class(type(thing))
+
+
+def _captures_of_class(kind: type) -> Iterator[tuple[str, Any]]:
+    if kind.__module__ == MAIN or "<locals>" in kind.__qualname__:  # others travel by name
+        for name, value in vars(kind).items():
+            if not (name.startswith("__") or isinstance(value, GetSetDescriptorType | MemberDescriptorType)):
+                yield name, value
+
+
+def _slots(thing: Any) -> Iterator[tuple[str, Any]]:
+    for kind in type(thing).__mro__:
+        slots = vars(kind).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            with suppress(AttributeError):  # it has no value
+                yield name, getattr(thing, name)
+
+
+def _arguments_of_partial(partial: functools.partial[Any]) -> list[str]:
+    code = partial.func.__code__ if isinstance(partial.func, FunctionType) else None
+    names = () if code is None else code.co_varnames[: code.co_argcount]
+    return [names[at] if at < len(names) else f"[{at}]" for at in range(len(partial.args))]
 
 
 def _captures_of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:
@@ -87,6 +124,7 @@ def _captures_of_function(function: FunctionType) -> Iterator[tuple[str, Any]]:
         if name in function.__globals__:
             yield name, function.__globals__[name]
     yield from zip(_argument_names(function), function.__defaults__ or (), strict=False)
+    yield from (function.__kwdefaults__ or {}).items()
 
 
 def _argument_names(function: FunctionType) -> tuple[str, ...]:

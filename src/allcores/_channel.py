@@ -19,6 +19,7 @@ from itertools import accumulate, islice, pairwise
 from weakref import ref
 
 from allcores._arena import LOST, Arena, Lodger
+from allcores._descriptors import claim
 from allcores._segment import Segment, make_filled, places
 from allcores._wire import Beside, Buffer, Message, pack_head, unpack_head
 
@@ -45,6 +46,8 @@ def channel_pair() -> tuple[socket.socket, socket.socket]:
     """
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
+    claim(ours)
+    claim(theirs)
     _drivers_ends[ours.fileno()] = ref(ours)
     return ours, theirs
 
@@ -69,6 +72,7 @@ class Channel:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
+        claim(connection)
         self._arena = Arena()
         self._lodger = Lodger()
         self._passing: list[int] = []  # descriptors that have not been sent

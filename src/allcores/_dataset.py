@@ -26,10 +26,13 @@ class Columns:
 
     Args:
         columns: the sequences; with several, an item is a tuple with one element of each.
+
+    Attributes:
+        columns: the same.
     """
 
     def __init__(self, columns: tuple[Sequence[Any], ...]) -> None:
-        self._columns = columns
+        self.columns = columns
         self.length: int | None = min(map(len, columns))
         self.pulled = self.length  # all items are at hand
 
@@ -39,7 +42,7 @@ class Columns:
 
     def items(self, start: int, stop: int) -> Sequence[Any]:
         """Give items ``[start, stop)``; a slice keeps its type, so that a range or an array travels as one."""
-        slices = [column[start:stop] for column in self._columns]
+        slices = [column[start:stop] for column in self.columns]
         return slices[0] if len(slices) == 1 else list(zip(*slices, strict=True))
 
     def settle(self, start: int, stop: int) -> None:

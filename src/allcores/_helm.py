@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from math import inf
 
+from allcores._descriptors import claim
 from allcores._hints import Any, Self
 from allcores._interrupts import let_interrupts_in
 from allcores._waker import Waker
@@ -94,6 +95,7 @@ class Helm:
             self._workers = workers
             self._alarm = Waker()
             self._outlook = selectors.DefaultSelector()
+            claim(self._outlook)
             self._outlook.register(self._alarm, selectors.EVENT_READ)
             self._look_out_or_sleep(self._outlook)
 

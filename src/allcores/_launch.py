@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from allcores._dataset import Dataset
+from allcores._descriptors import Descriptors
 from allcores._engines import Engine
 from allcores._greenlets import refuse_copies
 from allcores._inbox import Inbox
@@ -19,9 +20,9 @@ __all__ = ["draw_chance", "find_thread_facts", "make_engine"]
 OWN_THREAD = "a thread of its own starts the workers"
 
 
-def find_thread_facts(options: Options) -> Facts:
+def find_thread_facts(options: Options, here: Descriptors | None = None) -> Facts:
     """Gather what the plan of a run in a thread of its own needs to know: such a run forks only if it was told to."""
-    facts = find_facts()
+    facts = find_facts(here)
     return facts._replace(fork_hazard=OWN_THREAD) if options.start == "auto" else facts
 
 

@@ -12,6 +12,8 @@ import os
 from contextlib import suppress
 from io import FileIO
 
+from allcores._descriptors import claim
+
 __all__ = ["LockFile"]
 
 
@@ -29,6 +31,7 @@ class LockFile:
     def __init__(self, path: str) -> None:
         self._path = path
         self._file = _take(path)
+        claim(self._file)
         _held.add(self)
 
     @property

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from math import ceil
 
+from allcores._descriptors import Descriptors
 from allcores._greenlets import GREEN, patched_by
 from allcores._kernel import group_folders, read
 from allcores._plan import Facts
@@ -25,18 +26,24 @@ SLURM_VARIABLES = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
 # Modules whose threads or locks do not survive a fork, by their own documentation; importing them is enough.
 FORK_BREAKERS = ("polars", "jax", "jaxlib", "tensorflow", "grpc", "ray", "cupy", "pycuda", "pyopencl", *GREEN)
 
+GPUS = ("/dev/nvidia", "/dev/kfd", "/dev/dri/render")
+
 _here = threading.local()
 
 
-def find_facts() -> Facts:
-    """Gather what a plan needs to know."""
+def find_facts(here: Descriptors | None = None) -> Facts:
+    """Gather what a plan needs to know.
+
+    Args:
+        here: what this process has open; by default that is found out.
+    """
     cores, bound = usable_cores()
     is_posix = hasattr(os, "fork")
     return Facts(
         cores=cores,
         cores_bound=bound,
         can_fork=is_posix,
-        fork_hazard=fork_hazard() if is_posix else "there is no fork here",
+        fork_hazard=fork_hazard(here) if is_posix else "there is no fork here",
         can_start_clean=is_posix,
     )
 
@@ -111,7 +118,7 @@ def _read_quota_v1(folder: str) -> float | None:
 # ----------------------------------------------------------------------------------------------------- fork safety
 
 
-def fork_hazard() -> str | None:
+def fork_hazard(here: Descriptors | None = None) -> str | None:
     """Say why forking this process now is not provably safe; None where it is."""
     if sys.platform != "linux":
         return f"system libraries of {sys.platform} break in forked processes"
@@ -123,21 +130,9 @@ def fork_hazard() -> str | None:
     loaded = [name for name in FORK_BREAKERS if name in sys.modules]
     if loaded:
         return f"{loaded[0]} is imported, which does not survive a fork"
-    if _has_open_gpu():
+    if any(target.startswith(GPUS) for target in (here or Descriptors()).targets.values()):
         return "a GPU runtime is initialised"
     return _native_thread_hazard()
-
-
-def _has_open_gpu() -> bool:
-    return any(target.startswith(("/dev/nvidia", "/dev/kfd", "/dev/dri/render")) for target in _links("/proc/self/fd"))
-
-
-def _links(folder: str) -> Iterator[str]:
-    for name in os.listdir(folder):
-        try:
-            yield os.readlink(f"{folder}/{name}")
-        except OSError:  # closed in the meantime: the listing's own descriptor, for one
-            continue
 
 
 def _native_thread_hazard() -> str | None:

@@ -22,6 +22,7 @@ from contextlib import suppress
 from enum import IntEnum
 from types import FrameType
 
+from allcores._descriptors import claim
 from allcores._lifeline import descendants, die_with_parent, end_all, peak_of
 from allcores._worker import enter_worker_process, serve_clean
 
@@ -94,6 +95,7 @@ class Nursery:
         self._pids: dict[int, int] = {}  # {worker's number: pid}
         self._statuses: dict[int, tuple[int, int]] = {}  # {pid: (worker's number, pipe)}
         self._wake, wake_up = os.pipe()
+        claim(wake_up)  # workers inherit it
         os.set_blocking(self._wake, False)
         os.set_blocking(wake_up, False)
         signal.signal(signal.SIGCHLD, _wake_up)
@@ -102,6 +104,8 @@ class Nursery:
     def run(self) -> None:
         """Serve until the driver is gone, or nobody has needed anything for long."""
         selector = selectors.DefaultSelector()
+        if hasattr(selector, "fileno"):
+            claim(selector)
         for descriptor in (self._control.fileno(), self._wake, *self._driver):
             selector.register(descriptor, selectors.EVENT_READ)
         idle_until = time.monotonic() + self._idle_seconds

@@ -21,6 +21,7 @@ from weakref import WeakSet
 from allcores._captures import explain_unpicklable
 from allcores._codec import encode_job
 from allcores._contents import Snapshot
+from allcores._descriptors import Descriptors
 from allcores._driver import Run
 from allcores._errors import Terminated
 from allcores._functions import refuse_deferring
@@ -34,6 +35,7 @@ from allcores._leaving import begin_to_leave, go_on_when_leaving, stop_if_left
 from allcores._options import Options
 from allcores._outcomes import short_repr
 from allcores._plan import make_plan
+from allcores._sharing import Belongings, Clearance
 
 __all__ = ["Service"]
 
@@ -54,7 +56,8 @@ class Service:
 
     Raises:
         ValueError: an option makes no sense here.
-        UnpicklableError: the initializer cannot travel; no worker has been started.
+        UnpicklableError: the initializer cannot travel, or workers would share something through it; none has been
+            started.
     """
 
     def __init__(self, options: Options, *, name: str, is_patient: bool) -> None:
@@ -62,6 +65,10 @@ class Service:
             raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
         facts = find_thread_facts(options)
         self.plan = make_plan(options, facts)
+        if self.plan.start is not None:
+            belongings = Belongings(None, options.initializer, options.initargs)
+            belongings.require_unshared(self.plan.start, Descriptors())
+        self._clearance = Clearance(self.plan.start)
         self.is_patient = is_patient
         self._chance = draw_chance(options.seed)
         self._inbox = Inbox()
@@ -110,9 +117,10 @@ class Service:
             batch: items per batch; None to measure and adapt.
 
         Raises:
-            UnpicklableError: it cannot travel.
+            UnpicklableError: it cannot travel, or leads to something that workers must not share.
         """
         refuse_deferring(function, self.plan.on)
+        self._clearance.require(function)
         job = self._job(function, is_star=is_star)
         if self.plan.on == "processes":
             try:
@@ -145,7 +153,7 @@ class Service:
         receiver: Receiver,
         line: Line | None = None,
     ) -> Submission:
-        """Have a function called once, on a worker that has nothing else to do. Raises as `submit`."""
+        """Have a function called once, on a worker that has nothing else to do. Raises as `line` and `submit`."""
         submission = self._submission(line or self.calls, function, args, kwargs, receiver)
         self._hand_in(submission)
         self._send_at_once()
@@ -241,6 +249,7 @@ class Service:
     ) -> Submission:
         if self.plan.on == "processes":  # elsewhere a coroutine reaches the caller, who may await it
             refuse_deferring(function, self.plan.on)
+        self._clearance.require(function)
         return Submission(line, ((function, args, kwargs),), receiver)
 
     def _hand_in(self, submission: Submission) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 
 from allcores._codec import encode_job
 from allcores._dataset import Dataset, make_dataset
+from allcores._descriptors import Descriptors
 from allcores._driver import Run
 from allcores._functions import refuse_deferring
 from allcores._hints import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from allcores._options import Options
 from allcores._outcomes import Chance, Origin, Results
 from allcores._plan import Plan, make_plan
 from allcores._progress import Progress
+from allcores._sharing import Belongings
 from allcores._sinks import Sink
 
 if TYPE_CHECKING:
@@ -106,6 +108,7 @@ def prepare(
 
     Raises:
         TypeError, ValueError: something makes no sense.
+        UnpicklableError: something would be shared by the workers that must not be.
     """
     stop_if_left()
     options = Options.from_keywords(keywords)
@@ -114,9 +117,15 @@ def prepare(
     if not iterables:
         raise TypeError("the dataset is missing: give at least one iterable after the function")
     dataset = make_dataset(iterables)
-    facts = find_thread_facts(options) if has_own_thread else find_facts()
+    here = Descriptors()
+    facts = find_thread_facts(options, here) if has_own_thread else find_facts(here)
+    belongings = Belongings(fn, options.initializer, options.initargs, dataset, is_star)
+    if options.on == "processes" and options.start == "auto" and facts.fork_hazard is None:
+        facts = facts._replace(fork_hazard=belongings.fork_hazard(here))
     plan = make_plan(options, facts)
     refuse_deferring(fn, plan.on)
+    if plan.start is not None and not (plan.start == "fork" and options.start == "auto"):
+        belongings.require_unshared(plan.start, here)
     job = Job(
         fn,
         is_star,

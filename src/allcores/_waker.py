@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 
+from allcores._descriptors import claim, disclaim
+
 __all__ = ["Waker"]
 
 
@@ -17,6 +19,8 @@ class Waker:
 
     def __init__(self) -> None:
         self._reading, self._writing = os.pipe()
+        claim(self._reading)
+        claim(self._writing)
         self._lock = threading.RLock()  # a finalizer may call `wake` amid anything, in the same thread, too
         self.is_awake = self._is_closed = False
 
@@ -43,5 +47,6 @@ class Waker:
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
-                os.close(self._reading)
-                os.close(self._writing)
+                for end in (self._reading, self._writing):
+                    disclaim(end)
+                    os.close(end)

@@ -19,6 +19,7 @@ from allcores._captures import explain_unpicklable
 from allcores._channel import Channel, channel_pair, fill_segment
 from allcores._codec import Encoded, encode_job
 from allcores._contents import Snapshot
+from allcores._descriptors import claim, disclaim
 from allcores._engines.processes import Setup
 from allcores._globals import Known
 from allcores._greenlets import ThreadLock
@@ -87,7 +88,7 @@ class CleanProcess:
         """Close the driver's descriptors, and free the slot if the process can write nothing there any more."""
         self.channel.close()
         if self.sentinel is not None:
-            os.close(self.sentinel)
+            _close(self.sentinel)
             self.sentinel = None
             if self._has_ended:
                 self._nursery.board.free_slot(self._slot)
@@ -215,8 +216,9 @@ class WarmSet:
             here.callback(theirs.close)
             if_it_fails.callback(ours.close)
             sentinel, status = os.pipe()
+            claim(sentinel)
             here.callback(os.close, status)
-            if_it_fails.callback(os.close, sentinel)
+            if_it_fails.callback(_close, sentinel)
             slot = board.take_slot()
             if_it_fails.pop_all()
             descriptors = (theirs.fileno(), status, board.descriptor)
@@ -277,6 +279,11 @@ class CleanSource:
         close_all(self._setup.descriptors)
         if self._setup.segment is not None:
             self._setup.segment.close()
+
+
+def _close(sentinel: int) -> None:
+    disclaim(sentinel)
+    os.close(sentinel)
 
 
 def _encode(job: Job, known: Known, snapshot: Snapshot) -> Encoded:

@@ -24,6 +24,7 @@ from allcores._channel import Channel
 from allcores._codec import decode_outcomes, encode_answer, encode_definitions, encode_items, encode_job
 from allcores._contents import Contents, Snapshot
 from allcores._dataset import Columns, Dataset
+from allcores._descriptors import claim
 from allcores._engines import Arrival, MemoryUse
 from allcores._engines.bundles import Bundles
 from allcores._engines.deaths import DeathReader
@@ -184,6 +185,8 @@ class ProcessEngine:
         self._waker: Waker | None = None
         self._helm: Helm | None = None
         self._selector = selectors.DefaultSelector()  # last: it needs to be closed
+        if hasattr(self._selector, "fileno"):
+            claim(self._selector)
 
     # ------------------------------------------------------------------------------------------------- commands
 
