@@ -46,6 +46,7 @@ __all__ = [
     "encode_items",
     "encode_job",
     "encode_outcomes",
+    "encode_settings",
 ]
 
 PLAIN = frozenset({bool, float, int, str, type(None)})  # whose pickles name nothing
@@ -233,6 +234,22 @@ def encode_items(
     else:
         named = _definitions_named_in(pickles, known)
     needed = teacher.definitions | named
+    return frames, {name: thing for name, thing in needed.items() if not is_known(known, name, thing)}
+
+
+def encode_settings(settings: object, known: Mapping[str, Any]) -> tuple[list[Buffer], dict[str, Any]]:
+    """Pickle settings that name things of ``__main__``.
+
+    Args:
+        settings: what travels; it can be pickled.
+        known: as for `encode_items`.
+
+    Returns:
+        The frames, and the definitions that the worker must learn first.
+    """
+    announcer = Announcer(known)
+    frames = ask(encode, settings, announcer)
+    needed = announcer.definitions | announcer.met | _definitions_named_in(list(frames[:1]), known)
     return frames, {name: thing for name, thing in needed.items() if not is_known(known, name, thing)}
 
 

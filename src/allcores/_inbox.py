@@ -24,7 +24,7 @@ from allcores._messages import Event, InputEnded, InputPulled, ItemsCancelled, R
 from allcores._outcomes import Failure, Origin, short_repr
 from allcores._records import Record
 
-__all__ = ["DROPPED", "Inbox", "Line", "Receiver", "Submission", "job_at", "showing_errors"]
+__all__ = ["DROPPED", "Inbox", "Line", "Receiver", "Submission", "conditions_at", "job_at", "showing_errors"]
 
 _numbers = count(1)  # of lines; 0 is the run's own job
 
@@ -57,11 +57,13 @@ class Line:
         job: what runs them.
         batch: items per batch; None to measure and adapt.
         depth: how many batches a worker may hold.
+        conditions: `Settings` or `Conditions` under which the items run; None where each submission brings its own.
     """
 
-    def __init__(self, job: Job, *, batch: int | None, depth: int) -> None:
+    def __init__(self, job: Job, *, batch: int | None, depth: int, conditions: Any = None) -> None:
         self.number = next(_numbers)
         self.job = job
+        self.conditions = conditions
         self.batch = batch
         self.depth = depth
         self.origin = Origin(lambda: job, job.chance)
@@ -82,6 +84,7 @@ class Submission:
         line: what runs them.
         items: one or more.
         receiver: takes what comes of them.
+        conditions: under which they run; by default the line's.
 
     Attributes:
         start: the index of the first one, once the driver has taken it in.
@@ -89,10 +92,11 @@ class Submission:
         unsettled: how many of them nothing has come of.
     """
 
-    __slots__ = ("_is_wanted", "items", "line", "receiver", "start", "stop", "unsettled")
+    __slots__ = ("_is_wanted", "conditions", "items", "line", "receiver", "start", "stop", "unsettled")
 
-    def __init__(self, line: Line, items: Sequence[Any], receiver: Receiver) -> None:
+    def __init__(self, line: Line, items: Sequence[Any], receiver: Receiver, conditions: Any = None) -> None:
         self.line = line
+        self.conditions = line.conditions if conditions is None else conditions
         self.items = items
         self.receiver = receiver
         self.start = self.stop = -1
@@ -257,6 +261,10 @@ class Inbox:
         """Give what runs an item."""
         return self._overlapping(index, index + 1)[0].line
 
+    def conditions(self, index: int) -> Any:
+        """Give what was in force where an item was handed in."""
+        return self._overlapping(index, index + 1)[0].conditions
+
     def has_line(self, number: int) -> bool:
         """Whether items of this line are unsettled."""
         return number in self._lines
@@ -335,6 +343,11 @@ class Inbox:
         low = max(bisect_right(self._starts, start) - 1, 0)
         high = bisect_right(self._starts, stop - 1)
         return [one for at in self._starts[low:high] if (one := self._submissions.get(at)) is not None]
+
+
+def conditions_at(own: Any, dataset: Dataset | Inbox, index: int) -> Any:
+    """Give the conditions for an item: the run's own, or those of the item's submission."""
+    return dataset.conditions(index) if isinstance(dataset, Inbox) else own
 
 
 def job_at(own: Job, dataset: Dataset | Inbox, index: int) -> Job:

@@ -36,6 +36,7 @@ class Job(Record):
         initargs: its arguments.
         is_timed: whether somebody watches how long an item runs, so that each must be marked, however short.
         chance: what the run's random numbers come from.
+        settings: `Settings` under which all begins, on the way to a worker as `Sealed`; None: those of who makes workers.
     """
 
     function: Callable[..., Any]
@@ -45,6 +46,7 @@ class Job(Record):
     initargs: tuple[Any, ...] = ()
     is_timed: bool = False
     chance: Chance = Chance(0, is_seeded=False)
+    settings: Any = None
 
     def prepare(self) -> None:
         """Run the initializer."""

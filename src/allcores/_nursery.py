@@ -22,7 +22,7 @@ from enum import IntEnum
 from types import FrameType
 
 from allcores._lifeline import descendants, die_with_parent, end_all, peak_of
-from allcores._worker import enter_worker_process, serve_clean
+from allcores._worker import absolute_path, enter_worker_process, present_folder, serve_clean
 
 __all__ = ["END", "REQUEST", "Order", "interpreter_command", "main"]
 
@@ -44,7 +44,7 @@ def interpreter_command(code: str) -> list[str]:
     """Give the command line of a fresh interpreter that finds the same modules and runs `code`."""
     from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]  # as multiprocessing does
 
-    path = [str(entry) for entry in sys.path]
+    path = absolute_path(present_folder())
     return [sys.executable, *_args_from_interpreter_flags(), "-c", f"import sys; sys.path[:] = {path!r}; {code}"]
 
 

@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 from allcores._captures import explain_unpicklable
 from allcores._codec import encode_job
+from allcores._conditions import Conditions
 from allcores._driver import Run
 from allcores._errors import Terminated
 from allcores._helm import Helm
@@ -30,6 +31,7 @@ from allcores._launch import draw_chance, find_thread_facts, make_engine
 from allcores._options import Options
 from allcores._outcomes import short_repr
 from allcores._plan import make_plan
+from allcores._settings.snapshot import find_settings
 
 __all__ = ["Service"]
 
@@ -61,7 +63,10 @@ class Service:
         self.is_patient = is_patient
         self._chance = draw_chance(options.seed)
         self._inbox = Inbox()
-        base = self._job(_do_nothing)._replace(initializer=options.initializer, initargs=options.initargs)
+        self._look = find_settings if self.plan.on == "processes" else Conditions.here
+        base = self._job(_do_nothing)._replace(
+            initializer=options.initializer, initargs=options.initargs, settings=self._look()
+        )
         cores = max(1, facts.cores // self.plan.workers)
         self._run = Run(
             self.plan._replace(errors="collect"),
@@ -114,7 +119,7 @@ class Service:
                 encode_job(job, {})
             except Exception as error:  # its captures may raise anything
                 raise explain_unpicklable("the function", function, error) or error from None
-        return Line(job, batch=batch or self.plan.batch, depth=2)
+        return Line(job, batch=batch or self.plan.batch, depth=2, conditions=self._look())
 
     def submit(self, line: Line, items: Sequence[Any], receiver: Receiver) -> Submission:
         """Hand items in, one or more.
@@ -132,7 +137,7 @@ class Service:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], receiver: Receiver
     ) -> Submission:
         """Have a function called once, on a worker that has nothing else to do. Raises as `submit`."""
-        submission = Submission(self.calls, ((function, args, kwargs),), receiver)
+        submission = Submission(self.calls, ((function, args, kwargs),), receiver, self._look())
         self._hand_in(submission)
         self._send_at_once()
         return submission
@@ -147,7 +152,7 @@ class Service:
     ) -> None:
         """Have a function called, and `attend`; that the caller will wait is worth knowing before the call is sent."""
         self.require_open()  # first, as a forked child cannot use the helm either
-        submission = Submission(self.calls, ((function, args, kwargs),), receiver)
+        submission = Submission(self.calls, ((function, args, kwargs),), receiver, self._look())
         if not self._turn_here(is_over, inf, submission):
             self._hand_in(submission)
             self._send_at_once()

@@ -36,7 +36,7 @@ class Kind(IntEnum):
     """What a message means."""
 
     # to the worker
-    SETUP = 1  # frames: surroundings, job; the worker answers READY or SETUP_FAILED
+    SETUP = 1  # frames: surroundings and early settings, job; the worker answers READY or SETUP_FAILED
     TEACH = 2  # frames: definitions of the caller's __main__
     RUN = 3  # items [start, stop) under `token`; frames: the items, or none where the worker has the dataset
     FORGET = 4  # the run is over: drop its jobs, wait for the next
@@ -44,6 +44,7 @@ class Kind(IntEnum):
     DROP_JOB = 6  # no more items of `line` will come
     LEAVE = 7  # bring out what was put into multiprocessing's queues, and end
     REST = 8  # nothing is to be done for a while: let go of the memory that is kept for large frames
+    SETTINGS = 9  # frames: the settings that were in force where the items were handed in that come from now on
     # from the worker
     HELLO = 10  # `start` is the process id
     READY = 11

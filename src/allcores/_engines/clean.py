@@ -26,6 +26,7 @@ from allcores._interrupts import hold_interrupts
 from allcores._job import Job
 from allcores._lifeline import End, has_news, shield_children
 from allcores._nursery import END, REQUEST, Order, interpreter_command
+from allcores._settings.snapshot import find_settings
 from allcores._wire import Buffer, Kind, Message
 from allcores._worker import Surroundings
 
@@ -246,10 +247,11 @@ class CleanSource:
         self._start: CleanStart = start
         self.keeps_processes = job.initializer is None and not shares_main  # else they are this run's own
         warm_set.wake()  # first: it takes about as long as what follows
+        settings = find_settings() if job.settings is None else job.settings
         with hand_over() as descriptors:
-            job_frames, known = _encode(job, shares_main=shares_main)
-            frames = [pickle.dumps(Surroundings.here(cores)), *job_frames]
-            self._setup = Setup(frames, known, descriptors, fill_segment(frames))
+            job_frames, known = _encode(job._replace(settings=settings.sealed), shares_main=shares_main)
+            frames = [pickle.dumps((Surroundings.here(cores), settings.sealed.early)), *job_frames]
+            self._setup = Setup(frames, known, descriptors, fill_segment(frames), settings)
 
     def set_up(self) -> Setup:
         """Give what a worker must be sent first."""

@@ -41,14 +41,15 @@ class ForkedSource:
 
     def __init__(self, plan: Plan, job: Job, dataset: Dataset | Inbox, cores: int) -> None:
         self._is_safe = plan.fork_hazard is None
-        self._job = job
+        self._settings = job.settings
+        self._job = job if job.settings is None else job._replace(settings=job.settings.sealed)
         self._columns = dataset if isinstance(dataset, Columns) else None
         self._cores = cores
         self._board = Board(2 * plan.workers)  # a killed worker holds its slot until it is seen to end
 
     def set_up(self) -> Setup:
         """Say what a worker is born with: the whole of the caller's ``__main__``."""
-        return Setup([], vars(sys.modules["__main__"]), [], None)
+        return Setup([], vars(sys.modules["__main__"]), [], None, self._settings)
 
     def start(self) -> ForkedProcess:
         """Fork a worker."""

@@ -20,7 +20,7 @@ from math import inf
 
 from allcores._board import Mark
 from allcores._channel import Channel
-from allcores._codec import decode_outcomes, encode_definitions, encode_items, encode_job
+from allcores._codec import decode_outcomes, encode_definitions, encode_items, encode_job, encode_settings
 from allcores._dataset import Columns, Dataset
 from allcores._engines import Arrival, MemoryUse
 from allcores._engines.bundles import Bundles
@@ -58,6 +58,7 @@ from allcores._segment import Segment
 from allcores._wire import Buffer, Kind, Message
 
 if TYPE_CHECKING:
+    from allcores._settings.snapshot import Settings
     from allcores._waker import Waker
 
 __all__ = ["ProcessEngine", "Setup"]
@@ -75,12 +76,14 @@ class Setup(Record):
         known: ``{name: thing}`` of the caller's ``__main__`` that the process has then.
         descriptors: that go along.
         segment: holds the large frames, for all processes; None where there are none.
+        settings: that it has then; None where nobody hands in under others.
     """
 
     frames: list[Buffer]
     known: dict[str, Any]
     descriptors: list[int]
     segment: Segment | None
+    settings: Settings | None
 
 
 class Process(Protocol):
@@ -124,10 +127,11 @@ class ProcessSource(Protocol):
 
 
 class _Worker:
-    def __init__(self, number: int, process: Process, known: dict[str, Any]) -> None:
+    def __init__(self, number: int, process: Process, setup: Setup) -> None:
         self.number = number
         self.process = process
-        self.known = known  # {name: thing} of the caller's __main__ that it has learnt
+        self.known = dict(setup.known)  # {name: thing} of the caller's __main__ that it has learnt
+        self.settings = setup.settings  # that it was told last
         self.is_writing = False  # whether the selector waits for room in the channel
         self.born_with = 0  # bytes of memory that are not its own doing
         self.idle_size = 0  # bytes of memory when it was ready for its first item
@@ -189,7 +193,7 @@ class ProcessEngine:
             return
         process.mark.shelf.clear(-1, 0, 0)  # what an earlier run has left there
         process.mark.want_back(-1)
-        state = self._workers[worker] = _Worker(worker, process, dict(setup.known))
+        state = self._workers[worker] = _Worker(worker, process, setup)
         self._identities[worker] = WorkerIdentity(worker, process.pid, self._host)
         self._selector.register(process.channel, selectors.EVENT_READ, state)
         if process.sentinel is not None:
@@ -208,6 +212,7 @@ class ProcessEngine:
         message = Message(Kind.RUN, batch.token, batch.start, batch.stop, flag=batch.may_give_back, tries=batch.tries)
         if self._inbox is not None:
             message.line = self._bring_job(state, self._inbox, batch.start)
+            self._bring_settings(state, self._inbox.conditions(batch.start))
         if not self._has_items:
             items = self._dataset.items(batch.start, batch.stop)
             message.frames, definitions = encode_items(items, state.known, shares_main=self._inbox is not None)
@@ -431,6 +436,7 @@ class ProcessEngine:
                 return _understand_report(worker, message)
             case Kind.UNREADABLE:
                 state.known.clear()  # who knows what has arrived
+                state.settings = None
                 error = decode_exception(decode(message.frames)).exception
                 text = f"it arrived at its worker and could not be unpickled there: {describe(error)}"
                 return Arrival(
@@ -498,6 +504,18 @@ class ProcessEngine:
             message = Message(Kind.ADD_JOB, line=line.number, frames=frames)
             self._post(state, message, self._bundles.segment(line.number, frames))
         return line.number
+
+    def _bring_settings(self, state: _Worker, settings: Settings) -> None:
+        """See that the worker has the settings under which items were handed in."""
+        if settings is state.settings:
+            return
+        state.settings = settings
+        if settings.message is not None:
+            frames: list[Buffer] = [settings.message]
+        else:
+            frames, definitions = encode_settings(settings.sealed, state.known)
+            self._teach(state, definitions)
+        self._post(state, Message(Kind.SETTINGS, frames=frames))
 
     def _keeps_memory(self, state: _Worker) -> bool:
         """Whether large frames are held for a worker, or by it."""
