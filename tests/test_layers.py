@@ -56,6 +56,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_settings.adoption",
         "_settings.arrivals",
         "_settings.context_variables",
+        "_settings.hooks",
         "_settings.interpreter",
         "_settings.libraries",
         "_settings.setting",

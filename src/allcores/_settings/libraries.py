@@ -73,16 +73,22 @@ def _in_context(module: str, name: str, make: Callable[[], Any]) -> Reader:
 
 def _make_error_state() -> Any:
     numpy = sys.modules["numpy"]
-    return numpy.geterr(), numpy.getbufsize(), numpy.geterrcall()
+    return numpy.geterr(), numpy.getbufsize()
 
 
 def _write_error_state(value: Any) -> None:
     numpy = sys.modules["numpy"]
-    if value != _make_error_state():
-        errors, size, call = value
-        numpy.seterr(**errors)
-        numpy.setbufsize(size)
-        numpy.seterrcall(call)
+    errors, size = value
+    numpy.seterr(**errors)
+    numpy.setbufsize(size)
+
+
+def _make_error_callback() -> Any:
+    return sys.modules["numpy"].geterrcall()
+
+
+def _write_error_callback(value: Any) -> None:
+    sys.modules["numpy"].seterrcall(value)
 
 
 def _make_printing() -> Any:
@@ -301,7 +307,15 @@ ROWS = (
         "numpy",
         _in_context("numpy._core.umath", "_extobj_contextvar", _make_error_state),
         _write_error_state,
-        (_ERRORS, _BUFFER, None),
+        (_ERRORS, _BUFFER),
+        is_of_context=True,
+    ),
+    Setting(
+        "NumPy error callback",
+        "numpy",
+        _in_context("numpy._core.umath", "_extobj_contextvar", _make_error_callback),
+        _write_error_callback,
+        None,
         is_of_context=True,
     ),
     Setting(
