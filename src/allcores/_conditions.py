@@ -57,7 +57,7 @@ class Conditions:
             return self.begin().run(function, *args)
 
     def run_on(self, base: Conditions, context: Context, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function where an initializer has run; what that has set holds where these conditions say nothing else.
+        """Call a function where an initializer has run, whose settings hold where these conditions say nothing else.
 
         Args:
             base: the conditions that it has run under.

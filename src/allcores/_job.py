@@ -36,7 +36,7 @@ class Job(Record):
         initargs: its arguments.
         is_timed: whether somebody watches how long an item runs, so that each must be marked, however short.
         chance: what the run's random numbers come from.
-        settings: `Settings` under which all begins, on the way to a worker as `Sealed`; None: those of who makes workers.
+        settings: `Settings` under which workers begin, `Sealed` on the way to one; None: those of who starts workers.
     """
 
     function: Callable[..., Any]

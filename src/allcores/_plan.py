@@ -21,7 +21,7 @@ class Facts(Record):
         can_fork: whether the platform can start a process by fork at all.
         fork_hazard: why forking this process now is not provably safe; None where it is.
         can_start_clean: whether the platform can start clean workers.
-        settings: what clean workers would be given of this process's settings, in words; gathered for a plan to be read.
+        settings: what clean workers would be given of this process's settings, in words; for a plan to be read.
         left: what they would lack, likewise.
     """
 

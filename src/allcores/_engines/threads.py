@@ -31,8 +31,8 @@ Queue = queue.SimpleQueue[tuple[SendBatch, Job, "Iterable[object]", Conditions] 
 class ThreadEngine:
     """Provides threads for one run.
 
-    A thread cannot be killed: one that is told to end does so after the item it is in, and nobody waits for it. Items run
-    under the conditions of who handed them in: decimal's context, NumPy's error state and the user's own context variables.
+    A thread cannot be killed: one that is told to end does so after the item it is in, and nobody waits for it. Items
+    run under the conditions of who handed them in: decimal's context, NumPy's error state, context variables.
     """
 
     def __init__(self, job: Job, dataset: Dataset | Inbox, cores: int) -> None:

@@ -1,7 +1,7 @@
 """How a worker makes the settings that its driver tells.
 
-At the beginning of a job all of them are made as they were where it was handed in, whatever an earlier one has left. When
-the driver tells of others later, only those are made that it has changed: what an initializer has set lasts.
+At the beginning of a job all of them are made as they were where it was handed in, whatever an earlier one has left.
+When the driver tells of others later, only those are made that it has changed: what an initializer has set lasts.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ import gc
 import os
 import sys
 import time
-from operator import is_
+from functools import partial
 
 from allcores._hints import Any
-from allcores._settings.setting import UNKNOWN, Setting, attribute, remembering
+from allcores._settings.setting import UNKNOWN, Reader, Setting, attribute
 
 __all__ = ["ROWS"]
 
@@ -22,25 +22,27 @@ THRESHOLDS = {(3, 11): (700, 10, 10), (3, 12): (700, 10, 10), (3, 13): (2000, 10
 # Precision, rounding, the least and the greatest exponent, capitals, clamp and the names of the traps; twice: of here,
 # and of threads to come.
 _PLAIN = (28, "ROUND_HALF_EVEN", -999999, 999999, 1, 0, ("InvalidOperation", "DivisionByZero", "Overflow"))
-_FLAGS = 6  # where among these a context has what has happened so far, which is no setting
 
 
-def _look_at_decimal() -> Any:
+def _glance_at_decimal() -> Reader:
     decimal = sys.modules["decimal"]
-    here, to_come = decimal.getcontext().__reduce__()[1], decimal.DefaultContext.__reduce__()[1]
-    return here[:_FLAGS], here[_FLAGS + 1], to_come[:_FLAGS], to_come[_FLAGS + 1]
+    give_context, give_model = decimal.getcontext, decimal.DefaultContext.__reduce__
+    return lambda: (give_context().__reduce__(), give_model())
 
 
-def _describe_decimal(seen: Any) -> Any:
-    here, traps_here, to_come, traps_to_come = seen
-    return (*here, _names(traps_here)), (*to_come, _names(traps_to_come))
+def _read_decimal() -> Any:
+    decimal = sys.modules["decimal"]
+    return _describe_context(decimal.getcontext()), _describe_context(decimal.DefaultContext)
+
+
+def _describe_context(context: Any) -> Any:
+    """Give what stands in a context but for its flags, which are no settings: they tell what has happened."""
+    *numbers, _, traps = context.__reduce__()[1]
+    return *numbers, _names(traps)
 
 
 def _names(traps: Any) -> tuple[str, ...]:
     return tuple(trap.__name__ for trap in traps)
-
-
-_read_decimal = remembering(_look_at_decimal, _describe_decimal)
 
 
 def _write_decimal(value: Any) -> None:
@@ -62,23 +64,30 @@ def _make_context(decimal: Any, value: Any) -> Any:
 # ----------------------------------------------------------------------------------------------------------- logging
 
 _ROOT = ""  # the name by which the root logger is called here
-_UNTOUCHED = "allcores: no level has been set since"
+_UNTOUCHED = "allcores: no level has been set since then"
 
 
-def _levels() -> Any:
-    """Give all levels that are set, unless none has been since this was asked last.
+def _glance_at_levels() -> Reader:
+    """Look whether a level has been set since this was asked last.
 
     Whoever sets a level has every logger forget which levels are enabled; so what we leave in the root's memory of that
     is gone. To ask hundreds of loggers takes longer than all other settings together.
     """
-    root = sys.modules["logging"].root
-    memory = getattr(root, "_cache", None)
+    memory = getattr(sys.modules["logging"].root, "_cache", None)
     if memory is None:
-        return _ask_loggers(root)
-    seen = memory.get(_UNTOUCHED)
-    if seen is None:
-        seen = memory[_UNTOUCHED] = _ask_loggers(root)
-    return seen
+        return _read_levels
+
+    def look() -> Any:
+        seen = memory.get(_UNTOUCHED)
+        if seen is None:
+            seen = memory[_UNTOUCHED] = object()
+        return seen
+
+    return look
+
+
+def _read_levels() -> Any:
+    return _ask_loggers(sys.modules["logging"].root)
 
 
 def _ask_loggers(root: Any) -> Any:
@@ -103,12 +112,18 @@ def _write_levels(value: Any) -> None:
 # -------------------------------------------------------------------------------------------------- time and place
 
 
-def _describe_zone(names: Any) -> Any:
-    return os.environ.get("TZ"), names, time.timezone, time.altzone, time.daylight
+_zone: tuple[Any, str | None] = (None, None)  # what `tzset` has made of TZ, and what that was
 
 
-# `tzset` makes a new tuple each time, and whoever sets TZ without calling it changes nothing.
-_read_zone = remembering(lambda: time.tzname, _describe_zone, is_same=is_)
+def _read_zone() -> Any:
+    global _zone  # noqa: PLW0603 - of the whole process
+    if time.tzname is not _zone[0]:  # it makes a new tuple each time; who sets TZ without calling it changes nothing
+        _zone = time.tzname, os.environ.get("TZ")
+    return _zone[1], time.tzname, time.timezone, time.altzone, time.daylight
+
+
+def _look_at_zone() -> int:
+    return id(time.tzname)  # of an object that `_zone` holds, so that no other has it
 
 
 def _write_zone(value: Any) -> None:
@@ -137,10 +152,6 @@ def _name_zone(name: str | None) -> None:
         os.environ["TZ"] = name
 
 
-def _read_locale() -> Any:
-    return _locale.setlocale(_locale.LC_ALL)
-
-
 def _write_locale(value: Any) -> None:
     _locale.setlocale(_locale.LC_ALL, value)
 
@@ -155,12 +166,12 @@ def _is_of_a_place(value: Any) -> bool:
 # ------------------------------------------------------------------------------------------------------------- others
 
 
-def _write_field_limit(value: Any) -> None:
-    sys.modules["_csv"].field_size_limit(value)
-
-
 def _read_field_limit() -> Any:
     return sys.modules["_csv"].field_size_limit()
+
+
+def _write_field_limit(value: Any) -> None:
+    sys.modules["_csv"].field_size_limit(value)
 
 
 def _set_collecting(value: Any) -> None:
@@ -188,8 +199,7 @@ def _read_start_method() -> Any:
 
 
 def _write_start_method(value: Any) -> None:
-    if _read_start_method() != value:
-        sys.modules["multiprocessing"].set_start_method(value, force=True)
+    sys.modules["multiprocessing"].set_start_method(value, force=True)
 
 
 ROWS = (
@@ -217,12 +227,41 @@ ROWS = (
         describe=lambda value: value != THRESHOLDS.get(sys.version_info[:2], value),
     ),
     Setting("garbage collection is on", "gc", gc.isenabled, _set_collecting, default=True),
-    Setting("time zone", "time", _read_zone, _write_zone, describe=lambda value: value[0] is not None),
-    Setting("locale", "locale", _read_locale, _write_locale, describe=_is_of_a_place),
-    Setting("decimal context", "decimal", _read_decimal, _write_decimal, (_PLAIN, _PLAIN), is_of_context=True),
-    Setting("logging levels", "logging", _levels, _write_levels, (0, {"": 30})),
-    Setting("field limit of csv", "_csv", _read_field_limit, _write_field_limit, 131072),
-    Setting("default timeout of sockets", "_socket", _read_timeout, _write_timeout, None),
+    Setting(
+        "time zone",
+        "time",
+        _read_zone,
+        _write_zone,
+        glance=lambda: _look_at_zone,
+        describe=lambda value: value[0] is not None,
+    ),
+    Setting("locale", "locale", partial(_locale.setlocale, _locale.LC_ALL), _write_locale, describe=_is_of_a_place),
+    Setting(
+        "decimal context",
+        "decimal",
+        _read_decimal,
+        _write_decimal,
+        (_PLAIN, _PLAIN),
+        _glance_at_decimal,
+        is_of_context=True,
+    ),
+    Setting("logging levels", "logging", _read_levels, _write_levels, (0, {"": 30}), _glance_at_levels),
+    Setting(
+        "field limit of csv",
+        "_csv",
+        _read_field_limit,
+        _write_field_limit,
+        131072,
+        lambda: sys.modules["_csv"].field_size_limit,
+    ),
+    Setting(
+        "default timeout of sockets",
+        "_socket",
+        _read_timeout,
+        _write_timeout,
+        None,
+        lambda: sys.modules["_socket"].getdefaulttimeout,
+    ),
     Setting("first day of the week", "calendar", _read_first_day, _write_first_day, 0),
     attribute("folder of temporary files", "tempfile", "tempdir"),
     Setting("start method of multiprocessing", "multiprocessing", _read_start_method, _write_start_method, None),

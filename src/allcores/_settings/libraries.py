@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from operator import is_
+from functools import partial
 
 from allcores._hints import Any
-from allcores._settings.setting import UNKNOWN, Reader, Setting, remembering
+from allcores._settings.setting import UNKNOWN, Reader, Setting
 
 __all__ = ["ROWS"]
 
@@ -58,20 +58,17 @@ _PRINTING = {
 _BUFFER = 8192
 
 
-def _in_context(module: str, name: str, make: Callable[[], Any]) -> Reader:
-    """Give a `read` of what NumPy 2 keeps in a context variable, whose value is a new object after each change."""
+def _in_context(module: str, name: str, read: Reader) -> Callable[[], Reader]:
+    """Give a glance at what NumPy 2 keeps in a context variable, whose value is a new object after each change."""
 
-    def make_anew(_: Any) -> Any:
-        return make()
-
-    def look() -> Any:
+    def glance() -> Reader:
         variable = getattr(sys.modules.get(module), name, None)
-        return object() if variable is None else variable.get(None)
+        return read if variable is None else partial(variable.get, None)
 
-    return remembering(look, make_anew, is_same=is_)
+    return glance
 
 
-def _make_error_state() -> Any:
+def _read_error_state() -> Any:
     numpy = sys.modules["numpy"]
     return numpy.geterr(), numpy.getbufsize()
 
@@ -83,7 +80,7 @@ def _write_error_state(value: Any) -> None:
     numpy.setbufsize(size)
 
 
-def _make_error_callback() -> Any:
+def _read_error_callback() -> Any:
     return sys.modules["numpy"].geterrcall()
 
 
@@ -91,7 +88,7 @@ def _write_error_callback(value: Any) -> None:
     sys.modules["numpy"].seterrcall(value)
 
 
-def _make_printing() -> Any:
+def _read_printing() -> Any:
     return _changes(sys.modules["numpy"].get_printoptions(), _PRINTING)
 
 
@@ -106,12 +103,20 @@ def _write_printing(value: Any) -> None:
 # ------------------------------------------------------------------------------------------------------------ pandas
 
 
-def _look_at_pandas() -> Any:
-    return sys.modules["pandas._config.config"]._global_config  # noqa: SLF001 - to ask for each takes 20 times as long
+def _pandas_config() -> dict[str, Any]:
+    """Give what has all options in a dict; to ask in public for each takes twenty times as long."""
+    return vars(sys.modules["pandas._config.config"])
 
 
-def _copy(options: Any) -> Any:
-    return {name: _copy(part) for name, part in options.items()} if type(options) is dict else options
+def _glance_at_pandas() -> Reader:
+    leaves = _leaves(_pandas_config()["_global_config"])
+    return lambda: [*map(list, map(dict.values, leaves))]
+
+
+def _leaves(options: Any) -> list[Any]:
+    """Give the dicts that options are in, those within others, too."""
+    inner = [part for part in options.values() if type(part) is dict]
+    return [options, *(leaf for part in inner for leaf in _leaves(part))]
 
 
 def _flatten(options: Any, prefix: str = "") -> dict[str, Any]:
@@ -121,44 +126,39 @@ def _flatten(options: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _pandas_changes(options: Any) -> dict[str, Any]:
-    registered = sys.modules["pandas._config.config"]._registered_options  # noqa: SLF001 - no other way
-    return _changes(_flatten(options), {name: option.defval for name, option in registered.items()})
+def _read_pandas() -> dict[str, Any]:
+    config = _pandas_config()
+    usual = {name: option.defval for name, option in config["_registered_options"].items()}
+    return _changes(_flatten(config["_global_config"]), usual)
 
 
 def _write_pandas(value: Any) -> None:
     pandas: Any = sys.modules["pandas"]
-    present = _pandas_changes(_look_at_pandas())
+    present = _read_pandas()
     for name in present.keys() - value.keys():
         pandas.reset_option(name)
     for name, option in _changes(value, present).items():
         pandas.set_option(name, option)
 
 
-_read_pandas = remembering(_look_at_pandas, _pandas_changes, keep=_copy)
-
-
 # -------------------------------------------------------------------------------------------------------- matplotlib
 
 
-def _look_at_matplotlib() -> Any:
-    return list(dict.values(sys.modules["matplotlib"].rcParams))  # not through its own way, which warns and converts
+def _glance_at_matplotlib() -> Reader:
+    values = partial(dict.values, sys.modules["matplotlib"].rcParams)  # not in its own way, which warns and converts
+    return lambda: list(values())
 
 
-def _matplotlib_changes(_: Any = None) -> Any:
+def _read_matplotlib() -> dict[str, Any]:
     matplotlib: Any = sys.modules["matplotlib"]
-    return {
-        name: value
-        for name, value in _changes(
-            dict(dict.items(matplotlib.rcParams)), dict(dict.items(matplotlib.rcParamsOrig))
-        ).items()
-        if type(value) is not object  # the backend is still to be found
-    }
+    present, usual = dict(dict.items(matplotlib.rcParams)), dict(dict.items(matplotlib.rcParamsOrig))
+    changes = _changes(present, usual)
+    return {name: value for name, value in changes.items() if type(value) is not object}  # a backend yet to be found
 
 
 def _write_matplotlib(value: Any) -> None:
     matplotlib: Any = sys.modules["matplotlib"]
-    present = _matplotlib_changes()
+    present = _read_matplotlib()
     for name in present.keys() - value.keys():
         matplotlib.rcParams[name] = dict.__getitem__(matplotlib.rcParamsOrig, name)
     for name, option in _changes(value, present).items():
@@ -305,35 +305,39 @@ ROWS = (
     Setting(
         "NumPy error state",
         "numpy",
-        _in_context("numpy._core.umath", "_extobj_contextvar", _make_error_state),
+        _read_error_state,
         _write_error_state,
         (_ERRORS, _BUFFER),
+        _in_context("numpy._core.umath", "_extobj_contextvar", _read_error_state),
         is_of_context=True,
     ),
     Setting(
         "NumPy error callback",
         "numpy",
-        _in_context("numpy._core.umath", "_extobj_contextvar", _make_error_callback),
+        _read_error_callback,
         _write_error_callback,
         None,
+        _in_context("numpy._core.umath", "_extobj_contextvar", _read_error_callback),
         is_of_context=True,
     ),
     Setting(
         "NumPy print options",
         "numpy",
-        _in_context("numpy._core.printoptions", "format_options", _make_printing),
+        _read_printing,
         _write_printing,
         {},
+        _in_context("numpy._core.printoptions", "format_options", _read_printing),
         is_of_context=True,
     ),
     Setting("SciPy special errors", "scipy.special", _read_special, _write_special, {}),
-    Setting("pandas options", "pandas", _read_pandas, _quietly(_write_pandas), {}),
+    Setting("pandas options", "pandas", _read_pandas, _quietly(_write_pandas), {}, _glance_at_pandas),
     Setting(
         "matplotlib rcParams",
         "matplotlib",
-        remembering(_look_at_matplotlib, _matplotlib_changes),
+        _read_matplotlib,
         _quietly(_write_matplotlib),
         {},
+        _glance_at_matplotlib,
     ),
     Setting(
         "scikit-learn configuration",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection
-from operator import eq
+from functools import partial
 
 from allcores._hints import Any, TypeAlias
 from allcores._records import Record
 
-__all__ = ["UNKNOWN", "Setting", "attribute", "remembering"]
+__all__ = ["UNKNOWN", "Reader", "Setting", "attribute", "variable_of"]
 
 
 Reader: TypeAlias = Callable[[], Any]
@@ -35,6 +35,8 @@ class Setting(Record):
         module: where it lives; only where that is loaded may anybody read or write it.
         read: gives its value, which can be compared, and does not change when the setting does.
         write: makes it, and is called again when a module has come that the value waits for.
+        glance: gives, once its module is loaded, a function whose result is unequal after each change. It is called
+            whenever something is handed in, where every function of Python's counts; None: that is `read`.
         default: what is read where nobody has changed it; `UNKNOWN` where that is not the same everywhere.
         is_early: whether unpickling a job hangs on it.
         is_of_thread: whether each thread has its own, which does not follow the context of `contextvars`.
@@ -48,6 +50,7 @@ class Setting(Record):
     read: Reader
     write: Callable[[Any], object]
     default: Any = UNKNOWN
+    glance: Callable[[], Reader] | None = None
     is_early: bool = False
     is_of_thread: bool = False
     is_of_context: bool = False
@@ -73,34 +76,11 @@ def attribute(title: str, module: str, name: str, default: Any = None, *, is_ear
         return vars(sys.modules[module]).get(name, default)
 
     def write(value: Any) -> None:
-        if value != read():
-            setattr(sys.modules[module], name, value)
+        setattr(sys.modules[module], name, value)
 
-    return Setting(title, module, read, write, default, is_early=is_early)
+    return Setting(title, module, read, write, default, partial(variable_of, module, name), is_early=is_early)
 
 
-def remembering(
-    look: Reader,
-    make: Callable[[Any], Any],
-    *,
-    is_same: Callable[[Any, Any], bool] = eq,
-    keep: Callable[[Any], Any] | None = None,
-) -> Reader:
-    """Give a `read` that makes a value anew only when what is seen at a glance has changed.
-
-    Args:
-        look: gives something that is cheap to compare, and kept.
-        make: makes the value of it.
-        is_same: compares what was seen last with what is seen now.
-        keep: gives a copy of what is seen, where that changes under our eyes.
-    """
-    last: tuple[Any, Any] | None = None
-
-    def read() -> Any:
-        nonlocal last
-        known, now = last, look()  # once, as other threads read, too
-        if known is None or not is_same(known[0], now):
-            known = last = now if keep is None else keep(now), make(now)
-        return known[1]
-
-    return read
+def variable_of(module: str, name: str) -> Reader:
+    """Give what looks at a module's global variable, without a function of Python's."""
+    return partial(vars(sys.modules[module]).get, name)

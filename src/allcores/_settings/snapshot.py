@@ -6,10 +6,9 @@ import functools
 import io
 import pickle
 import sys
-from collections.abc import Iterable
 
 from allcores._foreign import ask
-from allcores._hints import Any, TypeAlias
+from allcores._hints import Any
 from allcores._pickling import is_picklable
 from allcores._records import Record
 from allcores._settings import interpreter, libraries
@@ -22,10 +21,6 @@ __all__ = ["NO_SETTINGS", "SETTINGS", "Sealed", "Settings", "find_settings"]
 SETTINGS: tuple[Setting, ...] = (*interpreter.ROWS, FILTERS, *libraries.ROWS, VARIABLES)
 KEPT = 8  # of the latest snapshots: threads may hand in by turns
 
-_Column: TypeAlias = tuple[Setting, str, Reader, Any]
-
-_columns: tuple[_Column, ...] = tuple((setting, setting.module, setting.read, setting.default) for setting in SETTINGS)
-
 
 class Sealed(Record):
     """Settings on their way to a worker; what is not there is as it is where nobody has touched it.
@@ -34,8 +29,8 @@ class Sealed(Record):
         plain: ``{title: pickle}``.
         rich: ``{title: value}`` of those which name what a worker can have only from the caller's ``__main__``.
         lost: the titles of those that cannot travel.
-        imported: the modules that the caller had imported, where warnings may be exceptions: to import them there raises
-            none.
+        imported: the modules that the caller had imported, where warnings may be exceptions: to import them in a worker
+            raises none.
     """
 
     plain: dict[str, bytes]
@@ -115,7 +110,74 @@ def _pickle_plainly(value: Any) -> bytes | None:
         return None
 
 
-_latest: tuple[Settings, ...] = ()
+class _Lookout:
+    """Sees whether any setting may have changed since one of the last snapshots."""
+
+    def __init__(self) -> None:
+        self._modules = -1  # how many were loaded when this was asked last
+        self._looks: list[Reader] = []
+        self._missing: list[Setting] = list(SETTINGS)  # whose modules are not loaded
+        self._latest: tuple[tuple[list[Any], Settings], ...] = ()  # what was seen, and what the settings were
+
+    def find(self) -> Settings:
+        """Give the settings of this thread."""
+        if len(sys.modules) != self._modules:
+            self._look_for_modules()
+        try:
+            seen = [look() for look in self._looks]
+        except Exception:  # a library of a kind that we do not know
+            return Settings(_find_changes())
+        for known, settings in self._latest:
+            if _is_same(known, seen):
+                return settings
+        settings = self._intern(Settings(_find_changes()))
+        self._latest = ((seen, settings), *self._latest[: KEPT - 1])  # as a whole: other threads read it, too
+        return settings
+
+    def _look_for_modules(self) -> None:
+        modules = len(sys.modules)
+        come = [setting for setting in self._missing if setting.is_loaded]
+        if come:
+            self._missing = [setting for setting in self._missing if setting not in come]
+            self._looks = [*self._looks, *map(_glance_at, come)]
+        self._modules = modules  # last: other threads look there first
+
+    def _intern(self, settings: Settings) -> Settings:
+        return next((known for _, known in self._latest if _is_same(known.found, settings.found)), settings)
+
+
+def _glance_at(setting: Setting) -> Reader:
+    try:
+        look = setting.read if setting.glance is None else setting.glance()
+        look()
+    except Exception:  # a library of a kind that we do not know
+        return lambda: None
+    return look
+
+
+def _find_changes() -> list[tuple[Setting, Any]]:
+    return [
+        (setting, value)
+        for setting in SETTINGS
+        if setting.is_loaded and (value := _read_carefully(setting)) != setting.default
+    ]
+
+
+def _read_carefully(setting: Setting) -> Any:
+    try:
+        return setting.read()
+    except Exception:  # a library of a kind that we do not know
+        return setting.default
+
+
+def _is_same(one: list[Any], other: list[Any]) -> bool:
+    try:
+        return one == other
+    except Exception:  # a value may be anything, and say anything of itself
+        return False
+
+
+_lookout = _Lookout()
 
 
 def find_settings() -> Settings:
@@ -123,38 +185,4 @@ def find_settings() -> Settings:
 
     It is called whenever something is handed in, and so must be quick.
     """
-    global _latest  # noqa: PLW0603 - replaced as a whole: other threads read it, too
-    try:
-        found = _look(_columns)
-    except Exception:  # a library of a kind that we do not know
-        found = [pair for column in _columns for pair in _look_carefully(column)]
-    latest = _latest
-    for settings in latest:
-        if _is_same(settings.found, found):
-            return settings
-    settings = Settings(found)
-    _latest = (settings, *latest[: KEPT - 1])
-    return settings
-
-
-def _look(columns: Iterable[_Column]) -> list[tuple[Setting, Any]]:
-    modules = sys.modules
-    return [
-        (setting, value)
-        for setting, module, read, default in columns
-        if module in modules and (value := read()) != default
-    ]
-
-
-def _look_carefully(column: _Column) -> list[tuple[Setting, Any]]:
-    try:
-        return _look([column])
-    except Exception:  # a library of a kind that we do not know
-        return []
-
-
-def _is_same(one: list[tuple[Setting, Any]], other: list[tuple[Setting, Any]]) -> bool:
-    try:
-        return one == other
-    except Exception:  # a value may be anything, and say anything of itself
-        return False
+    return _lookout.find()

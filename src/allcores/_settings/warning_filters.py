@@ -1,7 +1,7 @@
 """The filters of warnings.
 
-A filter names a class. To have that in a worker would mean to import its library, so a class goes as a name, and a filter
-whose library is not loaded there waits: nobody can warn of what does not exist yet.
+A filter names a class. To have that in a worker would mean to import its library, so a class goes as a name, and a
+filter whose library is not loaded there waits: nobody can warn of what does not exist yet.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from allcores._hints import Any
-from allcores._settings.setting import UNKNOWN, Setting, remembering
+from allcores._settings.setting import UNKNOWN, Setting
 
 __all__ = ["FILTERS", "raises", "usual_filters"]
 
@@ -35,12 +35,16 @@ _at_start = tuple(warnings.filters)
 _present: Callable[[], Any] = getattr(warnings, "_get_filters", lambda: warnings.filters)
 
 
+def _look() -> Any:
+    return tuple(_present())
+
+
 def _name_classes(filters: Any) -> Any:
     return tuple((action, text, _name(category), module, line) for action, text, category, module, line in filters)
 
 
 def _name(category: Any) -> Any:
-    """Give where a class is found, as a text; the class itself where that is nowhere, and where its name says enough."""
+    """Give where a class is found, as a text; the class itself where that is nowhere, or its name says enough."""
     if isinstance(category, tuple):
         return tuple(map(_name, category))
     module, name = getattr(category, "__module__", None), getattr(category, "__qualname__", "")
@@ -106,9 +110,10 @@ def usual_filters() -> Iterator[None]:
 FILTERS = Setting(
     "warning filters",
     "warnings",
-    remembering(lambda: tuple(_present()), _name_classes),
+    lambda: _name_classes(_present()),
     _write,
     UNKNOWN if sys.warnoptions else _name_classes(_USUAL),
+    lambda: _look,
     waits_for=_modules,
     describe=lambda value: value != _name_classes(_USUAL),
 )
