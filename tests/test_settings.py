@@ -450,7 +450,7 @@ def test_classes_and_functions_of_the_callers_main(start: str, run_python: Any) 
     run_python(OF_MAIN.format(start=start), warnings="ignore")
 
 
-# ----------------------------------------------------------------------------------------------- what is imported
+# ---------------------------------------------------------------------------------------- modules and what they set
 
 NOISY = """
 import decimal, sys, warnings
