@@ -21,6 +21,7 @@ from contextlib import suppress
 from enum import IntEnum
 from types import FrameType
 
+import allcores._settings.adoption  # noqa: F401 - all that it forks make settings: none need import this for itself
 from allcores._lifeline import descendants, die_with_parent, end_all, peak_of
 from allcores._worker import absolute_path, enter_worker_process, present_folder, serve_clean
 
