@@ -152,3 +152,40 @@ def test_a_plan_tells_its_limits_each_in_a_line() -> None:
         "resume from run.journal",
     ]
     assert str(plan(recycle="512MiB")).splitlines()[3:] == ["recycle each worker that has grown by 537 MB"]
+
+
+# --------------------------------------------------------------------------------------------------------- settings
+
+
+def test_what_clean_workers_are_given_and_what_they_lack(start: str) -> None:
+    is_told = start != "fork"
+    facts = SAFE._replace(settings=("decimal context", "recursion limit 5000"), left=("sys.excepthook",))
+    made = plan(facts, start=start)
+    assert (made.carried, made.not_carried) == ((facts.settings, facts.left) if is_told else ((), ()))
+    told = [line for line in str(made).splitlines() if "carried" in line]
+    lines = ["carried: decimal context, recursion limit 5000", "not carried: sys.excepthook"]
+    assert told == (lines if is_told else [])
+
+
+def test_what_is_found_here_is_told(run_python: Any) -> None:
+    program = """
+import allcores
+print(allcores.plan(start="spawn"))
+import decimal, logging, signal, sys, threading
+import numpy as np
+decimal.getcontext().prec = 50
+sys.setrecursionlimit(5000)
+np.seterr(all="raise")
+np.seterrcall(type("Log", (), {"__call__": print, "lock": threading.Lock()})())
+logging.basicConfig(level="DEBUG")
+signal.signal(signal.SIGUSR1, print)
+sys.excepthook = print
+print(allcores.plan(start="spawn"))
+print(allcores.plan(start="fork"))
+"""
+    told = [line for line in run_python(program, warnings="ignore").stdout.splitlines() if "carried" in line]
+    assert told == [
+        "carried: warning filters",
+        "carried: recursion limit 5000, decimal context, logging levels, warning filters, NumPy error state",
+        "not carried: NumPy error callback, sys.excepthook, the handler of SIGUSR1, handlers of logging",
+    ]

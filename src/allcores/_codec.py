@@ -53,6 +53,7 @@ __all__ = [
     "encode_items",
     "encode_job",
     "encode_outcomes",
+    "encode_settings",
 ]
 
 _NOTHING = object()
@@ -243,12 +244,32 @@ def encode_items(items: Sequence[Any], known: Known, snapshot: Snapshot) -> Enco
         texts = {at: f"a {type_name(items[at])} cannot be pickled: {why}" for at, why in errors.items()}
         frames = encode(_SingleItems(singles, texts))
         pickles = [single[0] for single in singles.pickled if single is not None]
+    return Encoded(frames, _lessons(pickles, teacher, known, snapshot), teacher.unsure)
+
+
+def _lessons(
+    pickles: Sequence[Buffer | PickleBuffer], announcer: Announcer, known: Known, snapshot: Snapshot
+) -> dict[str, Any]:
+    """Give what the worker must learn before it reads these pickles."""
     for thing in _definitions_named_in(pickles, known, snapshot):
         lacking = find_lacking(thing, known, snapshot)
-        teacher.met |= lacking.values
-        teacher.unsure |= lacking.unsure
-    noted = {name: thing for name, thing in teacher.definitions.items() if not known.has(name, thing)}
-    return Encoded(frames, noted | teacher.met, teacher.unsure)
+        announcer.met |= lacking.values
+        announcer.unsure |= lacking.unsure
+    noted = {name: thing for name, thing in announcer.definitions.items() if not known.has(name, thing)}
+    return noted | announcer.met
+
+
+def encode_settings(settings: object, known: Known, snapshot: Snapshot) -> Encoded:
+    """Pickle settings that name things of ``__main__``.
+
+    Args:
+        settings: what travels; it can be pickled.
+        known: as for `encode_items`.
+        snapshot: as for `encode_items`.
+    """
+    announcer = Announcer(known, snapshot)
+    frames = ask(encode, settings, announcer)
+    return Encoded(frames, _lessons(frames[:1], announcer, known, snapshot), announcer.unsure)
 
 
 def _is_plain_call(item: Any, known: Known, snapshot: Snapshot) -> bool:
@@ -262,7 +283,7 @@ def _is_plain_call(item: Any, known: Known, snapshot: Snapshot) -> bool:
     return is_definition(function) and find_lacking(function, known, snapshot) is NOTHING_LACKING
 
 
-def _definitions_named_in(pickles: list[Buffer | PickleBuffer], known: Known, snapshot: Snapshot) -> list[Any]:
+def _definitions_named_in(pickles: Sequence[Buffer | PickleBuffer], known: Known, snapshot: Snapshot) -> list[Any]:
     """Find functions and classes that pickles may name, of ``__main__`` and of the user's modules.
 
     It may find a few too many, because it looks for names in bytes; that costs a definition's trip, once. What was

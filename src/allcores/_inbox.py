@@ -25,7 +25,7 @@ from allcores._messages import Event, InputEnded, InputPulled, ItemsCancelled, R
 from allcores._outcomes import Failure, Origin, short_repr
 from allcores._records import Record
 
-__all__ = ["DROPPED", "Inbox", "Line", "Receiver", "Submission", "job_at", "showing_errors"]
+__all__ = ["DROPPED", "Inbox", "Line", "Receiver", "Submission", "conditions_at", "job_at", "showing_errors"]
 
 _numbers = count(1)  # of lines; 0 is the run's own job
 
@@ -59,11 +59,21 @@ class Line:
         batch: items per batch; None to measure and adapt.
         depth: how many batches a worker may hold.
         snapshot: when what the items lead to was looked at; None: anew for each batch.
+        conditions: `Settings` or `Conditions` under which the items run; None where each submission brings its own.
     """
 
-    def __init__(self, job: Job, *, batch: int | None, depth: int, snapshot: Snapshot | None = None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        *,
+        batch: int | None,
+        depth: int,
+        snapshot: Snapshot | None = None,
+        conditions: Any = None,
+    ) -> None:
         self.number = next(_numbers)
         self.job = job
+        self.conditions = conditions
         self.batch = batch
         self.depth = depth
         self.snapshot = snapshot
@@ -85,6 +95,7 @@ class Submission:
         line: what runs them.
         items: one or more.
         receiver: takes what comes of them.
+        conditions: under which they run; by default the line's.
 
     Attributes:
         start: the index of the first one, once the driver has taken it in.
@@ -92,10 +103,11 @@ class Submission:
         unsettled: how many of them nothing has come of.
     """
 
-    __slots__ = ("_is_wanted", "items", "line", "receiver", "start", "stop", "unsettled")
+    __slots__ = ("_is_wanted", "conditions", "items", "line", "receiver", "start", "stop", "unsettled")
 
-    def __init__(self, line: Line, items: Sequence[Any], receiver: Receiver) -> None:
+    def __init__(self, line: Line, items: Sequence[Any], receiver: Receiver, conditions: Any = None) -> None:
         self.line = line
+        self.conditions = line.conditions if conditions is None else conditions
         self.items = items
         self.receiver = receiver
         self.start = self.stop = -1
@@ -260,6 +272,10 @@ class Inbox:
         """Give what runs an item."""
         return self._overlapping(index, index + 1)[0].line
 
+    def conditions(self, index: int) -> Any:
+        """Give what was in force where an item was handed in."""
+        return self._overlapping(index, index + 1)[0].conditions
+
     def has_line(self, number: int) -> bool:
         """Whether items of this line are unsettled."""
         return number in self._lines
@@ -338,6 +354,11 @@ class Inbox:
         low = max(bisect_right(self._starts, start) - 1, 0)
         high = bisect_right(self._starts, stop - 1)
         return [one for at in self._starts[low:high] if (one := self._submissions.get(at)) is not None]
+
+
+def conditions_at(own: Any, dataset: Dataset | Inbox, index: int) -> Any:
+    """Give the conditions for an item: the run's own, or those of the item's submission."""
+    return dataset.conditions(index) if isinstance(dataset, Inbox) else own
 
 
 def job_at(own: Job, dataset: Dataset | Inbox, index: int) -> Job:

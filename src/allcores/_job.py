@@ -38,6 +38,7 @@ class Job(Record):
         initargs: its arguments.
         is_timed: whether somebody watches how long an item runs, so that each must be marked, however short.
         chance: what the run's random numbers come from.
+        settings: `Settings` under which workers begin, `Sealed` on the way to one; None: those of who starts workers.
     """
 
     function: Callable[..., Any]
@@ -47,6 +48,7 @@ class Job(Record):
     initargs: tuple[Any, ...] = ()
     is_timed: bool = False
     chance: Chance = Chance(0, is_seeded=False)
+    settings: Any = None
 
     def prepare(self) -> None:
         """Run the initializer."""

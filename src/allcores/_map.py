@@ -235,8 +235,11 @@ def plan(**options: Any) -> Plan:
         >>> allcores.plan(workers=3).workers
         3
     """
+    from allcores._settings.hooks import what_stays, what_travels
+
     with one_frame:
-        return make_plan(Options.from_keywords(options), find_facts())
+        facts = find_facts()._replace(settings=what_travels(), left=what_stays())
+        return make_plan(Options.from_keywords(options), facts)
 
 
 class ResultIterator(chain[R]):

@@ -22,9 +22,10 @@ from contextlib import suppress
 from enum import IntEnum
 from types import FrameType
 
+import allcores._settings.adoption  # noqa: F401 - all that it forks make settings: none need import this for itself
 from allcores._descriptors import claim
 from allcores._lifeline import descendants, die_with_parent, end_all, peak_of
-from allcores._worker import enter_worker_process, serve_clean
+from allcores._worker import absolute_path, enter_worker_process, present_folder, serve_clean
 
 __all__ = ["END", "REQUEST", "Order", "interpreter_command", "interpreter_environment", "main"]
 
@@ -52,7 +53,7 @@ def interpreter_command(code: str) -> list[str]:
     """
     from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]  # as multiprocessing does
 
-    path = [str(entry) for entry in sys.path]
+    path = absolute_path(present_folder())
     flags = [IGNORING.get(flag, flag) for flag in _args_from_interpreter_flags()]
     return [sys.executable, *filter(None, flags), "-c", f"import sys; sys.path[:] = {path!r}; {code}"]
 

@@ -21,6 +21,8 @@ class Facts(Record):
         can_fork: whether the platform can start a process by fork at all.
         fork_hazard: why forking this process now is not provably safe; None where it is.
         can_start_clean: whether the platform can start clean workers.
+        settings: what clean workers would be given of this process's settings, in words; for a plan to be read.
+        left: what they would lack, likewise.
     """
 
     cores: int
@@ -28,6 +30,8 @@ class Facts(Record):
     can_fork: bool
     fork_hazard: str | None
     can_start_clean: bool
+    settings: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 class Plan(Record):
@@ -49,6 +53,8 @@ class Plan(Record):
         recycle_items: after how many items a worker is replaced, or None.
         recycle_bytes: after growing by how many bytes, or None.
         resume: the path of the journal, or None.
+        carried: settings that clean workers are given, in words. `allcores.plan` alone gathers them.
+        not_carried: what they lack of this process, in words, as far as can be known; likewise.
     """
 
     on: Engine
@@ -66,11 +72,17 @@ class Plan(Record):
     recycle_items: int | None = None
     recycle_bytes: int | None = None
     resume: str | None = None
+    carried: tuple[str, ...] = ()
+    not_carried: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.workers} on {self.on}: {self.workers_reason}"]
         if self.start is not None:
             lines.append(f"start {self.start}: {self.start_reason}")
+        if self.carried:
+            lines.append(f"carried: {', '.join(self.carried)}")
+        if self.not_carried:
+            lines.append(f"not carried: {', '.join(self.not_carried)}")
         lines.append(f"batch {self.batch or 'adaptive'}, ahead {self.ahead or 'a few batches per worker'}")
         lines += self._limits()
         return "\n".join(lines)
@@ -104,6 +116,7 @@ def make_plan(options: Options, facts: Facts) -> Plan:
     keeps_limits = options.on == "processes"
     workers, workers_reason = _decide_workers(options, facts)
     start, start_reason = _decide_start(options, facts) if options.on == "processes" else (None, "")
+    is_clean = start is not None and start != "fork"
     return Plan(
         on=options.on,
         workers=workers,
@@ -120,6 +133,8 @@ def make_plan(options: Options, facts: Facts) -> Plan:
         recycle_items=options.recycle if keeps_limits and isinstance(options.recycle, int) else None,
         recycle_bytes=parse_bytes(options.recycle) if keeps_limits and isinstance(options.recycle, str) else None,
         resume=None if options.resume is None else str(options.resume),
+        carried=facts.settings if is_clean else (),
+        not_carried=facts.left if is_clean else (),
     )
 
 

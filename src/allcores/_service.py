@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 from allcores._captures import explain_unpicklable
 from allcores._codec import encode_job
+from allcores._conditions import Conditions
 from allcores._contents import Snapshot
 from allcores._descriptors import Descriptors
 from allcores._driver import Run
@@ -35,6 +36,7 @@ from allcores._leaving import begin_to_leave, go_on_when_leaving, stop_if_left
 from allcores._options import Options
 from allcores._outcomes import short_repr
 from allcores._plan import make_plan
+from allcores._settings.snapshot import find_settings
 from allcores._sharing import Belongings, Clearance
 
 __all__ = ["Service"]
@@ -72,7 +74,10 @@ class Service:
         self.is_patient = is_patient
         self._chance = draw_chance(options.seed)
         self._inbox = Inbox()
-        base = self._job(_do_nothing)._replace(initializer=options.initializer, initargs=options.initargs)
+        self._look = find_settings if self.plan.on == "processes" else Conditions.here
+        base = self._job(_do_nothing)._replace(
+            initializer=options.initializer, initargs=options.initargs, settings=self._look()
+        )
         cores = max(1, facts.cores // self.plan.workers)
         self._run = Run(
             self.plan._replace(errors="collect"),
@@ -127,7 +132,7 @@ class Service:
                 encode_job(job, Known())
             except Exception as error:  # its captures may raise anything
                 raise explain_unpicklable("the function", function, error) or error from None
-        return Line(job, batch=batch or self.plan.batch, depth=2, snapshot=Snapshot())
+        return Line(job, batch=batch or self.plan.batch, depth=2, snapshot=Snapshot(), conditions=self._look())
 
     def submit(self, line: Line, items: Sequence[Any], receiver: Receiver) -> Submission:
         """Hand items in, one or more.
@@ -250,7 +255,7 @@ class Service:
         if self.plan.on == "processes":  # elsewhere a coroutine reaches the caller, who may await it
             refuse_deferring(function, self.plan.on)
         self._clearance.require(function)
-        return Submission(line, ((function, args, kwargs),), receiver)
+        return Submission(line, ((function, args, kwargs),), receiver, self._look())
 
     def _hand_in(self, submission: Submission) -> None:
         with self._lock:

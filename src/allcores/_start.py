@@ -55,6 +55,10 @@ class Start:
         recorder = self._open_journal()
         chance = self._job.chance if recorder is None else Chance(recorder.entropy, recorder.is_seeded)
         job = self._job._replace(chance=chance)
+        if is_lazy and self._plan.on == "processes":  # its consumer may set what later workers would begin with
+            from allcores._settings.snapshot import find_settings
+
+            job = job._replace(settings=find_settings())
         return Run(
             self._plan,
             self._dataset,

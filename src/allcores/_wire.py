@@ -36,23 +36,24 @@ class Kind(IntEnum):
     """What a message means."""
 
     # to the worker
-    SETUP = 1  # frames: surroundings, what to compare, job; the worker answers READY or SETUP_FAILED
+    SETUP = 1  # frames: surroundings and early settings, what to compare, job; READY or SETUP_FAILED is the answer
     TEACH = 2  # frames: definitions of the caller's __main__
     RUN = 3  # items [start, stop) under `token`; frames: the items, or none where the worker has the dataset
     FORGET = 4  # the run is over: drop its jobs, wait for the next
     ADD_JOB = 5  # frames: a further job, for items of `line`
     DROP_JOB = 6  # no more items of `line` will come
     LEAVE = 7  # bring out what was put into multiprocessing's queues, and end
-    COMPARE = 9  # frames: what things consist of at the caller's, by module and name; the worker may ASK
-    ANSWER = 16  # frames: what the worker asked for
     REST = 8  # nothing is to be done for a while: let go of the memory that is kept for large frames
+    SETTINGS = 9  # frames: the settings that were in force where the items were handed in that come from now on
+    COMPARE = 10  # frames: what things consist of at the caller's, by module and name; the worker may ASK
+    ANSWER = 11  # frames: what the worker asked for
     # from the worker
-    HELLO = 10  # `start` is the process id
-    READY = 11
-    SETUP_FAILED = 12  # frames: an exception
-    REPORT = 13  # items [start, stop) of `token` are done; frames: their values and exceptions
-    ASK = 15  # frames: modules and names in there, whose values are wanted; the worker waits for ANSWER
-    UNREADABLE = 14  # the items of `token` cannot be unpickled; frames: an exception
+    HELLO = 20  # `start` is the process id
+    READY = 21
+    SETUP_FAILED = 22  # frames: an exception
+    REPORT = 23  # items [start, stop) of `token` are done; frames: their values and exceptions
+    ASK = 25  # frames: modules and names in there, whose values are wanted; the worker waits for ANSWER
+    UNREADABLE = 24  # the items of `token` cannot be unpickled; frames: an exception
 
 
 KINDS = {int(kind): kind for kind in Kind}  # to look one up costs a tenth of ``Kind(number)``

@@ -11,6 +11,7 @@ import pickle
 import signal
 import socket
 import sys
+import threading
 from collections import deque
 from types import FrameType
 
@@ -24,7 +25,7 @@ from allcores._errors import UnpicklableError
 from allcores._exceptions import encode_exception, leave_behind
 from allcores._globals import Key
 from allcores._handover import received
-from allcores._hints import Any
+from allcores._hints import TYPE_CHECKING, Any
 from allcores._job import Job, run_batch
 from allcores._machine import CORES_VARIABLE
 from allcores._memory import offer_to_oom_killer
@@ -34,9 +35,20 @@ from allcores._packing import Parcel
 from allcores._pickling import decode, encode
 from allcores._records import Record
 from allcores._terminal import leave_terminal
-from allcores._wire import Kind, Message
+from allcores._wire import Buffer, Kind, Message
 
-__all__ = ["Surroundings", "WorkerLoop", "enter_worker_process", "serve_clean", "serve_forked"]
+if TYPE_CHECKING:
+    from allcores._settings.adoption import Adoption
+
+__all__ = [
+    "Surroundings",
+    "WorkerLoop",
+    "absolute_path",
+    "enter_worker_process",
+    "present_folder",
+    "serve_clean",
+    "serve_forked",
+]
 
 
 class Surroundings(Record):
@@ -47,18 +59,17 @@ class Surroundings(Record):
     folder: str | None
     environment: dict[str, str]
     authkey: bytes | None  # by which multiprocessing's processes know each other; None where it is not in use
+    umask: int
+    stack_size: int  # of threads to come
 
     @classmethod
     def here(cls, cores: int) -> Surroundings:
         """Describe this process, for workers that may use `cores` cores each."""
-        try:
-            folder = os.getcwd()
-        except OSError:  # it was removed
-            folder = None
+        folder = present_folder()
         environment = {**os.environ, CORES_VARIABLE: str(cores)}
         process = sys.modules.get("multiprocessing.process")
         authkey = None if process is None else bytes(process.current_process().authkey)
-        return cls(list(sys.path), list(sys.argv), folder, environment, authkey)
+        return cls(absolute_path(folder), list(sys.argv), folder, environment, authkey, _umask(), _stack_size())
 
     def adopt(self) -> None:
         """Make this process like the described one."""
@@ -73,6 +84,50 @@ class Surroundings(Record):
             from multiprocessing.process import current_process
 
             current_process().authkey = self.authkey
+        os.umask(self.umask)
+        threading.stack_size(self.stack_size)
+
+
+def present_folder() -> str | None:
+    """Give the present folder; None where it was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+def absolute_path(folder: str | None) -> list[str]:
+    """Give ``sys.path`` such that its entries mean what they mean now, wherever an item changes the folder to.
+
+    Args:
+        folder: the present one; None where it was removed.
+    """
+    return [
+        entry if folder is None or os.path.isabs(entry) else _in_folder(folder, entry) for entry in map(str, sys.path)
+    ]
+
+
+def _in_folder(folder: str, entry: str) -> str:
+    return folder if entry in {"", os.curdir} else os.path.join(folder, entry)
+
+
+def _umask() -> int:
+    """Give the process's mask, which can only be read by setting another: one that keeps others out meanwhile."""
+    try:
+        with open("/proc/self/status", "rb") as status:
+            return next(int(line.split()[1], 8) for line in status if line.startswith(b"Umask:"))
+    except (OSError, StopIteration):  # not Linux
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return mask
+
+
+def _stack_size() -> int:
+    """Give the size, which can only be read by having it as it is by default."""
+    size = threading.stack_size()
+    if size:
+        threading.stack_size(size)
+    return size
 
 
 class WorkerLoop:
@@ -96,6 +151,8 @@ class WorkerLoop:
         self._unlearnt: BaseException | None = None  # why a definition could not be taken in
         self._expected: dict[Key, Any] = {}  # contents that things were to have
         self._unlike: BaseException | None = None  # why the next job or batch has not all that it leads to
+        self._unsettled: BaseException | None = None  # why the settings could not be made
+        self._adoption: Adoption | None = None  # of settings; None where all are inherited
 
     def serve(self, job: Job | None = None, dataset: Columns | None = None) -> None:
         """Say hello and do what the driver asks for, until it is gone."""
@@ -154,13 +211,16 @@ class WorkerLoop:
             self._set_up(message)
         elif message.kind is Kind.ADD_JOB:
             self._add_job(message)
+        elif message.kind is Kind.SETTINGS:
+            self._change_settings(message)
         elif message.kind is Kind.DROP_JOB:
             self._jobs.pop(message.line, None)
         elif message.kind is Kind.REST:
             self._channel.rest()
         elif message.kind is Kind.FORGET:
             self._jobs.clear()
-            self._dataset = self._unlearnt = self._unlike = None
+            self._dataset = self._unlearnt = self._unlike = self._unsettled = None
+            self._adopt().put_back()
             self._channel.rest()
             become_namesake(self._asker, is_inherited=False)
             self._words[INDEX] = IDLE
@@ -169,7 +229,9 @@ class WorkerLoop:
     def _set_up(self, message: Message) -> None:
         self._words[INDEX] = PREPARING
         try:
-            pickle.loads(message.frames[0]).adopt()  # from our own driver
+            surroundings, early_settings = pickle.loads(message.frames[0])  # from our own driver
+            surroundings.adopt()
+            self._adopt().begin(early_settings)
             self._compare(pickle.loads(message.frames[1]))
             with received(list(message.descriptors)):
                 job, definitions = decode(message.frames[2:])
@@ -181,7 +243,7 @@ class WorkerLoop:
 
     def _add_job(self, message: Message) -> None:
         try:
-            job, definitions = decode(message.frames)
+            job, definitions = self._decode(message.frames)
             learn(definitions)
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._jobs[message.line] = error  # told when items come for it
@@ -191,14 +253,40 @@ class WorkerLoop:
 
     def _learn(self, message: Message) -> None:
         try:
-            learn(decode(message.frames))
+            learn(self._decode(message.frames))
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._unlearnt = error  # told when items come that need it
+
+    def _change_settings(self, message: Message) -> None:
+        try:
+            self._adopt().change(self._decode(message.frames))
+            self._unsettled = None
+        except BaseException as error:  # unpickling the caller's objects, and making its settings, may raise anything
+            self._unsettled = error  # told when items come
+
+    def _adopt(self) -> Adoption:
+        if self._adoption is None:
+            from allcores._settings.adoption import Adoption  # a forked worker of a plain run does without
+
+            self._adoption = Adoption()
+        return self._adoption
+
+    def _decode(self, frames: list[Buffer]) -> Any:
+        """Unpickle; what is imported for that has been imported by the caller long ago, and sets nothing any more."""
+        loaded = len(sys.modules)
+        thing = decode(frames)
+        if self._adoption is not None and len(sys.modules) != loaded:
+            self._adoption.hold()
+        return thing
 
     def _prepare(self, job: Job, dataset: Columns | None) -> None:
         self._words[INDEX] = PREPARING
         try:
+            if job.settings is not None:  # else they were inherited
+                self._adopt().adopt(job.settings)
             job.prepare()
+            if self._adoption is not None:
+                self._adoption.stand()
         except BaseException as error:  # the caller's initializer may raise anything
             finish_queues()
             self._answer(Kind.SETUP_FAILED, error)
@@ -210,8 +298,10 @@ class WorkerLoop:
 
     def _run(self, message: Message) -> None:
         self._words[INDEX] = MOVING
-        job = self._jobs[message.line]
+        job = self._jobs[message.line] if self._unsettled is None else self._unsettled
         try:
+            if self._adoption is not None:
+                self._adoption.catch_up()
             items = self._items_of(message)
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._answer(Kind.UNREADABLE, self._unlearnt or error, message.token, message.stop)
@@ -236,7 +326,7 @@ class WorkerLoop:
 
     def _items_of(self, message: Message) -> Any:
         if message.frames:
-            items: PartialItems | Any = decode(message.frames)
+            items: PartialItems | Any = self._decode(message.frames)
             return items
         assert self._dataset is not None
         return self._dataset.items(message.start, message.stop)

@@ -14,10 +14,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable
-from contextvars import copy_context
 from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
 from weakref import WeakSet, finalize
 
+from allcores._conditions import Conditions
 from allcores._doors.asynchronous_input import AsyncInput
 from allcores._driver import Run
 from allcores._entry import one_frame, rethrow
@@ -360,7 +360,7 @@ class _Errand:
         if len(iterables) == 1 and isinstance(iterables[0], AsyncIterable):
             self._input = AsyncInput(iterables[0], self._wake)
             iterables = (self._input.trickle,)
-        target, args = copy_context().run, (self._serve, fn, iterables, options)
+        target, args = Conditions.here().run, (self._serve, fn, iterables, options)
         self._thread = threading.Thread(target=target, args=args, name="allcores-amap", daemon=True)
         self._thread.start()
         _errands.add(self)

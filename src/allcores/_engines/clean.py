@@ -30,6 +30,7 @@ from allcores._job import Job
 from allcores._leaving import begin_to_leave
 from allcores._lifeline import End, has_news, shield_children
 from allcores._nursery import END, REQUEST, Order, interpreter_command, interpreter_environment
+from allcores._settings.snapshot import find_settings
 from allcores._wire import Kind, Message
 from allcores._worker import Surroundings
 
@@ -256,11 +257,13 @@ class CleanSource:
         self._start: CleanStart = start
         self.keeps_processes = job.initializer is None and is_last  # else they are this run's own
         warm_set.wake()  # first: it takes about as long as what follows
+        settings = find_settings() if job.settings is None else job.settings
         with hand_over() as descriptors:
             known, snapshot = Known(), Snapshot(is_only=is_last)
-            frames, _, unsure = _encode(job, known, snapshot)
-            surroundings = pickle.dumps(Surroundings.here(cores))
-            self._setup = Setup(frames, surroundings, known, unsure, descriptors, fill_segment(frames))
+            frames, _, unsure = _encode(job._replace(settings=settings.sealed), known, snapshot)
+            surroundings = pickle.dumps((Surroundings.here(cores), settings.sealed.early))
+            segment = fill_segment(frames)
+            self._setup = Setup(frames, surroundings, known, unsure, descriptors, segment, settings)
 
     def set_up(self) -> Setup:
         """Give what a worker must be sent first."""

@@ -44,7 +44,8 @@ class ForkedSource:
 
     def __init__(self, plan: Plan, job: Job, dataset: Dataset | Inbox, cores: int) -> None:
         self._is_safe = plan.fork_hazard is None
-        self._job = job
+        self._settings = job.settings
+        self._job = job if job.settings is None else job._replace(settings=job.settings.sealed)
         self._columns = dataset if isinstance(dataset, Columns) else None
         self._cores = cores
         self._board = Board(2 * plan.workers)  # a killed worker holds its slot until it is seen to end
@@ -54,7 +55,7 @@ class ForkedSource:
         known = Known(vars(sys.modules["__main__"]))
         if self._job.initializer is not None:  # what it may set stays, unless the caller's changes from now on
             known.contents |= find_lacking(self._job.initializer, known, Snapshot()).unsure
-        return Setup([], b"", known, {}, [], None)
+        return Setup([], b"", known, {}, [], None, self._settings)
 
     def start(self) -> ForkedProcess:
         """Fork a worker."""

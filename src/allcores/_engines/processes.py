@@ -21,7 +21,15 @@ from math import inf
 
 from allcores._board import Mark
 from allcores._channel import Channel
-from allcores._codec import decode_outcomes, encode_answer, encode_definitions, encode_items, encode_job
+from allcores._codec import (
+    Encoded,
+    decode_outcomes,
+    encode_answer,
+    encode_definitions,
+    encode_items,
+    encode_job,
+    encode_settings,
+)
 from allcores._contents import Contents, Snapshot
 from allcores._dataset import Columns, Dataset
 from allcores._descriptors import claim
@@ -63,6 +71,7 @@ from allcores._segment import Segment
 from allcores._wire import Buffer, Kind, Message
 
 if TYPE_CHECKING:
+    from allcores._settings.snapshot import Settings
     from allcores._waker import Waker
 
 __all__ = ["ProcessEngine", "Setup"]
@@ -82,6 +91,7 @@ class Setup(Record):
         unsure: ``{(module, name): contents}`` of what it must compare with its own.
         descriptors: that go along.
         segment: holds the large frames, for all processes; None where there are none.
+        settings: that it has then; None where nobody hands in under others.
     """
 
     frames: list[Buffer]
@@ -90,6 +100,7 @@ class Setup(Record):
     unsure: dict[Key, Contents]
     descriptors: list[int]
     segment: Segment | None
+    settings: Settings | None
 
 
 class Process(Protocol):
@@ -134,9 +145,10 @@ class ProcessSource(Protocol):
 
 
 class _Worker:
-    def __init__(self, number: int, process: Process) -> None:
+    def __init__(self, number: int, process: Process, settings: Settings | None) -> None:
         self.number = number
         self.process = process
+        self.settings = settings  # that it was told last
         self.is_writing = False  # whether the selector waits for room in the channel
         self.born_with = 0  # bytes of memory that are not its own doing
         self.idle_size = 0  # bytes of memory when it was ready for its first item
@@ -202,7 +214,7 @@ class ProcessEngine:
         process.mark.shelf.clear(-1, 0, 0)  # what an earlier run has left there
         process.mark.want_back(-1)
         process.known.update_from(setup.known)
-        state = self._workers[worker] = _Worker(worker, process)
+        state = self._workers[worker] = _Worker(worker, process, setup.settings)
         self._identities[worker] = WorkerIdentity(worker, process.pid, self._host)
         self._selector.register(process.channel, selectors.EVENT_READ, state)
         if process.sentinel is not None:
@@ -222,6 +234,7 @@ class ProcessEngine:
         message = Message(Kind.RUN, batch.token, batch.start, batch.stop, flag=batch.may_give_back, tries=batch.tries)
         if self._inbox is not None:
             message.line = self._bring_job(state, self._inbox, batch.start)
+            self._bring_settings(state, self._inbox.conditions(batch.start))
         if not self._has_items:
             message.frames = self._bring_items(state, batch)
         state.unreported[batch.token] = (batch.start, batch.stop)
@@ -448,6 +461,7 @@ class ProcessEngine:
                 return _understand_report(worker, message)
             case Kind.UNREADABLE:
                 state.process.known.forget()  # who knows what has arrived
+                state.settings = None
                 error = decode_exception(decode(message.frames)).exception
                 text = f"it arrived at its worker and could not be unpickled there: {describe(error)}"
                 return Arrival(
@@ -506,10 +520,15 @@ class ProcessEngine:
         """See that the worker has all that items need; give them as frames."""
         snapshot, known = self._snapshot_for(batch.start), state.process.known
         encoded = encode_items(self._dataset.items(batch.start, batch.stop), known, snapshot)
+        self._prepare_for(state, encoded, snapshot)
+        return encoded.frames
+
+    def _prepare_for(self, state: _Worker, encoded: Encoded, snapshot: Snapshot) -> None:
+        """See that the worker has compared and learnt what it needs for a message."""
         self._have_compared(state, encoded.unsure)
         if encoded.definitions:
-            self._post(state, Message(Kind.TEACH, frames=encode_definitions(encoded.definitions, known, snapshot)))
-        return encoded.frames
+            frames = encode_definitions(encoded.definitions, state.process.known, snapshot)
+            self._post(state, Message(Kind.TEACH, frames=frames))
 
     def _have_compared(self, state: _Worker, unsure: dict[Key, Contents]) -> None:
         """Have the worker compare what it has before anything that is sent from now on; it may ask."""
@@ -532,6 +551,19 @@ class ProcessEngine:
             message = Message(Kind.ADD_JOB, line=line.number, frames=frames)
             self._post(state, message, self._bundles.segment(line.number, frames))
         return line.number
+
+    def _bring_settings(self, state: _Worker, settings: Settings) -> None:
+        """See that the worker has the settings under which items were handed in."""
+        if settings is state.settings:
+            return
+        state.settings = settings
+        if settings.message is not None:
+            frames: list[Buffer] = [settings.message]
+        else:
+            encoded = encode_settings(settings.sealed, state.process.known, self._snapshot)
+            self._prepare_for(state, encoded, self._snapshot)
+            frames = encoded.frames
+        self._post(state, Message(Kind.SETTINGS, frames=frames))
 
     def _keeps_memory(self, state: _Worker) -> bool:
         """Whether large frames are held for a worker, or by it."""

@@ -7,13 +7,16 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from contextvars import copy_context
 
+from allcores._conditions import Conditions
 from allcores._current import keep_global_streams
 from allcores._dataset import Dataset
 from allcores._engines import Arrival, MemoryUse
 from allcores._exceptions import raised_here
 from allcores._helm import Helm
-from allcores._inbox import Inbox, job_at
+from allcores._hints import Any
+from allcores._inbox import Inbox, conditions_at, job_at
 from allcores._interrupts import let_interrupts_in
 from allcores._job import Job, Part, run_batch
 from allcores._messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
@@ -31,6 +34,8 @@ class SerialEngine:
     def __init__(self, job: Job, dataset: Dataset | Inbox) -> None:
         self._job = job
         self._dataset = dataset
+        self._conditions = Conditions.here() if isinstance(dataset, Inbox) else None  # else this thread is the caller's
+        self._context = copy_context() if self._conditions is None else self._conditions.begin()
         self._arrivals: list[Arrival] = []
         self._parts: list[Iterator[Arrival]] = []  # batches not yet run to their end, oldest first
         self._waker: threading.Event | None = None  # where others hand items in
@@ -40,7 +45,7 @@ class SerialEngine:
         self._arrivals.append(Arrival(WorkerUp(worker)))
         try:
             with let_interrupts_in():
-                self._job.prepare()
+                self._under(self._conditions, self._job.prepare)
         except Exception as error:  # the caller's initializer may raise anything
             self._arrivals.append(Arrival(WorkerSetupFailed(worker), cause=error))
         else:
@@ -102,13 +107,20 @@ class SerialEngine:
     def _run(self, batch: SendBatch) -> Iterator[Arrival]:
         items = self._dataset.items(batch.start, batch.stop)
         job = job_at(self._job, self._dataset, batch.start)
+        conditions = conditions_at(None, self._dataset, batch.start)
         parts = run_batch(job, items, batch, passing=(KeyboardInterrupt,))
         while True:
             with keep_global_streams() if job.chance.is_seeded else nullcontext():
-                part = next(parts, None)
+                part = self._under(conditions, next, parts, None)
             if part is None:
                 return
             yield arrival_of(batch, part)
+
+    def _under(self, conditions: Conditions | None, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function as if it was called where the items were handed in."""
+        if conditions is None or self._conditions is None:
+            return function(*args)
+        return conditions.run_on(self._conditions, self._context, function, *args)
 
 
 def arrival_of(batch: SendBatch, part: Part) -> Arrival:

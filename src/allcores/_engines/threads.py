@@ -7,12 +7,13 @@ import queue
 import socket
 import threading
 
+from allcores._conditions import Conditions
 from allcores._dataset import Dataset
 from allcores._engines import Arrival, MemoryUse
 from allcores._engines.serial import arrival_of
 from allcores._helm import Helm
 from allcores._hints import TYPE_CHECKING
-from allcores._inbox import Inbox, job_at
+from allcores._inbox import Inbox, conditions_at, job_at
 from allcores._interrupts import let_interrupts_in
 from allcores._job import Job, run_batch
 from allcores._machine import limit_cores_here
@@ -24,19 +25,21 @@ if TYPE_CHECKING:
 
 __all__ = ["ThreadEngine"]
 
-Queue = queue.SimpleQueue[tuple[SendBatch, Job, "Iterable[object]"] | None]  # None: leave
+Queue = queue.SimpleQueue[tuple[SendBatch, Job, "Iterable[object]", Conditions] | None]  # None: leave
 
 
 class ThreadEngine:
     """Provides threads for one run.
 
-    A thread cannot be killed: one that is told to end does so after the item it is in, and nobody waits for it.
+    A thread cannot be killed: one that is told to end does so after the item it is in, and nobody waits for it. Items
+    run under the conditions of who handed them in: decimal's context, NumPy's error state, context variables.
     """
 
     def __init__(self, job: Job, dataset: Dataset | Inbox, cores: int) -> None:
         self._job = job
         self._dataset = dataset
         self._cores = cores
+        self._conditions = Conditions.here()
         self._queues: dict[int, Queue] = {}
         self._outbox: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()  # None: wait no longer
         self._is_closed = threading.Event()
@@ -51,7 +54,8 @@ class ThreadEngine:
     def send(self, batch: SendBatch) -> None:
         """Hand the batch's own items over."""
         job = _without_global_streams(job_at(self._job, self._dataset, batch.start))
-        self._queues[batch.worker].put((batch, job, self._dataset.items(batch.start, batch.stop)))
+        conditions = conditions_at(self._conditions, self._dataset, batch.start)
+        self._queues[batch.worker].put((batch, job, self._dataset.items(batch.start, batch.stop), conditions))
 
     def take_back(self, worker: int) -> None:
         """What a thread has it runs."""
@@ -104,18 +108,25 @@ class ThreadEngine:
     def _serve(self, worker: int, batches: Queue) -> None:
         self._outbox.put(Arrival(WorkerUp(worker)))
         limit_cores_here(self._cores)
+        context = self._conditions.begin()
         try:
-            self._job.prepare()
+            self._conditions.settle()
+            context.run(self._job.prepare)
         except BaseException as error:  # the caller's initializer may raise anything
             self._outbox.put(Arrival(WorkerSetupFailed(worker), cause=error))
             return
         self._outbox.put(Arrival(WorkerReady(worker)))
         while (work := batches.get()) is not None:
-            batch, job, items = work
-            for part in run_batch(job, items, batch):
-                self._outbox.put(arrival_of(batch, part))
-                if self._is_closed.is_set():
-                    return
+            batch, job, items, conditions = work
+            conditions.run_on(self._conditions, context, self._run, batch, job, items)
+            if self._is_closed.is_set():
+                return
+
+    def _run(self, batch: SendBatch, job: Job, items: Iterable[object]) -> None:
+        for part in run_batch(job, items, batch):
+            self._outbox.put(arrival_of(batch, part))
+            if self._is_closed.is_set():
+                return
 
 
 def _without_global_streams(job: Job) -> Job:
