@@ -15,6 +15,7 @@ from allcores._messages import SendBatch
 from allcores._outcomes import Chance
 from allcores._packing import CHUNK
 from allcores._records import Record
+from allcores._snapshots import Snapshots
 
 __all__ = ["Job", "Part", "run_batch"]
 
@@ -71,6 +72,7 @@ def run_batch(
     *,
     passing: tuple[type[BaseException], ...] = (),
     gather: Callable[[], Any] = list,
+    snapshots: Snapshots | None = None,
 ) -> Iterator[Part]:
     """Run a batch's items one after another.
 
@@ -82,6 +84,7 @@ def run_batch(
             what is finished until it is reported. None where nobody could look at it.
         passing: exceptions that are not an item's own: they end the batch and propagate.
         gather: makes what a part's values are added to with ``+=``, a list of some thousands at a time.
+        snapshots: keep values as they are when their items end; None where they are handed on as they are.
 
     Yields:
         The parts, in order; the last one says so.
@@ -91,7 +94,9 @@ def run_batch(
     running = RunningItem(job.chance, batch.tries)
     longest = STRIDE // 2 if job.is_timed else LONG_STRIDE
     call = _calling(job, running)
-    strides = _Strides(call, iter(items), index=batch.start, longest=longest, mark=mark, passing=passing)
+    strides = _Strides(
+        call, iter(items), index=batch.start, longest=longest, mark=mark, passing=passing, snapshots=snapshots
+    )
     is_over = False
     while not is_over:
         begun = monotonic_ns()
@@ -130,6 +135,7 @@ class _Strides:
         longest: int,
         mark: Mark | None,
         passing: tuple[type[BaseException], ...],
+        snapshots: Snapshots | None,
     ) -> None:
         self.index = index
         self.values: list[Any] = []
@@ -140,6 +146,7 @@ class _Strides:
         self._words: Any = [-1] * WORDS if mark is None else mark.words
         self._shelf: Shelf | None = None if mark is None else mark.shelf
         self._passing = passing
+        self._snapshots = snapshots
 
     def begin_part(self, token: int, now: int) -> None:
         """Begin what will be reported together."""
@@ -171,8 +178,10 @@ class _Strides:
                 self.is_wanted_back = True
             elif length < STRIDE:
                 self._run_marked(first, length)
-            else:
+            elif self._snapshots is None:
                 self._run_together(length)
+            else:
+                self._run_apart(length, self._snapshots)
         except self._passing:
             raise
         except BaseException as error:  # sys.exit() in an item is that item's failure, too
@@ -189,8 +198,20 @@ class _Strides:
         for item in islice(self._iterator, count):
             values.append(call(item))
 
+    def _run_apart(self, count: int, snapshots: Snapshots) -> None:
+        """Run items of which none can change what came of another."""
+        values, call, kind, take = self.values, self._call, snapshots.kind, snapshots.take
+        for item in islice(self._iterator, count):
+            value = call(item)
+            if type(value) is kind:
+                values.append(value)
+            else:
+                del item  # the value may be the item, or have it
+                values.append(take(value))
+                kind = snapshots.kind
+
     def _run_marked(self, first: int, count: int) -> None:
-        words, token, values, call = self._words, self._token, self.values, self._call
+        words, token, values, call, snapshots = self._words, self._token, self.values, self._call, self._snapshots
         keeps = self._shelf is not None and self._kept == len(values) < KEPT_ONE_BY_ONE
         for item in islice(self._iterator, count):
             words[SINCE] = monotonic_ns()
@@ -198,9 +219,14 @@ class _Strides:
             if words[WANTED] >= token:
                 self.is_wanted_back = True
                 return
-            values.append(call(item))
-            if keeps and not self._keep():
-                return
+            value = call(item)
+            del item  # the value may be the item, or have it
+            if keeps:
+                values.append(value)
+                if not self._keep():  # it will be reported before another item can change it
+                    return
+                values.pop()
+            values.append(value if snapshots is None else snapshots.take(value))
 
     def _look_at_clock(self) -> None:
         before, self.now = self.now, monotonic_ns()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from allcores._hints import Any
 
-__all__ = ["array_reducers", "is_array", "reduce_array"]
+__all__ = ["array_reducers", "is_array", "maps_file", "reduce_array"]
 
 PROTOCOL = 5
 SHARED_MODES = {"r": "r", "r+": "r+", "w+": "r+"}  # {mode: how others map the file}; what "c" writes is in no file
@@ -33,10 +33,15 @@ def is_array(thing: object) -> bool:
     return type(thing) in array_reducers()
 
 
+def maps_file(array: Any) -> bool:
+    """Whether an array travels by its place in a file."""
+    return _find_mappable(array) is not None
+
+
 def reduce_array(array: Any) -> tuple[Any, ...]:
     """Give what pickle makes an array of: for one of a file, the place in there."""
-    memmap = None if array.base is None else _find_memmap(array)
-    if memmap is None or not array.nbytes or not _can_be_mapped(memmap):
+    memmap = _find_mappable(array)
+    if memmap is None:
         reduction: tuple[Any, ...] = array.__reduce_ex__(PROTOCOL)
         return reduction
     low, high = _bounds(array)
@@ -61,6 +66,12 @@ def _map_again(place: tuple[Any, ...], dtype: Any, shape: tuple[int, ...], start
     if start == 0 and strides == _strides_in_order(dtype, shape):
         return np.memmap(path, dtype, mode, first, shape)
     return np.ndarray(shape, dtype, np.memmap(path, np.uint8, mode, first, (size,)), start, strides)
+
+
+def _find_mappable(array: Any) -> Any:
+    """Give the array that maps a file for an array, if others can map it, too; else None."""
+    memmap = None if array.base is None else _find_memmap(array)
+    return memmap if memmap is not None and array.nbytes and _can_be_mapped(memmap) else None
 
 
 def _find_memmap(array: Any) -> Any:

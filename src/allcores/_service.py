@@ -88,6 +88,11 @@ class Service:
         _services.add(self)
 
     @property
+    def sends_items(self) -> bool:
+        """Whether items go to other processes, and so must be what they were when they were handed in."""
+        return self.plan.on == "processes"
+
+    @property
     def error(self) -> BaseException | None:
         """Why nothing is taken any more, although it was not closed."""
         return self._error

@@ -110,9 +110,9 @@ def prepare(
         raise TypeError(f"{fn!r} is not callable; the first argument is the function, the dataset follows")
     if not iterables:
         raise TypeError("the dataset is missing: give at least one iterable after the function")
-    dataset = make_dataset(iterables)
     facts = find_thread_facts(options) if has_own_thread else find_facts()
     plan = make_plan(options, facts)
+    dataset = make_dataset(iterables, is_sent=plan.on == "processes")
     job = Job(
         fn,
         is_star,

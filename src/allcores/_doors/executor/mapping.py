@@ -9,11 +9,13 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from allcores._dataset import is_still
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
 from allcores._errors import ItemCancelled
 from allcores._inbox import DROPPED, Line, Submission
 from allcores._service import Service
 from allcores._sinks import OrderedSink
+from allcores._snapshots import Snapshots
 
 __all__ = ["Mapping"]
 
@@ -35,6 +37,8 @@ class Mapping:
         self._service = service
         self._line = line
         self._items = items
+        needs_snapshots = service.sends_items and not is_still(items)
+        self._snapshots = Snapshots(shares_files=True) if needs_snapshots else None
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._arrived: SimpleQueue[tuple[int, list[Any]] | BaseException] = SimpleQueue()
         self._sink = OrderedSink()
@@ -59,7 +63,11 @@ class Mapping:
                 self._service.cancel(submission)
 
     def _hand_in(self, count: int | None) -> None:
-        items = list(islice(self._items, count))
+        items: list[Any] = []
+        if self._snapshots is None:
+            items.extend(islice(self._items, count))
+        else:
+            self._snapshots.gather(islice(self._items, count), items)
         if items:
             part = _Part(self._arrived, self._handed_in)
             self._submissions = [one for one in self._submissions if one.unsettled]

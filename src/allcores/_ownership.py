@@ -1,0 +1,250 @@
+"""Whether a thing can change behind our back: if it cannot change at all, or nobody else can reach it.
+
+A generator may go on to change what it has yielded, and a function what it has returned, if they have kept it. Who has
+a thing can be counted: CPython knows how many references there are to an object. So one to which we have the only
+reference, and which has the only one to each thing in it that can change, is ours alone. To look costs a fraction of
+what a copy does, and most things that generators and functions make are new.
+
+How many references are the only one hangs on where one looks from, and on Python's version: it is measured when this is
+imported, on new objects. Where that, or what a type keeps to itself, is in doubt, a thing passes for shared.
+"""
+
+from __future__ import annotations
+
+import sys
+from _weakref import getweakrefcount
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from gc import get_referents
+from sys import getrefcount
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+    SimpleNamespace,
+    WrapperDescriptorType,
+)
+
+from allcores._hints import Any
+
+__all__ = ["CONSTANT", "has_all_to_itself", "is_constant", "is_iterator"]
+
+CONSTANT_TYPES: tuple[type, ...] = (
+    *(int, float, complex, bool, str, bytes, range, type, object),
+    *(type(None), type(...), type(NotImplemented)),
+    *(ModuleType, CodeType, MethodDescriptorType, WrapperDescriptorType),
+)
+CONSTANT = set(map(id, CONSTANT_TYPES))  # the ids of types whose instances never change; more are found out later
+CONSTANTS_OF_MODULES = {
+    "datetime": ("date", "datetime", "time", "timedelta", "timezone"),
+    "decimal": ("Decimal",),
+    "fractions": ("Fraction",),
+    "pandas": ("Interval", "Period", "Timedelta", "Timestamp"),
+    "pathlib": ("Path", "PosixPath", "PurePath", "PurePosixPath", "PureWindowsPath", "WindowsPath"),
+    "re": ("Pattern",),
+    "uuid": ("UUID",),
+    "zoneinfo": ("ZoneInfo",),
+}
+
+# Whatever an instance has can be found among its referents. Of other types that Python code has not made, nobody knows.
+OPEN_TYPES = (
+    *(list, tuple, dict, set, frozenset, slice),
+    *(OrderedDict, defaultdict, deque, partial, MethodType, BuiltinFunctionType, SimpleNamespace),
+)
+OPEN = frozenset(map(id, OPEN_TYPES))
+BASES = OPEN | frozenset(map(id, (object, int, float, complex, str, bytes)))  # and so of types that are made of these
+
+FIXED_TYPE, HEAP_TYPE = 1 << 8, 1 << 9  # in a type's flags: nobody can change it; it was made at run time
+DEPTH = 50  # things within things
+KNOWN_TYPES = 10_000  # that are kept alive as their ids are known; of later ones everything is found out each time
+
+
+def _count_of_part(parts: list[object]) -> int:
+    for part in parts:
+        return getrefcount(part)
+    return 0
+
+
+# What these count of an object that nothing refers to but what was asked for its referents, or for its attribute.
+_HOLDER = slice(object())
+ONE_HOLDER = _count_of_part([part for part in get_referents(_HOLDER) if type(part) is object])
+ONE_ATTRIBUTE = getrefcount(_HOLDER.stop)
+
+
+class _Kind:
+    """What there is to know of a type.
+
+    Attributes:
+        type: which must stay alive, as it is known by its id.
+        is_constant: whether its instances never change.
+        is_iterator: whether they are used up by being looked at.
+        own: asks whether an instance that nobody else has has all in it to itself.
+    """
+
+    __slots__ = ("is_constant", "is_iterator", "own", "type")
+
+    def __init__(self, kind: type) -> None:
+        self.type = kind
+        self.is_constant = _is_constant(kind)
+        self.is_iterator = any("__next__" in vars(base) for base in kind.__mro__)
+        self.own = _find_way_to_ask(kind)
+
+
+_kinds: dict[int, _Kind] = {}
+
+
+def _kind_of(thing: object) -> _Kind:
+    kind = type(thing)
+    known = _kinds.get(id(kind))
+    if known is None:
+        known = _Kind(kind)
+        if len(_kinds) < KNOWN_TYPES:
+            _kinds[id(kind)] = known
+            if known.is_constant:
+                CONSTANT.add(id(kind))
+    return known
+
+
+def is_constant(thing: Any) -> bool:
+    """Whether it never changes, nor anything in it."""
+    kind = type(thing)
+    if id(kind) in CONSTANT:
+        return True
+    if kind is tuple or kind is frozenset:
+        return CONSTANT.issuperset(map(id, map(type, thing))) or all(map(is_constant, thing))
+    if kind is FunctionType:
+        return _is_constant_function(thing)
+    return _kind_of(thing).is_constant
+
+
+def is_iterator(thing: object) -> bool:
+    """Whether to look at it is to change it."""
+    return _kind_of(thing).is_iterator
+
+
+def has_all_to_itself(thing: Any, depth: int = DEPTH) -> bool:
+    """Whether a thing that nobody else has is all that leads to whatever in it can change."""
+    return _kind_of(thing).own(thing, depth)
+
+
+# ------------------------------------------------------------------------------------------------------- constants
+
+
+def _is_constant(kind: type) -> bool:
+    if id(kind) in CONSTANT or issubclass(kind, type):
+        return True
+    numpy, enum = sys.modules.get("numpy"), sys.modules.get("enum")
+    if not kind.__flags__ & HEAP_TYPE and _is_number_of(numpy, kind):
+        return True
+    if numpy is not None and issubclass(kind, getattr(numpy, "dtype", ())):
+        return True
+    return (enum is not None and issubclass(kind, enum.Enum)) or any(kind is one for one in _constants_of_modules())
+
+
+def _is_number_of(numpy: Any, kind: type) -> bool:
+    """Whether it is one of NumPy's own scalars, of which the structured ones are parts of arrays."""
+    generic, void = getattr(numpy, "generic", ()), getattr(numpy, "void", ())
+    return issubclass(kind, generic) and not issubclass(kind, void)
+
+
+def _constants_of_modules() -> Iterable[object]:
+    for name, names in CONSTANTS_OF_MODULES.items():
+        module = sys.modules.get(name)
+        yield from (getattr(module, one, None) for one in names if module is not None)
+
+
+def _is_constant_function(function: Any) -> bool:
+    """Whether it is what its code says: it has no variables of another function's, and no default that can change."""
+    more = (function.__defaults__, function.__kwdefaults__, function.__dict__)
+    return function.__closure__ is None and not any(more[1:]) and is_constant(more[0])
+
+
+# -------------------------------------------------------------------------------------------------------- owners
+
+
+def _find_way_to_ask(kind: type) -> Callable[[Any, int], bool]:
+    if _is_constant(kind):
+        return _always
+    if kind is FunctionType:
+        return _is_constant_alone
+    if id(kind) in OPEN or _is_open_iterator(kind):
+        return _has_all_parts
+    numpy, array = sys.modules.get("numpy"), sys.modules.get("array")
+    if numpy is not None and kind is getattr(numpy, "ndarray", None):
+        return _has_memory
+    if kind is bytearray or (array is not None and kind is array.array):
+        return _always  # whoever has a view of it has a reference to it
+    if _is_made_of_open(kind):
+        return _has_all_parts_unwatched if kind.__weakrefoffset__ else _has_all_parts
+    return _never
+
+
+def _always(_thing: object, _depth: int) -> bool:
+    return True
+
+
+def _never(_thing: object, _depth: int) -> bool:
+    return False
+
+
+def _is_constant_alone(function: object, _depth: int) -> bool:
+    return _is_constant_function(function)
+
+
+def _has_all_parts(thing: Any, depth: int) -> bool:
+    parts = get_referents(thing)
+    if CONSTANT.issuperset(map(id, map(type, parts))):
+        return True
+    for part in parts:
+        if not is_constant(part) and (
+            getrefcount(part) > ONE_HOLDER or not depth or not _kind_of(part).own(part, depth - 1)
+        ):
+            return False
+    return True
+
+
+def _has_all_parts_unwatched(thing: Any, depth: int) -> bool:
+    """Ask likewise of what a weak reference may lead to as well, from a cache, say."""
+    return not getweakrefcount(thing) and _has_all_parts(thing, depth)
+
+
+def _has_memory(array: Any, _depth: int) -> bool:
+    """Whether an array's numbers are its own, or those of a new array that it is a view of."""
+    if array.dtype.hasobject or getweakrefcount(array):
+        return False
+    return bool(array.flags.owndata) or (
+        type(array.base) is type(array) and getrefcount(array.base) <= ONE_ATTRIBUTE and bool(array.base.flags.owndata)
+    )
+
+
+def _is_open_iterator(kind: type) -> bool:
+    """Whether it is one of the iterators that Python itself has for what it can iterate over."""
+    is_of_python = bool(kind.__flags__ & FIXED_TYPE) or not kind.__flags__ & HEAP_TYPE
+    return is_of_python and kind.__module__ in ("builtins", "itertools") and "__next__" in vars(kind)
+
+
+def _is_made_of_open(kind: type) -> bool:
+    """Whether instances have attributes and slots, beside what a type has that they are derived from, and no more."""
+    base: type | None = kind
+    while base is not None and id(base) not in BASES:
+        base = base.__base__
+    if base is None or not kind.__flags__ & HEAP_TYPE:
+        return False
+    made_here = [one for one in kind.__mro__ if not issubclass(base, one)]
+    slots = sum(type(value) is MemberDescriptorType for one in made_here for value in vars(one).values())
+    plain = _size_with(base, has_dict=bool(kind.__dictoffset__), is_weak=bool(kind.__weakrefoffset__))
+    return kind.__basicsize__ == plain + slots * tuple.__itemsize__
+
+
+@lru_cache(maxsize=64)
+def _size_with(base: type, *, has_dict: bool, is_weak: bool) -> int:
+    """Give the size of instances of a class that has nothing but attributes and weak references."""
+    wanted = {"__dict__": has_dict and not base.__dictoffset__, "__weakref__": is_weak and not base.__weakrefoffset__}
+    slots = tuple(name for name, is_wanted in wanted.items() if is_wanted)
+    is_plain = has_dict and bool(base.__itemsize__)  # such may have no slots but these, and they only unnamed
+    return type("Derived", (base,), {} if is_plain else {"__slots__": slots}).__basicsize__
