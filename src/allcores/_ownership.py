@@ -119,6 +119,8 @@ def is_constant(thing: Any) -> bool:
         return CONSTANT.issuperset(map(id, map(type, thing))) or all(map(is_constant, thing))
     if kind is FunctionType:
         return _is_constant_function(thing)
+    if kind is BuiltinFunctionType:
+        return is_constant(thing.__self__)
     return _kind_of(thing).is_constant
 
 

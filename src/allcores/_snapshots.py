@@ -20,6 +20,7 @@ import pickle
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 from gc import get_referents
 from sys import getrefcount
 from types import CellType, FunctionType, ModuleType
@@ -193,8 +194,9 @@ class _Copier(pickle.Pickler):
 
     def __init__(self, *, shares_files: bool) -> None:
         self._file = io.BytesIO()
-        super().__init__(self._file, PROTOCOL, buffer_callback=self._add_buffer)
         self.buffers: list[bytearray] = []
+        # Not a method of its own, or it would hold itself, and with it the things, for a while.
+        super().__init__(self._file, PROTOCOL, buffer_callback=partial(_add_copy, self.buffers))
         self.kept: list[Any] = []
         self._shares_files = shares_files
         self._travelling = tuple(reducers())  # in ways that pickle does not know
@@ -213,7 +215,7 @@ class _Copier(pickle.Pickler):
             return NotImplemented
         if kind is FunctionType and not is_constant(thing):
             return self._reduce_function(thing)
-        if issubclass(kind, type | ModuleType | FunctionType) or kind in self._travelling:
+        if issubclass(kind, (type, ModuleType, FunctionType)) or kind in self._travelling:
             return self._keep(thing)
         if self._shares_files and _is_array(kind) and maps_file(thing):
             return self._keep(thing)
@@ -230,12 +232,13 @@ class _Copier(pickle.Pickler):
         state = (cells, function.__defaults__, function.__kwdefaults__, function.__dict__)
         return _function_like, (number,), state, None, None, _set_variables
 
-    def _add_buffer(self, buffer: pickle.PickleBuffer) -> bool:
-        try:
-            self.buffers.append(bytearray(buffer.raw()))
-        except BufferError:  # not contiguous
-            return True
-        return False
+
+def _add_copy(buffers: list[bytearray], buffer: pickle.PickleBuffer) -> bool:
+    try:
+        buffers.append(bytearray(buffer.raw()))
+    except BufferError:  # not contiguous
+        return True
+    return False
 
 
 class _Unpickling(threading.local):
