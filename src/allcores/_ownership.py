@@ -32,14 +32,14 @@ from types import (
 
 from allcores._hints import Any
 
-__all__ = ["CONSTANT", "has_all_to_itself", "is_constant", "is_iterator"]
+__all__ = ["CONSTANT", "has_all_to_itself", "has_only_constants", "is_constant", "is_iterator"]
 
 CONSTANT_TYPES: tuple[type, ...] = (
     *(int, float, complex, bool, str, bytes, range, type, object),
     *(type(None), type(...), type(NotImplemented)),
     *(ModuleType, CodeType, MethodDescriptorType, WrapperDescriptorType),
 )
-CONSTANT = set(map(id, CONSTANT_TYPES))  # the ids of types whose instances never change; more are found out later
+CONSTANT = set(CONSTANT_TYPES)  # types whose own instances never change; more are found out later
 CONSTANTS_OF_MODULES = {
     "datetime": ("date", "datetime", "time", "timedelta", "timezone"),
     "decimal": ("Decimal",),
@@ -56,23 +56,22 @@ OPEN_TYPES = (
     *(list, tuple, dict, set, frozenset, slice),
     *(OrderedDict, defaultdict, deque, partial, MethodType, BuiltinFunctionType, SimpleNamespace),
 )
-OPEN = frozenset(map(id, OPEN_TYPES))
-BASES = OPEN | frozenset(map(id, (object, int, float, complex, str, bytes)))  # and so of types that are made of these
+BASES = (*OPEN_TYPES, object, int, float, complex, str, bytes)  # and so of types that are made of these
 
 FIXED_TYPE, HEAP_TYPE = 1 << 8, 1 << 9  # in a type's flags: nobody can change it; it was made at run time
 DEPTH = 50  # things within things
-KNOWN_TYPES = 10_000  # that are kept alive as their ids are known; of later ones everything is found out each time
+KNOWN_TYPES = 10_000  # that are kept alive as they are known; of later ones everything is found out each time
 
 
-def _count_of_part(parts: list[object]) -> int:
-    for part in parts:
+def _count_of_part(thing: list[object]) -> int:
+    for part in get_referents(thing):
         return getrefcount(part)
     return 0
 
 
 # What these count of an object that nothing refers to but what was asked for its referents, or for its attribute.
 _HOLDER = slice(object())
-ONE_HOLDER = _count_of_part([part for part in get_referents(_HOLDER) if type(part) is object])
+ONE_HOLDER = _count_of_part([object()])
 ONE_ATTRIBUTE = getrefcount(_HOLDER.stop)
 
 
@@ -80,43 +79,41 @@ class _Kind:
     """What there is to know of a type.
 
     Attributes:
-        type: which must stay alive, as it is known by its id.
         is_constant: whether its instances never change.
         is_iterator: whether they are used up by being looked at.
         own: asks whether an instance that nobody else has has all in it to itself.
     """
 
-    __slots__ = ("is_constant", "is_iterator", "own", "type")
+    __slots__ = ("is_constant", "is_iterator", "own")
 
     def __init__(self, kind: type) -> None:
-        self.type = kind
         self.is_constant = _is_constant(kind)
         self.is_iterator = any("__next__" in vars(base) for base in kind.__mro__)
         self.own = _find_way_to_ask(kind)
 
 
-_kinds: dict[int, _Kind] = {}
+_kinds: dict[type, _Kind] = {}
 
 
 def _kind_of(thing: object) -> _Kind:
     kind = type(thing)
-    known = _kinds.get(id(kind))
+    known = _kinds.get(kind)
     if known is None:
         known = _Kind(kind)
         if len(_kinds) < KNOWN_TYPES:
-            _kinds[id(kind)] = known
+            _kinds[kind] = known
             if known.is_constant:
-                CONSTANT.add(id(kind))
+                CONSTANT.add(kind)
     return known
 
 
 def is_constant(thing: Any) -> bool:
     """Whether it never changes, nor anything in it."""
     kind = type(thing)
-    if id(kind) in CONSTANT:
+    if kind in CONSTANT:
         return True
     if kind is tuple or kind is frozenset:
-        return CONSTANT.issuperset(map(id, map(type, thing))) or all(map(is_constant, thing))
+        return all(map(is_constant, thing))
     if kind is FunctionType:
         return _is_constant_function(thing)
     if kind is BuiltinFunctionType:
@@ -129,16 +126,30 @@ def is_iterator(thing: object) -> bool:
     return _kind_of(thing).is_iterator
 
 
-def has_all_to_itself(thing: Any, depth: int = DEPTH) -> bool:
+def has_all_to_itself(thing: Any) -> bool:
     """Whether a thing that nobody else has is all that leads to whatever in it can change."""
-    return _kind_of(thing).own(thing, depth)
+    known = _kinds.get(type(thing)) or _kind_of(thing)
+    return known.own(thing, DEPTH)
+
+
+def has_only_constants(thing: Any) -> bool:
+    """Whether nothing in a list, tuple, set or dict can change."""
+    if type(thing) is dict:
+        for key in thing:
+            if type(key) is not str and not is_constant(key):
+                return False
+        thing = thing.values()
+    for part in thing:
+        if type(part) not in CONSTANT and not is_constant(part):
+            return False
+    return True
 
 
 # ------------------------------------------------------------------------------------------------------- constants
 
 
 def _is_constant(kind: type) -> bool:
-    if id(kind) in CONSTANT or issubclass(kind, type):
+    if kind in CONSTANT or issubclass(kind, type):
         return True
     numpy, enum = sys.modules.get("numpy"), sys.modules.get("enum")
     if not kind.__flags__ & HEAP_TYPE and _is_number_of(numpy, kind):
@@ -174,7 +185,9 @@ def _find_way_to_ask(kind: type) -> Callable[[Any, int], bool]:
         return _always
     if kind is FunctionType:
         return _is_constant_alone
-    if id(kind) in OPEN or _is_open_iterator(kind):
+    if kind is dict:
+        return _has_all_in_dict
+    if any(kind is one for one in OPEN_TYPES) or _is_open_iterator(kind):
         return _has_all_parts
     numpy, array = sys.modules.get("numpy"), sys.modules.get("array")
     if numpy is not None and kind is getattr(numpy, "ndarray", None):
@@ -198,14 +211,15 @@ def _is_constant_alone(function: object, _depth: int) -> bool:
     return _is_constant_function(function)
 
 
+def _has_all_in_dict(thing: dict[Any, Any], depth: int) -> bool:
+    return has_only_constants(thing) or _has_all_parts(thing, depth)
+
+
 def _has_all_parts(thing: Any, depth: int) -> bool:
-    parts = get_referents(thing)
-    if CONSTANT.issuperset(map(id, map(type, parts))):
-        return True
-    for part in parts:
-        if not is_constant(part) and (
-            getrefcount(part) > ONE_HOLDER or not depth or not _kind_of(part).own(part, depth - 1)
-        ):
+    for part in get_referents(thing):
+        if type(part) in CONSTANT or is_constant(part):
+            continue
+        if getrefcount(part) > ONE_HOLDER or not depth or not _kind_of(part).own(part, depth - 1):
             return False
     return True
 
@@ -219,7 +233,9 @@ def _has_memory(array: Any, _depth: int) -> bool:
     """Whether an array's numbers are its own, or those of a new array that it is a view of."""
     if array.dtype.hasobject or getweakrefcount(array):
         return False
-    return bool(array.flags.owndata) or (
+    if array.base is None:
+        return bool(array.flags.owndata)
+    return (
         type(array.base) is type(array) and getrefcount(array.base) <= ONE_ATTRIBUTE and bool(array.base.flags.owndata)
     )
 
@@ -233,7 +249,7 @@ def _is_open_iterator(kind: type) -> bool:
 def _is_made_of_open(kind: type) -> bool:
     """Whether instances have attributes and slots, beside what a type has that they are derived from, and no more."""
     base: type | None = kind
-    while base is not None and id(base) not in BASES:
+    while base is not None and not any(base is one for one in BASES):
         base = base.__base__
     if base is None or not kind.__flags__ & HEAP_TYPE:
         return False

@@ -15,7 +15,7 @@ that comes with one item after another would give each of them the same: from th
 from __future__ import annotations
 
 import io
-import itertools
+from itertools import compress, groupby
 import pickle
 import sys
 import threading
@@ -29,7 +29,7 @@ from allcores._foreign import ask, type_name
 from allcores._handover import reducers
 from allcores._hints import Any
 from allcores._mapped import maps_file
-from allcores._ownership import CONSTANT, has_all_to_itself, is_constant, is_iterator
+from allcores._ownership import CONSTANT, has_all_to_itself, has_only_constants, is_constant, is_iterator
 from allcores._records import Record
 
 __all__ = ["Snapshots"]
@@ -39,7 +39,7 @@ LARGE = 1 << 16  # bytes: of a smaller thing, each copy is a new one
 STEP = 1 << 20  # bytes that are compared at a time
 MOST_ITERATORS = 16  # that are remembered
 
-_Group = type(next(itertools.groupby([0]))[1])
+_Group = type(next(groupby([0]))[1])
 
 
 class _Copied(Record):
@@ -88,18 +88,19 @@ class Snapshots:
         Raises:
             Exception: what a group of items raised while it was listed, which is the input's own.
         """
-        kind = type(thing)
-        if id(kind) in CONSTANT:
-            self.kind = kind
-            return thing
-        if kind is tuple and CONSTANT.issuperset(map(id, map(type, thing))):
-            return thing
         is_alone = getrefcount(thing) <= ALONE
+        kind = type(thing)
         try:
-            is_safe = is_constant(thing) or (is_alone and has_all_to_itself(thing))
-        except Exception:  # a metaclass may say anything of its classes
-            is_safe = False
-        return thing if is_safe else self.copy(thing, is_alone=is_alone)
+            if kind in CONSTANT:
+                self.kind = kind
+                return thing
+            if kind is tuple and has_only_constants(thing):
+                return thing
+            if (is_alone and has_all_to_itself(thing)) or is_constant(thing):
+                return thing
+        except Exception:  # noqa: S110 - a metaclass may say anything of its classes
+            pass
+        return self.copy(thing, is_alone=is_alone)
 
     def copy(self, thing: Any, *, is_alone: bool = False) -> Any:
         """Give a copy; or the thing itself if there can be none, as then it cannot travel either, which will be told.
@@ -130,16 +131,18 @@ class Snapshots:
             return self._copy_together((thing,))[0]
         parts = list(thing.values()) if kind is dict else thing
         are_constant = list(map(is_constant, parts))
-        copies = iter(self._copy_together(tuple(itertools.compress(parts, (not is_so for is_so in are_constant)))))
+        copies = iter(self._copy_together(tuple(compress(parts, (not is_so for is_so in are_constant)))))
         copied = [part if is_so else next(copies) for part, is_so in zip(parts, are_constant, strict=True)]
         return dict(zip(thing, copied, strict=True)) if kind is dict else kind(copied)
 
     def _copy(self, thing: Any) -> Any:
         kind = type(thing)
+        if _is_array_of_numbers(thing):
+            return self._copy_array(thing)
+        if kind in (list, dict, set) and has_only_constants(thing):
+            return thing.copy()
         if kind is bytearray:
             return bytearray(thing)
-        if kind in (list, dict, set) and _has_constants(thing):
-            return thing.copy()
         self._refuse_known_iterators(thing)
         return self._copy_together((thing,))[0]
 
@@ -164,7 +167,8 @@ class Snapshots:
         if before is array and _has_same_numbers(array, copied):
             return copied
         copied = array.copy("K")
-        copied.flags.writeable = array.flags.writeable
+        if not array.flags.writeable:
+            copied.flags.writeable = False
         if array.nbytes >= LARGE:
             self._last_array = array, copied
         return copied
@@ -290,11 +294,6 @@ def _is_full(cell: CellType) -> bool:
 
 def _are_same(some: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
     return len(some) == len(others) and all(one is other for one, other in zip(some, others, strict=True))
-
-
-def _has_constants(thing: Any) -> bool:
-    parts = (*thing, *thing.values()) if type(thing) is dict else thing
-    return CONSTANT.issuperset(map(id, map(type, parts)))
 
 
 def _is_array(kind: type) -> bool:
