@@ -22,10 +22,10 @@ SLICEABLE = (list, tuple, range, str, bytes, bytearray)
 # Sized, cheap to list, and in danger of changing while a stream over it is pulled.
 LISTABLE: tuple[type, ...] = (dict, set, frozenset, deque, type({}.keys()), type({}.values()), type({}.items()))
 # Iterators over things at hand, and those that take from others and hand on what they get.
-STILL = (
-    *(type(iter(one)) for one in ((), [], "", "\u0100", b"", bytearray(), range(0), range(1 << 100), set(), deque())),
-    *(type(iter(one)) for one in ({}, {}.values(), {}.items())),
-    *(type(reversed(one)) for one in ([], {}, {}.values(), {}.items(), deque())),
+AT_HAND: tuple[Any, ...] = ((), [], "", "\u0100", b"", bytearray(), range(0), range(1 << 100), set(), deque(), {})
+STILL: tuple[type, ...] = (
+    *(type(iter(things)) for things in (*AT_HAND, {}.values(), {}.items())),
+    *(type(reversed(things)) for things in ([], deque(), {}, {}.values(), {}.items())),
     *(combinations, combinations_with_replacement, count, permutations, product, repeat),
 )
 HANDING_ON = (enumerate, zip, islice)
@@ -162,8 +162,11 @@ def is_still(iterator: Iterator[Any]) -> bool:
     """Whether it gives what is at hand and no code of the caller's runs, so that nothing changes while it is pulled."""
     if type(iterator) in STILL:
         return True
-    inner = [part for part in get_referents(iterator) if isinstance(part, Iterator)]
-    return type(iterator) in HANDING_ON and all(map(is_still, inner))
+    if type(iterator) not in HANDING_ON:
+        return False
+    parts = get_referents(iterator)
+    several = [part for parts in parts if type(parts) is tuple for part in parts]  # that `zip` takes from
+    return all(is_still(part) for part in (*parts, *several) if isinstance(part, Iterator))
 
 
 def at_hand(iterable: Any) -> Sequence[Any] | None:

@@ -32,7 +32,15 @@ from types import (
 
 from allcores._hints import Any
 
-__all__ = ["CONSTANT", "has_all_to_itself", "has_only_constants", "is_constant", "is_iterator"]
+__all__ = [
+    "CONSTANT",
+    "WAYS",
+    "has_all_to_itself",
+    "has_only_constants",
+    "is_constant",
+    "is_iterator",
+    "way_to_ask",
+]
 
 CONSTANT_TYPES: tuple[type, ...] = (
     *(int, float, complex, bool, str, bytes, range, type, object),
@@ -75,36 +83,7 @@ ONE_HOLDER = _count_of_part([object()])
 ONE_ATTRIBUTE = getrefcount(_HOLDER.stop)
 
 
-class _Kind:
-    """What there is to know of a type.
-
-    Attributes:
-        is_constant: whether its instances never change.
-        is_iterator: whether they are used up by being looked at.
-        own: asks whether an instance that nobody else has has all in it to itself.
-    """
-
-    __slots__ = ("is_constant", "is_iterator", "own")
-
-    def __init__(self, kind: type) -> None:
-        self.is_constant = _is_constant(kind)
-        self.is_iterator = any("__next__" in vars(base) for base in kind.__mro__)
-        self.own = _find_way_to_ask(kind)
-
-
-_kinds: dict[type, _Kind] = {}
-
-
-def _kind_of(thing: object) -> _Kind:
-    kind = type(thing)
-    known = _kinds.get(kind)
-    if known is None:
-        known = _Kind(kind)
-        if len(_kinds) < KNOWN_TYPES:
-            _kinds[kind] = known
-            if known.is_constant:
-                CONSTANT.add(kind)
-    return known
+WAYS: dict[type, Callable[..., bool]] = {}  # {type: how to ask whether an instance has all in it to itself}
 
 
 def is_constant(thing: Any) -> bool:
@@ -118,18 +97,28 @@ def is_constant(thing: Any) -> bool:
         return _is_constant_function(thing)
     if kind is BuiltinFunctionType:
         return is_constant(thing.__self__)
-    return _kind_of(thing).is_constant
+    return kind not in WAYS and _is_constant(kind) and way_to_ask(kind) is _always
 
 
 def is_iterator(thing: object) -> bool:
     """Whether to look at it is to change it."""
-    return _kind_of(thing).is_iterator
+    return any("__next__" in vars(base) for base in type(thing).__mro__)
 
 
 def has_all_to_itself(thing: Any) -> bool:
     """Whether a thing that nobody else has is all that leads to whatever in it can change."""
-    known = _kinds.get(type(thing)) or _kind_of(thing)
-    return known.own(thing, DEPTH)
+    kind = type(thing)
+    return (WAYS.get(kind) or way_to_ask(kind))(thing)
+
+
+def way_to_ask(kind: type) -> Callable[..., bool]:
+    """Give what `has_all_to_itself` asks with, and keep it in `WAYS`, where to look for it first is quicker."""
+    way = _find_way_to_ask(kind)
+    if len(WAYS) < KNOWN_TYPES:
+        WAYS[kind] = way
+        if _is_constant(kind):
+            CONSTANT.add(kind)
+    return way
 
 
 def has_only_constants(thing: Any) -> bool:
@@ -139,7 +128,7 @@ def has_only_constants(thing: Any) -> bool:
             if type(key) is not str and not is_constant(key):
                 return False
         thing = thing.values()
-    for part in thing:
+    for part in thing:  # noqa: SIM110 - a generator takes twice as long
         if type(part) not in CONSTANT and not is_constant(part):
             return False
     return True
@@ -180,56 +169,61 @@ def _is_constant_function(function: Any) -> bool:
 # -------------------------------------------------------------------------------------------------------- owners
 
 
-def _find_way_to_ask(kind: type) -> Callable[[Any, int], bool]:
+def _find_way_to_ask(kind: type) -> Callable[..., bool]:
     if _is_constant(kind):
         return _always
-    if kind is FunctionType:
-        return _is_constant_alone
-    if kind is dict:
-        return _has_all_in_dict
-    if any(kind is one for one in OPEN_TYPES) or _is_open_iterator(kind):
+    for kinds, way in _ways_of_types():
+        if any(kind is one for one in kinds):
+            return way
+    if _is_open_iterator(kind):
         return _has_all_parts
-    numpy, array = sys.modules.get("numpy"), sys.modules.get("array")
-    if numpy is not None and kind is getattr(numpy, "ndarray", None):
-        return _has_memory
-    if kind is bytearray or (array is not None and kind is array.array):
-        return _always  # whoever has a view of it has a reference to it
     if _is_made_of_open(kind):
         return _has_all_parts_unwatched if kind.__weakrefoffset__ else _has_all_parts
     return _never
 
 
-def _always(_thing: object, _depth: int) -> bool:
+def _ways_of_types() -> Iterable[tuple[tuple[object, ...], Callable[..., bool]]]:
+    array, numpy = sys.modules.get("array"), sys.modules.get("numpy")
+    yield (dict,), _has_all_in_dict
+    yield OPEN_TYPES, _has_all_parts
+    yield (FunctionType,), _is_constant_alone
+    yield (bytearray, getattr(array, "array", None)), _always  # whoever has a view of it has a reference to it
+    yield (getattr(numpy, "ndarray", None),), _has_memory
+
+
+def _always(_thing: object, _depth: int = DEPTH) -> bool:
     return True
 
 
-def _never(_thing: object, _depth: int) -> bool:
+def _never(_thing: object, _depth: int = DEPTH) -> bool:
     return False
 
 
-def _is_constant_alone(function: object, _depth: int) -> bool:
+def _is_constant_alone(function: object, _depth: int = DEPTH) -> bool:
     return _is_constant_function(function)
 
 
-def _has_all_in_dict(thing: dict[Any, Any], depth: int) -> bool:
+def _has_all_in_dict(thing: dict[Any, Any], depth: int = DEPTH) -> bool:
     return has_only_constants(thing) or _has_all_parts(thing, depth)
 
 
-def _has_all_parts(thing: Any, depth: int) -> bool:
+def _has_all_parts(thing: Any, depth: int = DEPTH) -> bool:
     for part in get_referents(thing):
-        if type(part) in CONSTANT or is_constant(part):
-            continue
-        if getrefcount(part) > ONE_HOLDER or not depth or not _kind_of(part).own(part, depth - 1):
-            return False
+        if type(part) not in CONSTANT and not is_constant(part):
+            if getrefcount(part) > ONE_HOLDER or not depth:
+                return False
+            kind = type(part)
+            if not (WAYS.get(kind) or way_to_ask(kind))(part, depth - 1):
+                return False
     return True
 
 
-def _has_all_parts_unwatched(thing: Any, depth: int) -> bool:
+def _has_all_parts_unwatched(thing: Any, depth: int = DEPTH) -> bool:
     """Ask likewise of what a weak reference may lead to as well, from a cache, say."""
     return not getweakrefcount(thing) and _has_all_parts(thing, depth)
 
 
-def _has_memory(array: Any, _depth: int) -> bool:
+def _has_memory(array: Any, _depth: int = DEPTH) -> bool:
     """Whether an array's numbers are its own, or those of a new array that it is a view of."""
     if array.dtype.hasobject or getweakrefcount(array):
         return False

@@ -2,8 +2,8 @@
 
 A generator may yield the same row again with other values in it, and a function fill the same buffer each time. In a
 plain loop that goes well, as each is used before the next comes; here items are pulled ahead, and results travel
-together. So a thing is looked at before its maker goes on: if it cannot change, or nobody else has it (`_ownership`), it
-is safe as it is; else a copy is made, by way of pickle, as it would travel.
+together. So a thing is looked at before its maker goes on: if it cannot change, or nobody else has it (`_ownership`),
+it is safe as it is; else a copy is made, by way of pickle, as it would travel.
 
 Something large often comes unchanged with every item, such as a model beside a row. As long as its pickle is the same,
 one copy serves, so that memory holds it once, and a batch brings it once.
@@ -15,13 +15,13 @@ that comes with one item after another would give each of them the same: from th
 from __future__ import annotations
 
 import io
-from itertools import compress, groupby
 import pickle
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 from functools import partial
 from gc import get_referents
+from itertools import compress, groupby
 from sys import getrefcount
 from types import CellType, FunctionType, ModuleType
 
@@ -29,7 +29,7 @@ from allcores._foreign import ask, type_name
 from allcores._handover import reducers
 from allcores._hints import Any
 from allcores._mapped import maps_file
-from allcores._ownership import CONSTANT, has_all_to_itself, has_only_constants, is_constant, is_iterator
+from allcores._ownership import CONSTANT, WAYS, has_only_constants, is_constant, is_iterator, way_to_ask
 from allcores._records import Record
 
 __all__ = ["Snapshots"]
@@ -38,6 +38,9 @@ PROTOCOL = 5
 LARGE = 1 << 16  # bytes: of a smaller thing, each copy is a new one
 STEP = 1 << 20  # bytes that are compared at a time
 MOST_ITERATORS = 16  # that are remembered
+
+ANNOTATIONS = "__annotate__" if hasattr(FunctionType, "__annotate__") else "__annotations__"
+DESCRIPTIONS = ("__module__", "__qualname__", "__doc__", ANNOTATIONS)  # of a function; the rest makes it
 
 _Group = type(next(groupby([0]))[1])
 
@@ -59,8 +62,8 @@ class Snapshots:
         shares_files: whether arrays that map a file stay as they are, as others will map it, too.
 
     Attributes:
-        kind: a type whose own instances never change: the last such thing was one. A loop over many first asks whether a
-            thing is of it, which is quickest.
+        kind: a type whose own instances never change: the last such thing was one. A loop over many first asks whether
+            a thing is of it, which is quickest.
     """
 
     def __init__(self, *, shares_files: bool) -> None:
@@ -91,12 +94,17 @@ class Snapshots:
         is_alone = getrefcount(thing) <= ALONE
         kind = type(thing)
         try:
-            if kind in CONSTANT:
+            if kind is tuple:
+                for part in thing:
+                    if type(part) not in CONSTANT:
+                        break
+                else:
+                    return thing
+                del part  # it would count
+            elif kind in CONSTANT:
                 self.kind = kind
                 return thing
-            if kind is tuple and has_only_constants(thing):
-                return thing
-            if (is_alone and has_all_to_itself(thing)) or is_constant(thing):
+            if (is_alone and (WAYS.get(kind) or way_to_ask(kind))(thing)) or is_constant(thing):
                 return thing
         except Exception:  # noqa: S110 - a metaclass may say anything of its classes
             pass
@@ -153,7 +161,8 @@ class Snapshots:
         copier = _Copier(shares_files=self._shares_files)
         data = copier.pickle(things)
         last, buffers, kept = self._last, tuple(copier.buffers), tuple(copier.kept)
-        if _are_same(things, last.things) and _are_same(kept, last.kept) and (data, buffers) == (last.data, last.buffers):
+        have_come_again = _are_same(things, last.things) and _are_same(kept, last.kept)
+        if have_come_again and (data, buffers) == (last.data, last.buffers):
             return last.copies
         copies = _unpickle(data, copier.buffers, copier.kept)
         if len(data) + sum(map(len, buffers)) >= LARGE:
@@ -269,8 +278,8 @@ def _function_like(number: int) -> FunctionType:
     function: FunctionType = _unpickling.kept[number]
     cells = tuple(CellType() for _ in function.__closure__ or ())
     copied = FunctionType(function.__code__, function.__globals__, function.__name__, None, cells or None)
-    copied.__qualname__, copied.__module__, copied.__doc__ = function.__qualname__, function.__module__, function.__doc__
-    copied.__annotations__ = function.__annotations__
+    for name in DESCRIPTIONS:
+        setattr(copied, name, getattr(function, name))
     return copied
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from allcores._doors.pool.arrivals import Arrivals
 from allcores._dataset import is_still
+from allcores._doors.pool.arrivals import Arrivals
 from allcores._inbox import Line
 from allcores._service import Service
 from allcores._snapshots import Snapshots
