@@ -23,9 +23,10 @@ SLICEABLE = (list, tuple, range, str, bytes, bytearray)
 LISTABLE: tuple[type, ...] = (dict, set, frozenset, deque, type({}.keys()), type({}.values()), type({}.items()))
 # Iterators over things at hand, and those that take from others and hand on what they get.
 AT_HAND: tuple[Any, ...] = ((), [], "", "\u0100", b"", bytearray(), range(0), range(1 << 100), set(), deque(), {})
+BACKWARDS: tuple[Any, ...] = ([], deque(), {}, {}.values(), {}.items())
 STILL: tuple[type, ...] = (
     *(type(iter(things)) for things in (*AT_HAND, {}.values(), {}.items())),
-    *(type(reversed(things)) for things in ([], deque(), {}, {}.values(), {}.items())),
+    *map(type, map(reversed, BACKWARDS)),
     *(combinations, combinations_with_replacement, count, permutations, product, repeat),
 )
 HANDING_ON = (enumerate, zip, islice)

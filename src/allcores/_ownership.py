@@ -161,9 +161,18 @@ def _constants_of_modules() -> Iterable[object]:
 
 
 def _is_constant_function(function: Any) -> bool:
-    """Whether it is what its code says: it has no variables of another function's, and no default that can change."""
-    more = (function.__defaults__, function.__kwdefaults__, function.__dict__)
-    return function.__closure__ is None and not any(more[1:]) and is_constant(more[0])
+    """Whether it is found by its name, or has no variables of another function's, and no default that can change."""
+    if function.__closure__ is not None:
+        return _is_found_by_name(function)
+    more = (function.__kwdefaults__ or {}) | function.__dict__
+    return (is_constant(function.__defaults__) and has_only_constants(more)) or _is_found_by_name(function)
+
+
+def _is_found_by_name(function: Any) -> bool:
+    found: Any = sys.modules.get(function.__module__)
+    for name in function.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is function
 
 
 # -------------------------------------------------------------------------------------------------------- owners
