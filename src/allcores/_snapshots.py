@@ -21,7 +21,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from functools import partial
 from gc import get_referents
-from itertools import compress, groupby
+from itertools import chain, compress, groupby
 from sys import getrefcount
 from types import CellType, FunctionType, ModuleType
 
@@ -365,7 +365,9 @@ def _iterators_behind(thing: Any) -> Iterator[object]:
     """Give an iterator, and those that it takes from; of other things none."""
     if is_iterator(thing) and type(thing) is not _Group:
         yield thing
-        for part in get_referents(thing):
+        parts = get_referents(thing)
+        several = [part for part in parts if type(part) is tuple]  # that `zip` takes from
+        for part in chain(parts, *several):
             yield from _iterators_behind(part)
 
 
