@@ -130,6 +130,8 @@ class Channel:
         lent = () if beside is None else beside.lent
         self._outbox.extend(frame for at, frame in enumerate(frames) if frame.nbytes and at not in lent)
         self.flush()
+        if self._outbox:  # what waits must not change, as the user's own memory may
+            self._outbox = deque(view if type(view.obj) is bytes else memoryview(bytes(view)) for view in self._outbox)
 
     def _put_beside(self, message: Message, frames: list[memoryview], segment: Segment | None) -> Beside | None:
         loan, lent = None, _places_of_large(frames)

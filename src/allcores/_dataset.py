@@ -10,15 +10,26 @@ import sys
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from gc import get_referents
+from itertools import combinations, combinations_with_replacement, count, islice, permutations, product, repeat
 
 from allcores._hints import Any
+from allcores._snapshots import Snapshots
 
-__all__ = ["Columns", "Dataset", "Stream", "at_hand", "make_dataset"]
+__all__ = ["Columns", "Dataset", "Stream", "at_hand", "is_still", "listed", "make_dataset"]
 
 SLICEABLE = (list, tuple, range, str, bytes, bytearray)
 # Sized, cheap to list, and in danger of changing while a stream over it is pulled.
 LISTABLE: tuple[type, ...] = (dict, set, frozenset, deque, type({}.keys()), type({}.values()), type({}.items()))
+# Iterators over things at hand, and those that take from others and hand on what they get.
+AT_HAND: tuple[Any, ...] = ((), [], "", "\u0100", b"", bytearray(), range(0), range(1 << 100), set(), deque(), {})
+BACKWARDS: tuple[Any, ...] = ([], deque(), {}, {}.values(), {}.items())
+STILL: tuple[type, ...] = (
+    *(type(iter(things)) for things in (*AT_HAND, {}.values(), {}.items())),
+    *map(type, map(reversed, BACKWARDS)),
+    *(combinations, combinations_with_replacement, count, permutations, product, repeat),
+)
+HANDING_ON = (enumerate, zip, islice)
 
 
 class Columns:
@@ -56,19 +67,29 @@ class Stream:
         iterator: pulled by the driver alone.
     """
 
+    _snapshots: Snapshots | None = None
+
     def __init__(self, iterator: Iterator[Any]) -> None:
         self.length: int | None = None
-        self._iterator = iterator
+        self.iterator = iterator
         self._pulled = 0
         self._starts: list[int] = []  # of the chunks below, ascending
         self._chunks: dict[int, list[Any]] = {}  # {start: items}
         self._unsettled: dict[int, int] = {}  # {start: count}
 
+    def keep_as_yielded(self) -> None:
+        """Have each item stay as it is when it comes, whatever becomes of it where it comes from."""
+        self._snapshots = Snapshots(shares_files=True)
+
     def pull(self, stop: int) -> int:
         """Pull until the items before `stop` are at hand; give how many there are, fewer than `stop` at the end."""
         chunk: list[Any] = []
+        coming = islice(self.iterator, stop - self._pulled)
         try:
-            chunk.extend(islice(self._iterator, stop - self._pulled))
+            if self._snapshots is None:
+                chunk.extend(coming)
+            else:
+                self._snapshots.gather(coming, chunk)
         finally:  # what came before an error of the iterator counts
             if chunk:
                 self._starts.append(self._pulled)
@@ -105,16 +126,19 @@ class Stream:
 Dataset = Columns | Stream
 
 
-def make_dataset(iterables: tuple[Any, ...]) -> Dataset:
+def make_dataset(iterables: tuple[Any, ...], *, is_sent: bool = False) -> Dataset:
     """Decide how the input will be read.
 
     Args:
         iterables: one or more; with several, an item is a tuple with one element of each, and the shortest ends.
+        is_sent: whether items go to other processes, and so must be what they were when they came.
 
     Raises:
         TypeError: one of them is not iterable.
     """
     if isinstance(iterables[0], Stream):
+        if is_sent:
+            iterables[0].keep_as_yielded()
         return iterables[0]
     for position, iterable in enumerate(iterables, 1):
         if not isinstance(iterable, Iterable) and not hasattr(iterable, "__getitem__"):
@@ -123,7 +147,30 @@ def make_dataset(iterables: tuple[Any, ...]) -> Dataset:
     columns = [list(iterable) if type(iterable) in LISTABLE else iterable for iterable in iterables]
     if all(_is_sliceable(column) for column in columns):
         return Columns(tuple(columns))
-    return Stream(iter(columns[0]) if len(columns) == 1 else zip(*columns, strict=False))
+    stream = Stream(iter(columns[0]) if len(columns) == 1 else zip(*columns, strict=False))
+    if is_sent and not is_still(stream.iterator):
+        stream.keep_as_yielded()
+    return stream
+
+
+def listed(items: Iterator[Any], *, is_sent: bool) -> list[Any]:
+    """List what must be pulled, each item as it is when it comes if it `is_sent` to another process."""
+    if not is_sent or is_still(items):
+        return list(items)
+    things: list[Any] = []
+    Snapshots(shares_files=True).gather(items, things)
+    return things
+
+
+def is_still(iterator: Iterator[Any]) -> bool:
+    """Whether it gives what is at hand and no code of the caller's runs, so that nothing changes while it is pulled."""
+    if type(iterator) in STILL:
+        return True
+    if type(iterator) not in HANDING_ON:
+        return False
+    parts = get_referents(iterator)
+    several = [part for parts in parts if type(parts) is tuple for part in parts]  # that `zip` takes from
+    return all(is_still(part) for part in (*parts, *several) if isinstance(part, Iterator))
 
 
 def at_hand(iterable: Any) -> Sequence[Any] | None:

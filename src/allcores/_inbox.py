@@ -101,18 +101,25 @@ class Submission:
         start: the index of the first one, once the driver has taken it in.
         stop: the index after the last one's, likewise.
         unsettled: how many of them nothing has come of.
+        snapshots: what its items were copied with, if they were, which is of use while any such submission waits.
     """
 
-    __slots__ = ("_is_wanted", "conditions", "items", "line", "receiver", "start", "stop", "unsettled")
+    __slots__ = ("_is_wanted", "conditions", "items", "line", "receiver", "snapshots", "start", "stop", "unsettled")
 
     def __init__(self, line: Line, items: Sequence[Any], receiver: Receiver, conditions: Any = None) -> None:
         self.line = line
         self.conditions = line.conditions if conditions is None else conditions
         self.items = items
+        self.snapshots: object = None
         self.receiver = receiver
         self.start = self.stop = -1
         self.unsettled = len(items)
         self._is_wanted: bool | None = None  # None: nobody has asked
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether items of it were sent."""
+        return self._is_wanted is not None
 
     def begin(self) -> bool:
         """Say whether the items should run, as the receiver said when it was asked first."""
@@ -129,6 +136,7 @@ class Submission:
     def release(self) -> None:
         """Let go of the items and the receiver, which are done with each other; somebody may hold the submission."""
         self.items = ()
+        self.snapshots = None
         del self.receiver
 
 

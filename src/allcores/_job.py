@@ -16,6 +16,7 @@ from allcores._messages import SendBatch
 from allcores._outcomes import Chance
 from allcores._packing import CHUNK
 from allcores._records import Record
+from allcores._snapshots import Snapshots
 
 __all__ = ["Job", "Part", "run_batch"]
 
@@ -76,6 +77,7 @@ def run_batch(
     passing: tuple[type[BaseException], ...] = (),
     fetch: Callable[[str], bool] | None = None,
     gather: Callable[[], Any] = list,
+    snapshots: Snapshots | None = None,
 ) -> Iterator[Part]:
     """Run a batch's items one after another.
 
@@ -89,6 +91,7 @@ def run_batch(
         fetch: gets a variable of the caller's, and says whether there is one; an item that missed it runs again. None
             where items have all the caller's.
         gather: makes what a part's values are added to with ``+=``, a list of some thousands at a time.
+        snapshots: keep values as they are when their items end; None where they are handed on as they are.
 
     Yields:
         The parts, in order; the last one says so.
@@ -98,7 +101,16 @@ def run_batch(
     running = RunningItem(job.chance, batch.tries)
     longest = STRIDE // 2 if job.is_timed else LONG_STRIDE
     call = _calling(job, running)
-    strides = _Strides(call, iter(items), index=batch.start, longest=longest, mark=mark, passing=passing, fetch=fetch)
+    strides = _Strides(
+        call,
+        iter(items),
+        index=batch.start,
+        longest=longest,
+        mark=mark,
+        passing=passing,
+        fetch=fetch,
+        snapshots=snapshots,
+    )
     is_over = False
     while not is_over:
         begun = monotonic_ns()
@@ -138,6 +150,7 @@ class _Strides:
         mark: Mark | None,
         passing: tuple[type[BaseException], ...],
         fetch: Callable[[str], bool] | None,
+        snapshots: Snapshots | None,
     ) -> None:
         self.index = index
         self.values: list[Any] = []
@@ -149,6 +162,8 @@ class _Strides:
         self._shelf: Shelf | None = None if mark is None else mark.shelf
         self._passing = passing
         self._fetch = fetch
+        self._missing: list[Any] = []  # the item that missed a variable which is here now
+        self._snapshots = snapshots
 
     def begin_part(self, token: int, now: int) -> None:
         """Begin what will be reported together."""
@@ -180,8 +195,12 @@ class _Strides:
                 self.is_wanted_back = True
             elif length < STRIDE:
                 self._run_marked(first, length)
-            else:
+            elif self._snapshots is None:
                 self._run_together(length)
+            else:
+                self._run_apart(length, self._snapshots)
+            while self._missing:
+                self._run_again(self._missing.pop())
         except self._passing:
             raise
         except BaseException as error:  # sys.exit() in an item is that item's failure, too
@@ -201,14 +220,30 @@ class _Strides:
             except LOOKUP_ERRORS as error:
                 if not self._mends(error):
                     raise
-                break
+                self._missing.append(item)
+                return
             values.append(value)
-        else:
-            return
-        values.append(self._call_again(item))
+
+    def _run_apart(self, count: int, snapshots: Snapshots) -> None:
+        """Run items of which none can change what came of another."""
+        values, call, kind, take = self.values, self._call, snapshots.kind, snapshots.take
+        for item in islice(self._iterator, count):
+            try:
+                value = call(item)
+            except LOOKUP_ERRORS as error:
+                if not self._mends(error):
+                    raise
+                self._missing.append(item)
+                return
+            if type(value) is kind:
+                values.append(value)
+            else:
+                del item  # the value may be the item, or have it
+                values.append(take(value))
+                kind = snapshots.kind
 
     def _run_marked(self, first: int, count: int) -> None:
-        words, token, values, call = self._words, self._token, self.values, self._call
+        words, token, values, call, snapshots = self._words, self._token, self.values, self._call, self._snapshots
         keeps = self._shelf is not None and self._kept == len(values) < KEPT_ONE_BY_ONE
         for item in islice(self._iterator, count):
             words[SINCE] = monotonic_ns()
@@ -221,27 +256,31 @@ class _Strides:
             except LOOKUP_ERRORS as error:
                 if not self._mends(error):
                     raise
-                break
-            values.append(value)
-            if keeps and not self._keep():
+                self._missing.append(item)
                 return
-        else:
-            return
-        values.append(self._call_again(item))
+            del item  # the value may be the item, or have it
+            if keeps:
+                values.append(value)
+                if not self._keep():  # it will be reported before another item can change it
+                    return
+                values.pop()
+            values.append(value if snapshots is None else snapshots.take(value))
 
     def _mends(self, error: BaseException) -> bool:
         """Get what an item missed, if the caller has it."""
         name = None if self._fetch is None else find_missing(error)
         return name is not None and self._fetch is not None and self._fetch(name)
 
-    def _call_again(self, item: Any) -> Any:
+    def _run_again(self, item: Any) -> None:
         """Run an item that missed a variable of the caller's, until it misses no more."""
-        while True:
-            try:
-                return self._call(item)
-            except LOOKUP_ERRORS as error:
-                if not self._mends(error):
-                    raise
+        try:
+            value = self._call(item)
+        except LOOKUP_ERRORS as error:
+            if not self._mends(error):
+                raise
+            self._missing.append(item)
+            return
+        self.values.append(value if self._snapshots is None else self._snapshots.copy(value))
 
     def _look_at_clock(self) -> None:
         before, self.now = self.now, monotonic_ns()

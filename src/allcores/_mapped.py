@@ -12,7 +12,7 @@ import sys
 
 from allcores._hints import Any
 
-__all__ = ["array_types", "is_plain_array", "reduce_mapped"]
+__all__ = ["array_types", "is_plain_array", "maps_file", "reduce_mapped"]
 
 SHARED_MODES = {"r": "r", "r+": "r+", "w+": "r+"}  # {mode: how others map the file}; what "c" writes is in no file
 
@@ -32,10 +32,15 @@ def is_plain_array(kind: type) -> bool:
     return kind is numpy.ndarray or kind is getattr(numpy, "memmap", None)
 
 
+def maps_file(array: Any) -> bool:
+    """Whether an array travels by its place in a file."""
+    return _find_mappable(array) is not None
+
+
 def reduce_mapped(array: Any) -> tuple[Any, ...] | None:
     """Give what pickle makes an array of that is in a file: the place in there; None for any other."""
-    memmap = None if array.base is None else _find_memmap(array)
-    if memmap is None or not array.nbytes or not _can_be_mapped(memmap):
+    memmap = _find_mappable(array)
+    if memmap is None:
         return None
     low, high = _bounds(array)
     first = memmap.offset + low - _address(memmap)
@@ -59,6 +64,12 @@ def _map_again(place: tuple[Any, ...], dtype: Any, shape: tuple[int, ...], start
     if start == 0 and strides == _strides_in_order(dtype, shape):
         return np.memmap(path, dtype, mode, first, shape)
     return np.ndarray(shape, dtype, np.memmap(path, np.uint8, mode, first, (size,)), start, strides)
+
+
+def _find_mappable(array: Any) -> Any:
+    """Give the array that maps a file for an array, if others can map it, too; else None."""
+    memmap = None if array.base is None else _find_memmap(array)
+    return memmap if memmap is not None and array.nbytes and _can_be_mapped(memmap) else None
 
 
 def _find_memmap(array: Any) -> Any:

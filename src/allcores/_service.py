@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from allcores._captures import explain_unpicklable
 from allcores._codec import encode_job
@@ -35,9 +35,11 @@ from allcores._launch import draw_chance, find_thread_facts, make_engine
 from allcores._leaving import begin_to_leave, go_on_when_leaving, stop_if_left
 from allcores._options import Options
 from allcores._outcomes import short_repr
+from allcores._ownership import has_all_to_itself, is_constant
 from allcores._plan import make_plan
 from allcores._settings.snapshot import find_settings
 from allcores._sharing import Belongings, Clearance
+from allcores._snapshots import Snapshots
 
 __all__ = ["Service"]
 
@@ -93,6 +95,7 @@ class Service:
         self._lock = threading.RLock()  # a finalizer may close it amid anything, in the same thread, too
         self._is_closed = False
         self._error: BaseException | None = None
+        self._snapshots: Callable[[], Snapshots | None] = _do_nothing  # those of calls that wait, which hold them
         self._helm = Helm()
         self._callbacks: deque[Callable[[], object]] = deque()
         engine = self._run.open()
@@ -102,6 +105,11 @@ class Service:
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
         _services.add(self)
+
+    @property
+    def sends_items(self) -> bool:
+        """Whether items go to other processes, and so must be what they were when they were handed in."""
+        return self.plan.on == "processes"
 
     @property
     def error(self) -> BaseException | None:
@@ -160,8 +168,7 @@ class Service:
     ) -> Submission:
         """Have a function called once, on a worker that has nothing else to do. Raises as `line` and `submit`."""
         submission = self._submission(line or self.calls, function, args, kwargs, receiver)
-        self._hand_in(submission)
-        self._send_at_once()
+        self._send_at_once(submission)
         return submission
 
     def call_and_attend(
@@ -176,8 +183,7 @@ class Service:
         self.require_open()  # first, as a forked child cannot use the helm either
         submission = self._submission(self.calls, function, args, kwargs, receiver)
         if not self._turn_here(is_over, inf, submission):
-            self._hand_in(submission)
-            self._send_at_once()
+            self._send_at_once(submission, may_change=False)
 
     def attend(self, is_over: Callable[[], bool], timeout: float | None = None) -> None:
         """Turn the loop in the caller's thread, for who waits for a result; returns at once if somebody else does.
@@ -262,21 +268,53 @@ class Service:
             self.require_open()
             self._inbox.submit(submission)
 
-    def _send_at_once(self) -> None:
-        """Have the loop hear of what was handed in: here, if that goes to a free worker and nobody is in the loop."""
+    def _send_at_once(self, submission: Submission, *, may_change: bool = True) -> None:
+        """Hand a call in, and have the loop hear of it: here, if it goes to a free worker and nobody is in the loop.
+
+        Args:
+            submission: the call.
+            may_change: whether its arguments may change before it is done, as the caller does not wait for that.
+        """
+        must_keep = may_change and self.sends_items
         with hold_interrupts():
             is_heard = False
             if self._helm.take(may_block=False):
                 try:
-                    is_heard = self._helm.bug is None and self._run.hear_at_once()
-                except BaseException as bug:
-                    self._helm.bug = bug
-                    self._helm.alarm()
-                    raise
+                    self._hand_in(submission)
+                    is_heard = self._hear_at_once()
+                    if must_keep and not submission.has_begun:  # nor will it, while the helm is held
+                        self._keep_as_it_is(submission)
                 finally:
                     self._helm.let_go()
+            else:
+                if must_keep:
+                    self._keep_as_it_is(submission)
+                self._hand_in(submission)
             if not is_heard:
                 self._inbox.wake()
+
+    def _hear_at_once(self) -> bool:
+        try:
+            return self._helm.bug is None and self._run.hear_at_once()
+        except BaseException as bug:
+            self._helm.bug = bug
+            self._helm.alarm()
+            raise
+
+    def _keep_as_it_is(self, submission: Submission) -> None:
+        """Have a call be what it is now, whatever its caller does with what it was given."""
+        function, args, kwargs = submission.items[0]
+        if is_constant(function) and has_all_to_itself(args) and has_all_to_itself(kwargs):
+            return
+        snapshots = submission.snapshots = self._snapshots() or Snapshots(shares_files=True)
+        self._snapshots = ref(snapshots)
+        if not is_constant(function):
+            function = snapshots.copy(function)
+        if kwargs:
+            args, kwargs = snapshots.copy((args, kwargs))
+        else:
+            args = snapshots.copy(args, is_alone=True)
+        submission.items = ((function, args, kwargs),)
 
     def _turn_here(self, is_over: Callable[[], bool], until: float, submission: Submission | None = None) -> bool:
         """Turn the loop in the caller's thread, in which something is handed in first; False if somebody else does."""

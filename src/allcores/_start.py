@@ -120,9 +120,9 @@ def prepare(
         raise TypeError(f"{fn!r} is not callable; the first argument is the function, the dataset follows")
     if not iterables:
         raise TypeError("the dataset is missing: give at least one iterable after the function")
-    dataset = make_dataset(iterables)
     here = Descriptors()
     facts = find_thread_facts(options, here) if has_own_thread else find_facts(here)
+    dataset = make_dataset(iterables, is_sent=options.on == "processes")
     belongings = Belongings(fn, options.initializer, options.initargs, dataset, is_star)
     if options.on == "processes" and options.start == "auto" and facts.fork_hazard is None:
         facts = facts._replace(fork_hazard=belongings.fork_hazard(here))

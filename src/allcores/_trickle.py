@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from allcores._dataset import Stream
 from allcores._hints import Any
+from allcores._snapshots import Snapshots
 
 __all__ = ["Trickle"]
 
@@ -27,12 +28,17 @@ class Trickle(Stream):
 
     def __init__(self, ask: Callable[[int], None]) -> None:
         self.ask = ask
+        self._at_entry: Snapshots | None = None
         self._added: deque[Any] = deque()
         super().__init__(_Queue(self._added))
 
+    def keep_as_yielded(self) -> None:
+        """Have each item stay as it is when it is added."""
+        self._at_entry = Snapshots(shares_files=True)
+
     def add(self, item: Any) -> None:
-        """Add an item; any thread may."""
-        self._added.append(item)
+        """Add an item; any thread may, one at a time."""
+        self._added.append(item if self._at_entry is None else self._at_entry.take(item))
 
     def end(self, error: BaseException | None = None) -> None:
         """Say that there are no more items, and if so what went wrong."""

@@ -13,6 +13,8 @@ import socket
 import sys
 import threading
 from collections import deque
+from collections.abc import Iterator
+from itertools import repeat, starmap
 from types import FrameType
 
 from allcores._board import IDLE, INDEX, MOVING, PREPARING, Board, Mark
@@ -31,9 +33,11 @@ from allcores._machine import CORES_VARIABLE
 from allcores._memory import offer_to_oom_killer
 from allcores._messages import SendBatch
 from allcores._namesake import Asker, become_namesake
+from allcores._ownership import is_constant
 from allcores._packing import Parcel
 from allcores._pickling import decode, encode
 from allcores._records import Record
+from allcores._snapshots import Snapshots
 from allcores._terminal import leave_terminal
 from allcores._wire import Buffer, Kind, Message
 
@@ -314,7 +318,9 @@ class WorkerLoop:
             self._unlike = None
             return
         batch = SendBatch(0, message.token, message.start, message.stop, message.flag, message.tries)
-        for part in run_batch(job, items, batch, self._mark, fetch=self._asker.fetch, gather=Parcel):
+        snapshots = Snapshots(shares_files=False) if batch.stop - batch.start > 1 else None
+        fetch = self._asker.fetch
+        for part in run_batch(job, items, batch, self._mark, fetch=fetch, gather=Parcel, snapshots=snapshots):
             self._words[INDEX] = MOVING
             frames = encode_outcomes(part.start, part.values, part.raised)
             self._mark.shelf.expect(sum(memoryview(frame).nbytes for frame in frames) / max(1, part.stop - part.start))
@@ -327,7 +333,7 @@ class WorkerLoop:
     def _items_of(self, message: Message) -> Any:
         if message.frames:
             items: PartialItems | Any = self._decode(message.frames)
-            return items
+            return _handed_out(items) if type(items) is list and not is_constant(items[0]) else items
         assert self._dataset is not None
         return self._dataset.items(message.start, message.stop)
 
@@ -335,6 +341,13 @@ class WorkerLoop:
         flush_output()
         self._words[INDEX] = IDLE
         self._channel.send(Message(kind, token, stop=stop, frames=encode(encode_exception(error))))
+
+
+def _handed_out(items: list[Any]) -> Iterator[Any]:
+    """Give the items one by one, and let go of each: a value that is its own item is nobody else's then."""
+    queue = deque(items)
+    items.clear()
+    return starmap(queue.popleft, repeat((), len(queue)))
 
 
 # ------------------------------------------------------------------------------------------------ processes

@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError
 from itertools import islice
 from typing import Any
 
+from allcores._dataset import is_still
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
 from allcores._entry import one_frame, rethrow
 from allcores._errors import ItemCancelled
@@ -17,6 +18,7 @@ from allcores._inbox import DROPPED, Line, Submission
 from allcores._leaving import stop_if_left
 from allcores._service import Service
 from allcores._sinks import OrderedSink
+from allcores._snapshots import Snapshots
 
 __all__ = ["Mapping"]
 
@@ -38,6 +40,8 @@ class Mapping:
         self._service = service
         self._line = line
         self._items = items
+        needs_snapshots = service.sends_items and not is_still(items)
+        self._snapshots = Snapshots(shares_files=True) if needs_snapshots else None
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._arrived: queue.SimpleQueue[tuple[int, list[Any]] | BaseException] = queue.SimpleQueue()
         self._sink = OrderedSink()
@@ -64,7 +68,11 @@ class Mapping:
                 self._service.cancel(submission)
 
     def _hand_in(self, count: int | None) -> None:
-        items = list(islice(self._items, count))
+        items: list[Any] = []
+        if self._snapshots is None:
+            items.extend(islice(self._items, count))
+        else:
+            self._snapshots.gather(islice(self._items, count), items)
         if items:
             part = _Part(self._arrived, self._handed_in)
             self._submissions = [one for one in self._submissions if one.unsettled]

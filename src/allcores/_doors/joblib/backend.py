@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures.process import _RemoteTraceback
 from dataclasses import dataclass
+from functools import partial
 from traceback import format_exception
 from typing import Any
 
@@ -24,6 +25,7 @@ from allcores._foreign import give_field, set_field
 from allcores._machine import usable_cores
 from allcores._options import Options
 from allcores._outcomes import short_repr
+from allcores._snapshots import Snapshots
 
 __all__ = ["AllcoresBackend"]
 
@@ -174,12 +176,21 @@ class _Batch:
     calls: Any
 
     def __call__(self) -> Any:
+        if len(self.calls.items) > 1:  # else what comes of it travels before anything can change it
+            snapshots = Snapshots(shares_files=False)
+            self.calls.items = [(partial(_call, snapshots, function), *rest) for function, *rest in self.calls.items]
         return self.calls()
 
     def __repr__(self) -> str:
         function, args, _ = self.calls.items[0]
         name = getattr(function, "__qualname__", None) or short_repr(function)
         return f"<a batch of {len(self.calls.items)}, from {name} with {short_repr(args)}>"
+
+
+def _call(snapshots: Snapshots, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Call a function, and keep what it gives as it is now."""
+    value = function(*args, **kwargs)
+    return snapshots.take(value)
 
 
 register_parallel_backend("allcores", AllcoresBackend)

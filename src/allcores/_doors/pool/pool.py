@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn, Self, TypeVar
 from weakref import finalize
 
-from allcores._dataset import at_hand
+from allcores._dataset import at_hand, listed
 from allcores._doors.arguments import Context, refuse_options_for_runs, take_over
 from allcores._doors.pool.arrivals import AnyOrder, Arrivals, Order
 from allcores._doors.pool.async_result import AsyncResult, Callback, MapResult
@@ -228,7 +228,7 @@ class Pool:
     ) -> MapResult[R]:
         line = self._line(func, chunksize, is_star=is_star)
         items = at_hand(iterable)
-        items = list(iterable) if items is None else items
+        items = listed(iter(iterable), is_sent=self._service.sends_items) if items is None else items
         result: MapResult[R] = MapResult(
             self, self._service, line, len(items), callback=callback, error_callback=error_callback
         )

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+from allcores._dataset import is_still
 from allcores._doors.pool.arrivals import Arrivals
 from allcores._inbox import Line
 from allcores._service import Service
+from allcores._snapshots import Snapshots
 
 __all__ = ["Part", "Puller"]
 
@@ -71,6 +73,8 @@ class Puller:
         self._service = service
         self._line = line
         self._items = items
+        needs_snapshots = service.sends_items and not is_still(items)
+        self._snapshots = Snapshots(shares_files=True) if needs_snapshots else None
         self._arrivals = arrivals
         self._unit = unit if ahead is None else min(unit, ahead)
         self._ahead = ahead
@@ -98,7 +102,7 @@ class Puller:
     def _run(self) -> None:
         error = None
         try:
-            while self._await_room() and (items := list(islice(self._items, self._unit))):
+            while self._await_room() and (items := self._next_items()):
                 self._add(items)
         except BaseException as raised:  # the input's own; it is raised where its item would have been given
             error = raised
@@ -106,6 +110,14 @@ class Puller:
             self._hand_in()
             self._arrivals.end(self._pulled, error)
         self._when_over(self)
+
+    def _next_items(self) -> list[Any]:
+        coming = islice(self._items, self._unit)
+        if self._snapshots is None:
+            return list(coming)
+        items: list[Any] = []
+        self._snapshots.gather(coming, items)
+        return items
 
     def _await_room(self) -> bool:
         """Wait until more may be pulled; say whether anybody wants it."""
