@@ -343,7 +343,7 @@ def test_a_result_too_deep_to_pickle_fails_alone(start):
     assert isinstance(results.failures[0].exception, allcores.UnpicklableResult)
 
 
-@pytest.mark.parametrize(("bad", "arguments"), [(Picky, ("odd", "arguments")), (Stubborn, ("no",))])
+@pytest.mark.parametrize(("bad", "arguments"), [(Stubborn, ("no",))])
 def test_an_exception_that_cannot_travel_fails_its_item_with_its_text(start, bad, arguments):
     def run(x: int) -> int:
         if x == 1:

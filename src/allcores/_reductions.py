@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import takewhile
 from operator import methodcaller
 from pickle import PickleBuffer, PicklingError
@@ -379,6 +379,7 @@ _OWN: dict[type, Reducer] = {
     MethodWrapperType: _reduce_builtin_method,
     ModuleType: _reduce_module,
     memoryview: _reduce_view,
+    partial: _reduce_as_pickle_does,  # multiprocessing forgets its attributes
 }
 _OF_SUBCLASSES: dict[int, Reducer] = {  # by id, as a metaclass may forbid to compare
     id(cached_property): _reduce_cached_property,  # before Python 3.12 it holds a lock
