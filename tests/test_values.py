@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing.connection  # noqa: F401 - it has reducers of its own, for what it hands over
 from typing import Any
 
 import numpy as np

@@ -14,12 +14,12 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import takewhile
 from operator import methodcaller
 from pickle import PickleBuffer, PicklingError
 from types import BuiltinMethodType, FunctionType, MemberDescriptorType, MethodType, MethodWrapperType, ModuleType
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from allcores._classes import is_definition
 from allcores._definitions import builtin_base, is_enum, is_importable, order_of
@@ -36,6 +36,10 @@ Reducer: TypeAlias = "Callable[[Any], Any]"
 Reduction = tuple[Any, ...]  # what pickle's ``__reduce__`` gives
 
 _reduce_as_pickle_does = methodcaller("__reduce_ex__", PROTOCOL)
+# What has been found out, which takes some time, of types that are there for ever, and of others.
+_settled_for_workers: dict[type, Reducer] = {}
+_settled_for_drivers: dict[type, Reducer] = {}
+_left_to_pickle: WeakSet[type] = WeakSet()
 
 
 class Reducers(dict[type, Reducer]):
@@ -52,10 +56,21 @@ class Reducers(dict[type, Reducer]):
         self._special = special
         self._usual = usual
         self._is_for_worker = is_for_worker
+        self._settled = _settled_for_workers if is_for_worker else _settled_for_drivers
 
     def __missing__(self, kind: type) -> Reducer:
-        reducer = _OWN.get(kind) or self._special.get(kind) or self._usual.get(kind) or self._choose(kind)
-        self[kind] = reducer
+        told = _OWN.get(kind) or self._special.get(kind) or self._usual.get(kind) or self._settled.get(kind)
+        self[kind] = reducer = told or self._settle(kind)
+        return reducer
+
+    def _settle(self, kind: type) -> Reducer:
+        if kind in _left_to_pickle:
+            return _reduce_as_pickle_does
+        reducer = self._choose(kind)
+        if builtin_base(kind) is kind:
+            self._settled[kind] = reducer
+        elif reducer is _reduce_as_pickle_does:
+            _left_to_pickle.add(kind)
         return reducer
 
     def _choose(self, kind: type) -> Reducer:
@@ -295,8 +310,9 @@ def _choose_for_others(kind: type) -> Reducer:
     owner = next(cls for cls in order_of(kind) if "__reduce_ex__" in vars(cls))
     if owner is object:
         owner = next(cls for cls in order_of(kind) if "__reduce__" in vars(cls))
-    knows_all = owner is object or owner is kind or owner.__dictoffset__
-    if knows_all and owner is not Counter:
+    is_told = owner is object or owner is kind or owner.__dictoffset__
+    adds_nothing = not kind.__dictoffset__ and not list(_slots_below(owner, kind))
+    if (is_told and owner is not Counter) or adds_nothing:
         return _reduce_as_pickle_does
 
     def reduce(thing: Any) -> Any:
@@ -309,14 +325,17 @@ def _choose_for_others(kind: type) -> Reducer:
     return reduce
 
 
+def _slots_below(base: type, kind: type) -> Iterator[tuple[str, MemberDescriptorType]]:
+    """Give the slots that classes from `kind` down to `base` have added to it."""
+    for cls in takewhile(lambda cls: cls is not base, order_of(kind)):
+        for name, slot in vars(cls).items():
+            if type(slot) is MemberDescriptorType:
+                yield name, slot
+
+
 def _held_in_slots(thing: Any, base: type) -> dict[str, Any]:
     """Give, by name, what is held in slots that classes below `base` have added."""
-    held = {}
-    for cls in takewhile(lambda cls: cls is not base, order_of(type(thing))):
-        for name, slot in vars(cls).items():
-            if type(slot) is MemberDescriptorType and hasattr(thing, name):
-                held[name] = slot.__get__(thing)
-    return held
+    return {name: slot.__get__(thing) for name, slot in _slots_below(base, type(thing)) if hasattr(thing, name)}
 
 
 def _set_attributes(thing: Any, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
@@ -360,6 +379,7 @@ _OWN: dict[type, Reducer] = {
     MethodWrapperType: _reduce_builtin_method,
     ModuleType: _reduce_module,
     memoryview: _reduce_view,
+    partial: _reduce_as_pickle_does,  # multiprocessing forgets its attributes
 }
 _OF_SUBCLASSES: dict[int, Reducer] = {  # by id, as a metaclass may forbid to compare
     id(cached_property): _reduce_cached_property,  # before Python 3.12 it holds a lock
