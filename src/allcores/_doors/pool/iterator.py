@@ -6,7 +6,7 @@ from typing import Generic, Self, TypeVar
 from weakref import finalize
 
 from allcores._doors.pool.arrivals import Arrivals
-from allcores._entry import one_frame
+from allcores._entry import cut_frames, one_frame
 
 __all__ = ["PoolIterator"]
 
@@ -28,8 +28,11 @@ class PoolIterator(Generic[R]):
         return self
 
     def __next__(self) -> R:
-        with one_frame:
+        try:
             value: R = self._arrivals.take(None)
+        except BaseException as error:
+            cut_frames(error)
+            raise
         return value
 
     def next(self, timeout: float | None = None) -> R:
