@@ -10,7 +10,7 @@ an error number. Of these parts one like it is made past its constructor.
 from __future__ import annotations
 
 import copyreg
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import GetSetDescriptorType, MemberDescriptorType
 
@@ -37,6 +37,12 @@ DEEPEST, LONGEST = 3, 64  # of containers that are looked through for what is no
 LONGEST_TEXT = 10_000  # characters of a likeness
 HEAP_TYPE = 1 << 9  # the flag of classes that were made by a ``class`` statement, or as if
 PROTOCOL = 5
+
+# What a type has, whatever its metaclass says of it.
+_mro_of: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
+_dict_of: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
+_flags_of: Callable[[type], int] = vars(type)["__flags__"].__get__
+_base_of: Callable[[type], Any] = vars(type)["__base__"].__get__
 
 Field = tuple[int, str]  # the place of its class in the method resolution order, and its name there
 Place = tuple[str, Any]  # "argument" and its position, "attribute" and its name, or "field" and a `Field`
@@ -117,10 +123,10 @@ def dissect(error: BaseException) -> Anatomy:
 
 
 def _fields(error: BaseException, arguments: tuple[Any, ...]) -> Iterator[tuple[Field, Any]]:
-    for at, owner in enumerate(_of_type(type(error), "__mro__")):
+    for at, owner in enumerate(_mro_of(type(error))):
         if owner is BaseException or owner is BaseExceptionGroup:  # what they keep is given when one is made, or later
             continue
-        for name, descriptor in _of_type(owner, "__dict__").items():
+        for name, descriptor in _dict_of(owner).items():
             if _is_field(name, descriptor):
                 with suppress(Exception):  # it was never set
                     value = descriptor.__get__(error)
@@ -135,16 +141,11 @@ def _is_field(name: str, descriptor: object) -> bool:
 
 def _is_told(owner: type, name: str, error: BaseException, arguments: tuple[Any, ...]) -> bool:
     """Whether a field that holds None holds it indeed: those of builtin exceptions say so of what was never set."""
-    if _of_type(owner, "__flags__") & HEAP_TYPE:
+    if _flags_of(owner) & HEAP_TYPE:
         return True
     if owner is not OSError or name not in ("errno", "strerror") or len(arguments) != 2:  # noqa: PLR2004 - as it is made
         return False
     return bool(ask(OSError.__str__, error) != ask(BaseException.__str__, error))  # the text shows it
-
-
-def _of_type(kind: type, name: str) -> Any:
-    """Give what a type has, whatever its metaclass says of it."""
-    return vars(type)[name].__get__(kind)
 
 
 def is_plain(thing: object, depth: int = DEEPEST) -> bool:
@@ -169,8 +170,8 @@ def _elements(thing: Any) -> Iterable[Any]:
 def make_bare(kind: type[BaseException], group: tuple[str, list[BaseException]] | None = None) -> BaseException:
     """Make an exception without calling its constructor; a group is made with its message and its members."""
     base = kind
-    while _of_type(base, "__flags__") & HEAP_TYPE:
-        base = _of_type(base, "__base__")
+    while _flags_of(base) & HEAP_TYPE:
+        base = _base_of(base)
     made: BaseException = base.__new__(kind, *(group or ()))
     return made
 
@@ -178,10 +179,10 @@ def make_bare(kind: type[BaseException], group: tuple[str, list[BaseException]] 
 def restore(error: BaseException, anatomy: Anatomy) -> None:
     """Give a bare exception its parts, past its methods."""
     set_field(error, "args", anatomy.arguments)
-    order = _of_type(type(error), "__mro__")
+    order = _mro_of(type(error))
     for (at, name), value in anatomy.fields.items():
         with suppress(AttributeError, TypeError):  # what can only be read follows from the rest
-            _of_type(order[at], "__dict__")[name].__set__(error, value)
+            _dict_of(order[at])[name].__set__(error, value)
     attributes_of(error).update(anatomy.attributes)
 
 
@@ -213,8 +214,8 @@ def _copy_as_told(error: BaseException) -> Any:
 
 def _reduces_itself(kind: type) -> bool:
     """Whether the first class that knows how it is pickled is not a builtin one."""
-    for owner in _of_type(kind, "__mro__"):
-        if not {"__reduce__", "__reduce_ex__", "__setstate__"}.isdisjoint(_of_type(owner, "__dict__")):
+    for owner in _mro_of(kind):
+        if not {"__reduce__", "__reduce_ex__", "__setstate__"}.isdisjoint(_dict_of(owner)):
             return bool(owner.__module__ != "builtins")
     return False
 

@@ -21,7 +21,7 @@ from allcores._foreign import give_field, is_a, set_field
 from allcores._hints import NoReturn
 from allcores._tracebacks import OUR_FOLDER
 
-__all__ = ["one_frame", "rethrow"]
+__all__ = ["cut_frames", "one_frame", "rethrow"]
 
 INTERRUPTS = OUR_FOLDER + "_interrupts.py"  # whose frames come between the user's code and a signal
 LIBRARY = os.path.dirname(os.__file__) + os.sep
@@ -47,7 +47,7 @@ class _OneFrame:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
-            _cut_frames(error)
+            cut_frames(error)
 
 
 one_frame = _OneFrame()
@@ -85,8 +85,11 @@ def _append(error: BaseException, handled: BaseException | None) -> None:
     set_field(last, "__context__", handled)
 
 
-def _cut_frames(error: BaseException) -> None:
-    """Cut what lies between the outermost frame of a traceback, an entry point's, and the user's."""
+def cut_frames(error: BaseException) -> None:
+    """Cut what lies between the outermost frame of a traceback, an entry point's, and the user's.
+
+    Called by itself where ``with one_frame:`` would cost something for every item.
+    """
     entries = list(_entries(give_field(error, "__traceback__")))
     last = _last_of_ours(entries)
     if _is_meant(error, entries, last):

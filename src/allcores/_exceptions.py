@@ -377,8 +377,9 @@ class _Assembly:
     def _fill(self, link: _Link, error: BaseException) -> None:
         """Give a bare exception its parts, and say in notes what is not one."""
         lost = list(link.parts.lost)
+        find = self._made.__getitem__ if link.parts.singly else None  # plain parts lead nowhere, and are read sooner
         try:
-            anatomy = Anatomy(*ask(decode, list(link.parts.together or []), self._made.__getitem__))
+            anatomy = Anatomy(*ask(decode, list(link.parts.together or []), find))
         except Exception:  # a part's unpickling may raise anything; and there may be none
             lost.clear()
             anatomy = Anatomy.of_parts([(part.place, self._read(part, lost)) for part in link.parts.singly])

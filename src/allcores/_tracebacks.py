@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 OUR_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+STOP, CALLER = "(stop)", "(caller)"  # in a stand-in's frame: no names that Python could take a misspelt one for
 FRAMES_KEPT = 40  # at each end: endless recursion leaves a thousand frames that say the same
 
 
@@ -139,11 +140,11 @@ def _raise_at(frame: FrameData) -> TracebackType:
     if end_line == line:
         end_column = max(column, end_column)
     where = {"lineno": line, "end_lineno": end_line, "col_offset": column, "end_col_offset": end_column}
-    statement = ast.Raise(exc=ast.Name(id="stop", ctx=ast.Load(), **where), cause=None, **where)
+    statement = ast.Raise(exc=ast.Name(id=STOP, ctx=ast.Load(), **where), cause=None, **where)
     code = compile(ast.Module(body=[statement], type_ignores=[]), "", "exec")  # to which not every name would do
     code = code.replace(co_filename=frame.filename, co_name=frame.name, co_qualname=frame.qualified_name)
-    names: dict[str, object] = {"stop": _Stop, "__name__": frame.qualified_name}
-    names["caller"] = caller = _entries(code, names)  # it must not end before the frame does
+    names: dict[str, object] = {STOP: _Stop, "__name__": frame.qualified_name}
+    names[CALLER] = caller = _entries(code, names)  # it must not end before the frame does
     return next(caller)
 
 

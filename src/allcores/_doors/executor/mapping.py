@@ -11,7 +11,7 @@ from typing import Any
 
 from allcores._dataset import is_still
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
-from allcores._entry import one_frame, rethrow
+from allcores._entry import cut_frames, rethrow
 from allcores._errors import ItemCancelled
 from allcores._foreign import give_field
 from allcores._inbox import DROPPED, Line, Submission
@@ -55,14 +55,15 @@ class Mapping:
         try:
             ready, taken = self._sink.ready, 0
             while taken < self._handed_in:
-                with one_frame:
-                    if not ready:
-                        self._await_next()
-                    taken += 1
-                    if self._is_bounded:
-                        self._hand_in(1)
-                    self._require_value(ready[0])
-                yield ready.popleft()
+                if not ready:
+                    self._await_next()
+                taken += 1
+                if self._is_bounded:
+                    self._hand_in(1)
+                yield self._value(ready.popleft())
+        except BaseException as error:
+            cut_frames(error)
+            raise
         finally:
             for submission in self._submissions:
                 self._service.cancel(submission)
@@ -98,12 +99,13 @@ class Mapping:
         stop_if_left()
         return arrived
 
-    def _require_value(self, outcome: Any) -> None:
+    def _value(self, outcome: Any) -> Any:
         if outcome is DROPPED:
             raise CancelledError
         if self._line.has_failed(outcome):
             error = exception_of(outcome)
             rethrow(error, give_field(error, "__traceback__"))
+        return outcome
 
 
 class _Part:

@@ -6,7 +6,7 @@ from typing import Generic, Self, TypeVar
 from weakref import finalize
 
 from allcores._doors.pool.arrivals import Arrivals
-from allcores._entry import one_frame
+from allcores._entry import cut_frames, one_frame
 from allcores._leaving import stop_if_left
 
 __all__ = ["PoolIterator"]
@@ -29,8 +29,13 @@ class PoolIterator(Generic[R]):
         return self
 
     def __next__(self) -> R:
-        with one_frame:
-            return self._take(None)
+        try:
+            value: R = self._arrivals.take(None)
+        except BaseException as error:  # a block of `one_frame` would cost each result as much again
+            stop_if_left()
+            cut_frames(error)
+            raise
+        return value
 
     def next(self, timeout: float | None = None) -> R:
         """Wait for the next result, at most so many seconds.
