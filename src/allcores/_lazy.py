@@ -84,7 +84,7 @@ class LazyRun:
 
         At the interpreter's exit a daemon thread may be asking: that one is in the run, or comes to know in `_advance`.
         """
-        self._is_forgotten = True
+        self._is_forgotten = self._run is not None
         if os.getpid() == pid and not self._is_advancing:
             with suppress(KeyboardInterrupt), hold_interrupts():  # it may be anywhere: nobody could be told
                 self._end()
