@@ -24,20 +24,28 @@ help:  ## list the chores
 demo: .venv/.runtime  ## run the example, a census of the standard library
 	.venv/bin/python examples/census.py
 
-# As many Pythons at a time as there are cores: the tests wait more than they compute.
+# As many Pythons at a time as there are cores: the tests wait more than they compute. Each has a log, and who passes
+# removes it: what is left has failed.
 test: .venv/.development  ## run the tests on every supported Python of this machine
 	@default=$$(.venv/bin/python -c 'import sys; print("3.%d" % sys.version_info.minor)'); \
 	others=$$(tools/pythons.sh | cut -d ' ' -f 1 | grep -v -x "$$default" | sed 's/^/test-/'); \
-	$(MAKE) --no-print-directory --jobs=$$(getconf _NPROCESSORS_ONLN) \
-		$(if $(filter output-sync,$(.FEATURES)),--output-sync=target) test-default $$others
+	rm -rf .tests && mkdir .tests && (cd .tests && touch test-default $$others) && \
+	$(MAKE) --no-print-directory --keep-going --jobs=$$(getconf _NPROCESSORS_ONLN) \
+		$(if $(filter output-sync,$(.FEATURES)),--output-sync=target) LOGS=.tests test-default $$others || \
+	{ echo "=== failed:" $$(ls .tests); exit 1; }
 
 test-default: .venv/.development  ## ... on .venv's Python only
-	@echo "=== tests on $$(.venv/bin/python --version), in .venv"
-	@.venv/bin/python -m pytest $(ARGS)
+	$(call run_tests,.venv)
 
 test-%: .venv-%/.installed  ## ... on this Python only, without what does not hang on its version
-	@echo "=== tests on $$(.venv-$*/bin/python --version), in .venv-$*"
-	@.venv-$*/bin/python -m pytest --brief $(ARGS)
+	$(call run_tests,.venv-$*,--brief)
+
+define run_tests  # in this environment, with these arguments
+	@echo "=== tests on $$($(1)/bin/python --version), in $(1)"
+	@$(1)/bin/python -m pytest $(2) $(ARGS) $(if $(LOGS),$(log_if_failed))
+endef
+
+log_if_failed = > $(LOGS)/$@ 2>&1; status=$$?; cat $(LOGS)/$@; [ $$status -ne 0 ] || rm $(LOGS)/$@; exit $$status
 
 faults: .venv/.development  ## inject faults for a few minutes and check that nothing is lost
 	@cd tests && ../.venv/bin/python -m faults \
@@ -60,7 +68,7 @@ bench-scaling: .venv-bench/.installed  ## measure efficiency on 1, 2, 4, ... and
 	.venv-bench/bin/python -m benchmarks.scaling --out docs/benchmarks
 
 clean:  ## remove what the other chores made
-	rm -rf .venv .venv-3.* .venv-bench build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-3.* .venv-bench .tests build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Environments. The stamps say what is installed: .runtime is part of .development.

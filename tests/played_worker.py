@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from allcores._classes import inherit, learn
 from allcores._codec import decode_outcomes, encode_definitions, encode_items, encode_job, encode_outcomes
+from allcores._contents import Snapshot
+from allcores._globals import Known
 from allcores._pickling import decode
 
 
@@ -26,7 +28,7 @@ class PlayedWorker:
     """
 
     def __init__(self, how: Literal["forked", "clean"]) -> None:
-        self.known = dict(vars(sys.modules["__main__"])) if how == "forked" else {}
+        self.known = Known(vars(sys.modules["__main__"]) if how == "forked" else {})
         self.sizes: list[int] = []  # of the messages sent, in bytes
         self._pipe, theirs = Pipe()
         start = self._fork if how == "forked" else _start_interpreter
@@ -60,15 +62,15 @@ class PlayedWorker:
 
     def bring(self, job: Callable[[Any], Any]) -> None:
         """Send what to call."""
-        frames, _ = encode_job(job, self.known)
-        self._send("job", frames)
+        self._send("job", encode_job(job, self.known, Snapshot()).frames)
 
     def run(self, items: list[Any]) -> list[Any]:
         """Send items, and what they need; raise what the first of them raises."""
-        frames, definitions = encode_items(items, self.known, shares_main=True)
-        if definitions:
-            self._send("teach", encode_definitions(definitions, self.known))
-        self._send("items", frames)
+        snapshot = Snapshot()
+        encoded = encode_items(items, self.known, snapshot)
+        if encoded.definitions:
+            self._send("teach", encode_definitions(encoded.definitions, self.known, snapshot))
+        self._send("items", encoded.frames)
         values, raised = decode_outcomes(pickle.loads(self._pipe.recv_bytes()))
         for told in raised.values():
             raise told.exception

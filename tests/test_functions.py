@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import collections
 import dataclasses
 import functools
@@ -10,6 +11,7 @@ import itertools
 import math
 import operator
 import textwrap
+import types
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -669,3 +671,143 @@ def test_the_results_are_a_list(place: dict[str, Any]):
     assert results == [1, 2, 3]
     assert results.failures == []
     assert results.report.items == 3
+
+
+# ---------------------------------------------------------------------------------------- functions whose calls defer
+
+
+async def awaited(x: int) -> int:
+    return x
+
+
+async def yields_awaited(x: int) -> Any:
+    yield x
+
+
+def yields(x: int) -> Iterator[int]:
+    yield x
+
+
+class Deferring:
+    """A callable instance, whose calls and methods are awaited."""
+
+    async def __call__(self, x: int) -> int:
+        return x
+
+    async def method(self, x: int) -> int:
+        return x
+
+    @staticmethod
+    async def static(x: int) -> int:
+        return x
+
+    @classmethod
+    async def of_class(cls, x: int) -> int:
+        return x
+
+
+class Yielding:
+    """A callable instance, whose calls are asked for values."""
+
+    def __call__(self, x: int) -> Iterator[int]:
+        yield x
+
+
+@types.coroutine
+def awaited_generator(x: int) -> Any:
+    yield x
+
+
+ASYNC: dict[str, Callable[..., Any]] = {
+    "function": awaited,
+    "partial of a partial": functools.partial(functools.partial(awaited)),
+    "bound method": Deferring().method,
+    "static method": Deferring.static,
+    "method of a class": Deferring().of_class,
+    "instance": Deferring(),
+    "cached": functools.cache(awaited),
+    "of a generator": awaited_generator,
+}
+GENERATORS: dict[str, Callable[..., Any]] = {
+    "function": yields,
+    "lambda": lambda x: (yield x),
+    "partial": functools.partial(yields),
+    "instance": Yielding(),
+    "async": yields_awaited,
+}
+
+
+@functools.wraps(awaited)
+def awaits(x: int) -> int:
+    return asyncio.run(awaited(x))
+
+
+def refusal(way_in: Callable[[], Any]) -> str:
+    """Say with what words a call is refused."""
+    with pytest.raises(TypeError) as caught:
+        way_in()
+    return str(caught.value)
+
+
+def test_an_async_function_is_refused_everywhere(place: dict[str, Any]):
+    untouched = iter(pytest.fail, None)
+    for kind, function in ASYNC.items():
+        text = refusal(functools.partial(allcores.map, function, untouched, **place))
+        assert "is async: a call of it does nothing" in text, kind
+        assert "give lambda x: asyncio.run(fn(x))" in text, kind
+    assert allcores.map(awaits, [1, 2], workers=2, **place) == [1, 2]
+
+
+def test_a_generator_function_is_refused_where_a_generator_would_travel(place: dict[str, Any]):
+    for kind, function in GENERATORS.items():
+        if "on" in place:
+            values = allcores.map(function, [1], **place)
+            assert [type(value) for value in values] == [type(function(1))], kind
+        else:
+            text = refusal(functools.partial(allcores.map, function, [1], **place))
+            assert "a call of it does nothing until it is asked for values" in text, kind
+
+
+@pytest.mark.parametrize("function", [awaited, yields])
+def test_every_way_in_refuses_functions_whose_calls_defer(function: Callable[..., Any]):
+    async def amap() -> None:
+        await allcores.amap(function, [1])
+
+    async def aimap() -> None:
+        async for _ in allcores.aimap(function, [1]):
+            pass
+
+    with allcores.Pool(1) as pool, allcores.Executor(1) as executor:
+        ways: list[Callable[[], Any]] = [
+            lambda: allcores.starmap(function, [(1,)]),
+            lambda: allcores.imap(function, [1]),
+            lambda: allcores.imap_unordered(function, [1]),
+            lambda: asyncio.run(amap()),
+            lambda: asyncio.run(aimap()),
+            lambda: pool.apply(function, (1,)),
+            lambda: pool.apply_async(function, (1,)),
+            lambda: pool.map(function, [1]),
+            lambda: pool.starmap(function, [(1,)]),
+            lambda: pool.imap(function, [1]),
+            lambda: pool.imap_unordered(function, [1]),
+            lambda: executor.submit(function, 1),
+            lambda: executor.map(function, [1]),
+            lambda: allcores.map(abs, [1], initializer=function, initargs=(1,)),
+            lambda: allcores.Executor(1, initializer=function, initargs=(1,)),
+        ]
+        for at, way_in in enumerate(ways):
+            assert "a call of it does nothing until" in refusal(way_in), at
+
+
+def test_a_thread_gives_a_call_s_coroutine_to_who_can_await_it():
+    with allcores.Executor(1, on="threads") as executor:
+        assert asyncio.run(executor.submit(awaited, 1).result()) == 1
+        assert "is async" in refusal(lambda: executor.map(awaited, [1]))
+
+
+def test_a_plain_function_that_gives_what_cannot_travel_is_told_what_to_do(start: str, capfd: Any):
+    functions = {"asyncio.run": lambda x: (awaited(x),)[0], "list": lambda x: (each for each in [x])}
+    for advice, function in functions.items():
+        with pytest.raises(allcores.UnpicklableResult, match=rf"give lambda x: {advice}\(fn\(x\)\)"):
+            allcores.map(function, [1], start=start)
+    assert capfd.readouterr().err == ""  # no worker says that something was never awaited

@@ -308,7 +308,7 @@ def test_a_failure_tells_all_that_it_told_in_its_run(path: Path):
 
 
 def test_a_failure_can_be_run_again_with_the_job_and_the_random_numbers_of_its_run(path: Path):
-    frames, _ = encode_job(Job(lambda x: x * 2, False, False))
+    frames = encode_job(Job(lambda x: x * 2, False, False)).frames
     with recording(path, job=frames, entropy=7, is_seeded=True) as recorder:
         recorder.recall(0, "a")
         recorder.record_failure(failure_of(0, "a"), 0.001)
@@ -320,7 +320,7 @@ def test_a_failure_can_be_run_again_with_the_job_and_the_random_numbers_of_its_r
 
 def test_the_job_is_that_of_the_last_run(path: Path):
     for factor in (2, 3):
-        frames, _ = encode_job(Job(lambda x, factor=factor: x * factor, False, False))
+        frames = encode_job(Job(lambda x, factor=factor: x * factor, False, False)).frames
         with recording(path, job=frames) as recorder:
             recorder.recall(0, "a")
             recorder.record_failure(failure_of(0, "a"), 0.001)

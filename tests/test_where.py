@@ -355,6 +355,41 @@ def test_what_a_worker_changes_does_not_reach_the_caller(start: str, tmp_path: P
     assert looks == [(before[0], False)]
 
 
+@pytest.mark.once
+@pytest.mark.parametrize("seed", [None, "77"])
+def test_all_clean_workers_of_a_program_have_the_same_hashes(
+    seed: str | None, run_python: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Or the order of a set in a result would hang on the worker."""
+    if seed is None:
+        monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    else:
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+    program = f"""
+        import os
+        import allcores
+        from allcores._engines.clean import warm_set
+
+        def look(_):
+            return hash("text"), os.environ.get("PYTHONHASHSEED")
+
+        def look_from_inside(_):
+            return allcores.map(look, [None], start="spawn")[0]
+
+        looks = []
+        for start in ("spawn", "forkserver"):
+            looks += allcores.map(look, range(4), batch=1, workers=2, start=start)
+            looks += allcores.map(look_from_inside, [None], start=start)
+        warm_set.close()  # as when workers have been idle for long
+        looks += allcores.map(look, [None], start="spawn") + allcores.map(look, [None], start="forkserver")
+        if {seed!r}:
+            looks.append(look(None))
+        assert len(set(looks)) == 1, looks
+        assert looks[0][1] == {seed!r}
+    """
+    run_python(textwrap.dedent(program))
+
+
 # ----------------------------------------------------------------------------------------------- input and output
 
 
@@ -374,6 +409,49 @@ print("the script goes on")
     nothing = ("", b"", b"")
     expected = f"{[nothing] * 2}\nthe script goes on\nto its end\n"
     assert run_python(program, how="stdin").stdout == expected
+
+
+def test_whoever_asks_for_an_answer_in_a_worker_is_told_where_to_get_one(
+    start: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    def ask(how: str) -> Any:
+        import code
+        import pdb  # noqa: T100 - is what this is about
+
+        if how == "breakpoint":
+            breakpoint()  # noqa: T100
+        elif how == "pdb":
+            pdb.Pdb().set_trace()  # as pdb.set_trace(), in whose place pytest puts its own
+        elif how == "console":
+            code.interact()
+        else:
+            return input("? ")
+        return how
+
+    monkeypatch.setattr(sys, "breakpointhook", sys.__breakpointhook__)  # pytest has one of its own
+    monkeypatch.delenv("PYTHONBREAKPOINT", raising=False)
+    results = allcores.map(ask, ["breakpoint", "pdb", "console", "input"], start=start, workers=1, errors="collect")
+    kinds = [RuntimeError, RuntimeError, RuntimeError, EOFError]
+    assert [type(failure.exception) for failure in results.failures] == kinds
+    for failure in results.failures:
+        assert "no standard input; use on='serial'" in str(failure.exception)
+        assert "allcores.replay(failure, debug=True)" in str(failure.exception)
+    assert "(Pdb)" not in capfd.readouterr().out
+
+    monkeypatch.setenv("PYTHONBREAKPOINT", "0")
+    assert allcores.map(ask, ["breakpoint"], start=start) == ["breakpoint"]
+    (tmp_path / "remote_debugger.py").write_text("import sys\ndef stop(): sys.remote = 'was called'")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONBREAKPOINT", "remote_debugger.stop")
+    assert allcores.map(lambda how: (ask(how), sys.remote), ["breakpoint"], start=start) == [
+        ("breakpoint", "was called")
+    ]
+
+
+def test_what_the_user_has_put_in_the_place_of_a_question_stays(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("builtins.input", lambda: "yes")
+    monkeypatch.setattr(sys, "breakpointhook", lambda: "looked")
+    assert allcores.map(lambda _: (input(), breakpoint()), [None], start="fork") == [("yes", "looked")]  # noqa: T100
 
 
 def test_what_is_printed_appears_once(run_python: Any, any_start: str):

@@ -15,10 +15,12 @@ from pickle import PickleBuffer
 from types import FunctionType
 
 from allcores._classes import MAIN, is_definition
+from allcores._contents import Contents, Snapshot
 from allcores._errors import UnpicklableResult
 from allcores._exceptions import ExceptionData, decode_exception, encode_exception
 from allcores._foreign import ask, describe, is_a, set_field, type_name
-from allcores._globals import is_known, unknown_globals
+from allcores._functions import advise
+from allcores._globals import NOTHING_LACKING, Key, Known, find_lacking
 from allcores._hints import Any
 from allcores._outcomes import Raised
 from allcores._packing import Parcel, packed
@@ -28,6 +30,7 @@ from allcores._pickling import (
     Announcer,
     Pupil,
     Role,
+    Substitute,
     Surveyor,
     Teacher,
     decode,
@@ -37,56 +40,78 @@ from allcores._pickling import (
     set_apart,
 )
 from allcores._records import Record
+from allcores._user_modules import user_modules
 from allcores._wire import Buffer
 
 __all__ = [
+    "Answer",
+    "Encoded",
     "PartialItems",
     "decode_outcomes",
+    "encode_answer",
     "encode_definitions",
     "encode_items",
     "encode_job",
     "encode_outcomes",
 ]
 
+_NOTHING = object()
 PLAIN = frozenset({bool, float, int, str, type(None)})  # whose pickles name nothing
 
 # ----------------------------------------------------------------------------------------------------------- the job
 
 
-def encode_job(job: object, known: dict[str, Any] | None = None) -> tuple[list[Buffer], dict[str, Any]]:
+class Encoded(Record):
+    """What was pickled.
+
+    Attributes:
+        frames: of the message.
+        definitions: ``{name: thing}``, what the worker must have learnt first; of a job, what it learns by it.
+        unsure: ``{(module, name): contents}``, what the worker must have compared with its own first.
+    """
+
+    frames: list[Buffer]
+    definitions: dict[str, Any]
+    unsure: dict[Key, Contents]
+
+
+def encode_job(
+    job: object, known: Known | None = None, snapshot: Snapshot | None = None, *, is_whole: bool = False
+) -> Encoded:
     """Pickle ``(job, definitions)``: by value, with the definitions that the worker shall know by name.
 
     Args:
         job: what travels.
-        known: ``{name: thing}``, what the worker's ``__main__`` has of the caller's, if the worker shares it: the
-            caller's functions then live in there. Globals that cannot be pickled stay behind. What is sent is added,
-            once all is pickled.
-
-    Returns:
-        The frames, and the definitions.
+        known: what the worker's ``__main__`` has of the caller's, if the worker shares it: the caller's functions then
+            live in there. What is sent is noted down, once all is pickled.
+        snapshot: looks at what things consist of; one of its own by default.
+        is_whole: whether all globals must travel that the job leads to. Else those that cannot be pickled stay behind:
+            an initializer may make them. A function that misses one says so.
     """
+    snapshot = snapshot or Snapshot(is_only=True)
     try:
-        return _encode_job(job, known, ())
+        return _encode_job(job, known, snapshot, ())
     except Exception:  # an object's pickling may raise anything
-        if known is None:
+        if known is None or is_whole:
             raise
-        return _encode_job(job, known, _unpicklable_globals({"the job": job}, known))
+        return _encode_job(job, known, snapshot, _unpicklable_globals({"the job": job}, known, snapshot))
 
 
-def _encode_job(
-    job: object, known: dict[str, Any] | None, left_out: Collection[str]
-) -> tuple[list[Buffer], dict[str, Any]]:
+def _encode_job(job: object, known: Known | None, snapshot: Snapshot, left_out: Collection[str]) -> Encoded:
     # The pickler fills the dict while it works on the job, and comes to the dict itself last.
-    teacher = Teacher(known, left_out)
+    teacher = Teacher(known, snapshot, left_out)
     frames = ask(encode_by_value, (job, teacher.definitions), teacher)
-    if known is not None:
-        known |= teacher.definitions | teacher.sent
-    return frames, teacher.definitions
+    if known is None:
+        return Encoded(frames, teacher.definitions, {})
+    for lead in job if is_a(job, tuple) else (job,):  # what can be imported, the pickler does not look into
+        teacher.unsure |= find_lacking(lead, known, snapshot).unsure
+    known.learn(teacher.definitions | teacher.sent, snapshot)
+    return Encoded(frames, teacher.definitions, teacher.unsure)
 
 
-def _unpicklable_globals(values: Mapping[str, Any], known: Mapping[str, Any]) -> set[str]:
+def _unpicklable_globals(values: Mapping[str, Any], known: Known, snapshot: Snapshot) -> set[str]:
     """Find out which values cannot be pickled: of these, and of the globals that they lead to, each by itself."""
-    surveyor = Surveyor(known)
+    surveyor = Surveyor(known, snapshot)
     pending = dict(values)
     verdicts: dict[str, bool] = {}
     while pending:
@@ -133,7 +158,7 @@ def _encode_singly(things: Sequence[Any], role: Role) -> tuple[_Singles, dict[in
 
 # ---------------------------------------------------------------------------------------------------------- items
 
-OLD_GLOBAL = b"c" + MAIN.encode() + b"\n"  # in a pickle within a pickle, of a protocol before 4
+OLD_GLOBAL = b"c%b\n"  # in a pickle within a pickle, of a protocol before 4
 SHORT_STRING = 255  # bytes: pickle writes \x8c, their number and the bytes; a longer name is always sent
 
 
@@ -161,31 +186,28 @@ def _receive_single_items(singles: _Singles, errors: dict[int, str]) -> PartialI
     return PartialItems(items, errors | texts)
 
 
-def encode_definitions(definitions: dict[str, Any], known: dict[str, Any] | None = None) -> list[Buffer]:
+def encode_definitions(definitions: dict[str, Any], known: Known, snapshot: Snapshot) -> list[Buffer]:
     """Pickle definitions by value, less those that cannot be: items that need them will not be read, and say so.
 
     Args:
         definitions: ``{name: thing}``, to be learnt by the worker.
         known: as for `encode_job`.
+        snapshot: as for `encode_job`.
     """
     try:
-        return _encode_definitions(definitions, known, ())
+        return _encode_definitions(definitions, known, snapshot, ())
     except Exception:  # a class's own attributes may be anything
-        if known is None:
-            left_out = {name for name, thing in definitions.items() if not is_picklable(thing)}
-        else:
-            left_out = _unpicklable_globals(definitions, known)
+        left_out = _unpicklable_globals(definitions, known, snapshot)
         kept = {name: thing for name, thing in definitions.items() if name not in left_out}
-        return _encode_definitions(kept, known, left_out)
+        return _encode_definitions(kept, known, snapshot, left_out)
 
 
 def _encode_definitions(
-    definitions: dict[str, Any], known: dict[str, Any] | None, left_out: Collection[str]
+    definitions: dict[str, Any], known: Known, snapshot: Snapshot, left_out: Collection[str]
 ) -> list[Buffer]:
-    teacher = Teacher(known, left_out)
+    teacher = Teacher(known, snapshot, left_out)
     frames = ask(encode_by_value, _Lesson(definitions, teacher.definitions), teacher)
-    if known is not None:
-        known |= teacher.definitions | definitions | teacher.sent
+    known.learn(teacher.definitions | definitions | teacher.sent, snapshot)
     return frames
 
 
@@ -200,25 +222,19 @@ class _Lesson:
         return operator.or_, (self.definitions, self.more)  # in this order the second is complete in time
 
 
-def encode_items(
-    items: Sequence[Any], known: Mapping[str, Any], *, shares_main: bool = False
-) -> tuple[list[Buffer], dict[str, Any]]:
+def encode_items(items: Sequence[Any], known: Known, snapshot: Snapshot) -> Encoded:
     """Pickle a batch; an item that cannot travel goes as the reason why.
 
     Args:
         items: the batch.
-        known: ``{name: thing}``, what the worker has learnt before.
-        shares_main: whether the caller's functions live in the worker's ``__main__``.
-
-    Returns:
-        The frames, and the definitions that the worker must learn first; where it shares ``__main__``, also the globals
-        that it lacks.
+        known: what the worker's ``__main__`` has of the caller's.
+        snapshot: looks at what things consist of.
     """
-    if shares_main and len(items) == 1 and _is_plain_call(items[0], known):
+    if len(items) == 1 and _is_plain_call(items[0], known, snapshot):
         data = pickle.dumps(items, PROTOCOL)
         if len(data) < OUT_OF_BAND:  # else there is a long text, which travels better apart
-            return [data], {}
-    teacher = Announcer(known) if shares_main else Teacher()
+            return Encoded([data], {}, {})
+    teacher = Announcer(known, snapshot)
     try:
         frames = ask(encode, packed(set_apart(items)), teacher)
         pickles: list[Buffer | PickleBuffer] = [frames[0]]
@@ -227,42 +243,50 @@ def encode_items(
         texts = {at: f"a {type_name(items[at])} cannot be pickled: {why}" for at, why in errors.items()}
         frames = encode(_SingleItems(singles, texts))
         pickles = [single[0] for single in singles.pickled if single is not None]
-    if isinstance(teacher, Announcer):
-        named = _definitions_named_in(pickles, known={})  # the worker may lack what those lead to that it has
-        named |= teacher.met | _unknown_globals_of_all(named, known)
-    else:
-        named = _definitions_named_in(pickles, known)
-    needed = teacher.definitions | named
-    return frames, {name: thing for name, thing in needed.items() if not is_known(known, name, thing)}
+    for thing in _definitions_named_in(pickles, known, snapshot):
+        lacking = find_lacking(thing, known, snapshot)
+        teacher.met |= lacking.values
+        teacher.unsure |= lacking.unsure
+    noted = {name: thing for name, thing in teacher.definitions.items() if not known.has(name, thing)}
+    return Encoded(frames, noted | teacher.met, teacher.unsure)
 
 
-def _is_plain_call(item: Any, known: Mapping[str, Any]) -> bool:
+def _is_plain_call(item: Any, known: Known, snapshot: Snapshot) -> bool:
     """Whether an item is a call of a function of ``__main__`` that the worker has complete, with plain arguments."""
     if type(item) is not tuple or [*map(type, item)] != [FunctionType, tuple, dict]:
         return False
     function, args, keywords = item
     has_plain_arguments = PLAIN.issuperset(map(type, (*args, *keywords, *keywords.values())))
-    if not has_plain_arguments or not is_known(known, function.__qualname__, function):
+    if not has_plain_arguments or not known.has(function.__qualname__, function):
         return False
-    return is_definition(function) and not unknown_globals(function, known)
+    return is_definition(function) and find_lacking(function, known, snapshot) is NOTHING_LACKING
 
 
-def _definitions_named_in(pickles: list[Buffer | PickleBuffer], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Find what pickles may name of the caller's ``__main__``, less what is known.
+def _definitions_named_in(pickles: list[Buffer | PickleBuffer], known: Known, snapshot: Snapshot) -> list[Any]:
+    """Find functions and classes that pickles may name, of ``__main__`` and of the user's modules.
 
-    It may find a few too many, because it looks for names in bytes; that costs a definition's trip, once.
+    It may find a few too many, because it looks for names in bytes; that costs a definition's trip, once. What was
+    found before at this snapshot is not found again.
     """
     data = b"".join(map(bytes, pickles))
-    if MAIN.encode() not in data:
-        return {}
-    namespace = vars(sys.modules[MAIN]).copy()  # which other threads may be adding to
-    unknown = {name: thing for name, thing in namespace.items() if not is_known(known, name, thing)}
-    if OLD_GLOBAL in data:
-        found = {name for name in unknown if name.encode() in data}
-    else:
-        classes = frozenset(name for name, thing in unknown.items() if is_a(thing, type))
-        found = _find_strings(data, frozenset(unknown), classes)
-    return {name: unknown[name] for name in found if is_definition(unknown[name])}
+    found: list[Any] = []
+    for module in (MAIN, *user_modules()):
+        if module.encode() in data:
+            names = _definitions_of(module)
+            found += map(names.__getitem__, _find_names(data, module, names))
+    return [thing for thing in found if known.is_news(thing, snapshot)]
+
+
+def _definitions_of(module: str) -> dict[str, Any]:
+    namespace = vars(sys.modules[module]).copy()  # which other threads may be adding to
+    return {name: thing for name, thing in namespace.items() if is_definition(thing, module)}
+
+
+def _find_names(data: bytes, module: str, things: Mapping[str, Any]) -> set[str]:
+    if OLD_GLOBAL % module.encode() in data:
+        return {name for name in things if name.encode() in data}
+    classes = frozenset(name for name, thing in things.items() if is_a(thing, type))
+    return _find_strings(data, frozenset(things), classes)
 
 
 def _find_strings(data: bytes, names: frozenset[str], classes: frozenset[str]) -> set[str]:
@@ -274,7 +298,7 @@ def _find_strings(data: bytes, names: frozenset[str], classes: frozenset[str]) -
     return {name for name in names if name.encode() in found or len(name.encode()) > SHORT_STRING}
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=16)
 def _pattern_of_strings(names: frozenset[str], classes: frozenset[str]) -> re.Pattern[bytes]:
     by_length: dict[int, list[bytes]] = {}
     for name in map(str.encode, names):
@@ -288,13 +312,57 @@ def _pattern_of_strings(names: frozenset[str], classes: frozenset[str]) -> re.Pa
     return re.compile(b"\x8c.(?:(%b)|(%b)\\.)" % (b"|".join(of_length) or b"(?!)", outer), re.DOTALL)
 
 
-def _unknown_globals_of_all(definitions: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what the worker lacks of the globals that definitions which it has lead to."""
-    changed: dict[str, Any] = {}
-    for name, thing in definitions.items():
-        if is_known(known, name, thing):
-            changed |= unknown_globals(thing, known)
-    return changed
+# -------------------------------------------------------------------------------------------------------- answers
+
+
+class Answer(Record):
+    """What a worker asked for.
+
+    Attributes:
+        values: ``{(module, name): value}`` of what is here.
+        refusals: ``{(module, name): reason}`` of what is here and cannot travel.
+    """
+
+    values: dict[Key, Any]
+    refusals: dict[Key, str]
+
+
+def encode_answer(keys: Sequence[Key], known: Known, snapshot: Snapshot) -> list[Buffer]:
+    """Pickle what stands under these names here; what is of a module is to take the place of the worker's own there.
+
+    Args:
+        keys: modules, and names in there, with dots for attributes of classes.
+        known: as for `encode_job`.
+        snapshot: as for `encode_job`.
+    """
+    values = {key: value for key in keys if (value := _value_at(*key)) is not _NOTHING}
+    refusals: dict[Key, str] = {}
+    try:
+        return _encode_answer(values, refusals, known, snapshot)
+    except Exception:  # an object's pickling may raise anything
+        for key, value in list(values.items()):
+            try:
+                _encode_answer({key: value}, {}, known.copy(), snapshot)
+            except Exception as error:
+                del values[key]
+                known.contents.pop((key[0], key[1].partition(".")[0]), None)  # it is compared again next time
+                refusals[key] = f"it is a {type_name(value)}, which cannot be pickled ({describe(error)})"
+        return _encode_answer(values, refusals, known, snapshot)
+
+
+def _value_at(module: str, path: str) -> Any:
+    found: Any = sys.modules.get(module)
+    for name in path.split("."):  # as it is there, and not as it shows as an attribute: a method may be a class's
+        found = vars(found).get(name, _NOTHING) if hasattr(found, "__dict__") else _NOTHING
+    return found
+
+
+def _encode_answer(values: dict[Key, Any], refusals: dict[Key, str], known: Known, snapshot: Snapshot) -> list[Buffer]:
+    substitute = Substitute(known, snapshot, [key for key in values if key[0] != MAIN])
+    frames = ask(encode_by_value, (Answer(values, refusals), substitute.definitions), substitute)
+    of_main = {name: value for (module, name), value in values.items() if module == MAIN}
+    known.learn(substitute.definitions | substitute.sent | of_main, snapshot)
+    return frames
 
 
 # ------------------------------------------------------------------------------------------------------- outcomes
@@ -316,7 +384,7 @@ def encode_outcomes(start: int, values: list[Any] | Parcel, raised: dict[int, Ba
         values = list(values)
         singles, reasons = _encode_singly(values, Pupil())
         for at, why in reasons.items():
-            text = f"the result, a {type_name(values[at])}, cannot be pickled: {why}"
+            text = f"the result, a {type_name(values[at])}, cannot be pickled: {why}{advise(values[at], why)}"
             errors[start + at] = encode_exception(UnpicklableResult(text))
         return encode((start, singles, errors))
 

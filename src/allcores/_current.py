@@ -83,6 +83,13 @@ class RunningItem:
             self._generator, self._generator_index = np.random.default_rng(sequence), index
         return self._generator
 
+    def find_global_streams(self) -> None:
+        """Import what is seeded for each item."""
+        import random  # noqa: F401 - for the next time
+        from hashlib import blake2b  # noqa: F401
+
+        _numpy_random()
+
     def seed_global_streams(self) -> None:
         """Seed the generators that `random` and `numpy.random` share out."""
         import random

@@ -1,44 +1,130 @@
-"""What functions refer to of the caller's ``__main__``, and what of that a worker lacks.
+"""What functions lead to by name: globals of the caller's ``__main__`` and of its own modules, and what a worker lacks.
 
-A worker that *shares* the caller's ``__main__`` has one namespace for all the functions that reach it one by one, so
-that what one of them sets the others see. What the worker was sent, by name, the driver keeps as `known`. A value is
-sent again only when the name stands for another object by now; so a change of the caller's reaches the worker, and
+A worker has one ``__main__`` for all the functions of the caller's that reach it one by one, so that what one of them
+sets the others see. What it was sent, the driver notes down as `Known`. A value is sent again when the name stands for
+another object by now, or for one that consists of something else; so a change of the caller's reaches the worker, and
 what an initializer has set there lasts.
 
-A function that the worker has may refer to what has changed since, and so may what it refers to; that is followed
-through functions and classes, and not into containers or the attributes of instances.
+The user's own modules a worker imports itself, when it needs them. The file may have been edited since the caller did,
+or the caller may have set something in there. So before it runs what leads to their functions, classes and variables, a
+worker is told what these consist of at the caller's, compares, and asks for what differs.
+
+What leads on is followed through functions and classes, small containers and the classes of instances, and not into the
+attributes of instances: these travel with them.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import CellType, CodeType, FunctionType, MethodType
-from weakref import WeakKeyDictionary
+from contextlib import suppress
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from weakref import WeakKeyDictionary, ref
 
 from allcores._classes import MAIN
+from allcores._contents import Contents, Snapshot, is_fixed
 from allcores._foreign import ask, is_a
-from allcores._hints import Any
+from allcores._hints import Any, TypeAlias
+from allcores._records import Record
+from allcores._unimportable import unimportable_modules
+from allcores._user_modules import is_of_user, user_module
 
-__all__ = ["is_known", "is_of_main", "unknown_globals"]
+__all__ = ["NOTHING_LACKING", "Key", "Known", "Lacking", "find_lacking", "is_of_main"]
+
+Key: TypeAlias = tuple[str, str]  # a module and a name in there
+Place: TypeAlias = tuple[dict[str, Any], str, str]  # where that is: the module's dict, its name, and the name in there
 
 GLOBAL_STEPS = {"LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"}
 ALWAYS_USED = {"__package__"}  # by relative imports
 NEVER_SENT = {"__builtins__", "__name__"}  # every ``__main__`` has its own
+# What code calls that looks variables up by name.
+LOOKED_UP_BY = frozenset({MAIN, "__dict__", "eval", "exec", "getattr", "globals", "locals", "query", "vars"})
+LONGEST_TEXT = 1000  # characters: a longer one is no formula
+LARGEST_VARIABLE = 1 << 22  # bytes: larger ones of modules are as the worker's own modules make them
+FEW = 100  # elements of a container, among which functions are looked for
 
 _NOTHING = object()
 _CachedFunction = type(functools.cache(lambda: None))
-
-# {function: {name: id}} of the globals that a walk from it looked for, found or not. An id says enough: what a worker
-# has is kept from being freed.
-_met_by_function: WeakKeyDictionary[FunctionType, dict[str, int]] = WeakKeyDictionary()
 _names_by_code: WeakKeyDictionary[CodeType, frozenset[str]] = WeakKeyDictionary()
 
 
-def is_known(known: Mapping[str, Any], name: str, thing: Any) -> bool:
-    """Whether a worker has this very object under that name."""
-    return known.get(name, _NOTHING) is thing
+class Known(dict[str, Any]):
+    """``{name: thing}``, what a worker has of the caller's ``__main__``.
+
+    Args:
+        things: what it has already; where it has inherited them, they are the caller's as they were at the fork.
+
+    Attributes:
+        contents: ``{(module, name): contents}`` of what was sent or compared, at that time.
+    """
+
+    def __init__(self, things: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
+        super().__init__(things)
+        self.contents: dict[Key, Contents] = {}
+        self._snapshot: Snapshot | None = None
+        self._looked_at: dict[int, Any] = {}  # {id: thing}, at that snapshot
+
+    def update_from(self, other: Known) -> None:
+        """Know what another knows, too."""
+        self |= other
+        self.contents |= other.contents
+
+    def news_among(self, contents: dict[Key, Contents]) -> dict[Key, Contents]:
+        """Give those that the worker was not told of."""
+        return {key: now for key, now in contents.items() if self.contents.get(key) != now}
+
+    def forget_main(self) -> None:
+        """Hear that the worker has let go of what it had of ``__main__``."""
+        self.clear()
+        self.contents = {key: contents for key, contents in self.contents.items() if key[0] != MAIN}
+
+    def copy(self) -> Known:
+        """Give one that knows the same, and will learn by itself."""
+        again = Known(self)
+        again.contents = self.contents.copy()
+        return again
+
+    def has(self, name: str, thing: Any) -> bool:
+        """Whether the worker has this very object under that name."""
+        return self.get(name, _NOTHING) is thing
+
+    def learn(self, things: Mapping[str, Any], snapshot: Snapshot) -> None:
+        """Note down what the worker was sent."""
+        self |= things
+        if not snapshot.is_only:
+            named = {(MAIN, name): thing for name, thing in things.items() if not is_fixed(thing)}
+            self.contents |= {key: snapshot.contents(thing) for key, thing in named.items()}
+
+    def forget(self) -> None:
+        """Take the worker for new."""
+        self.clear()
+        self.contents.clear()
+        self._snapshot = None
+
+    def is_news(self, thing: Any, snapshot: Snapshot) -> bool:
+        """Whether nobody has asked this at this snapshot."""
+        if self._snapshot is not snapshot:
+            self._snapshot, self._looked_at = snapshot, {}
+        is_news = id(thing) not in self._looked_at
+        self._looked_at[id(thing)] = thing
+        return is_news
+
+
+class Lacking(Record):
+    """What a worker may lack of what a thing leads to.
+
+    Attributes:
+        values: ``{name: value}`` of the caller's ``__main__``, to be sent.
+        unsure: ``{(module, name): contents}`` of what the worker has in some form, to be compared.
+    """
+
+    values: dict[str, Any]
+    unsure: dict[Key, Contents]
+
+
+NOTHING_LACKING = Lacking({}, {})
 
 
 def is_of_main(function: FunctionType) -> bool:
@@ -46,53 +132,196 @@ def is_of_main(function: FunctionType) -> bool:
     return function.__globals__ is vars(sys.modules[MAIN])
 
 
-def unknown_globals(thing: Any, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what a worker lacks of the globals of ``__main__`` that `thing` leads to.
+def find_lacking(thing: Any, known: Known, snapshot: Snapshot) -> Lacking:
+    """Find what a worker may lack of what a function, a class or an instance leads to.
 
     Args:
-        thing: a function or a class.
-        known: ``{name: thing}``, what the worker has; it is searched for what has changed since.
+        thing: what leads on.
+        known: what the worker has.
+        snapshot: looks at what things consist of.
     """
-    if _leads_only_to_known(thing, known):
-        return {}
-    present = vars(sys.modules[MAIN])
-    unknown: dict[str, Any] = {}
-    met: dict[str, int] = {}
-    may_change = False  # whether a walk leads elsewhere some day though globals stand for the same things
-    pending = [thing]
-    seen = {id(thing): thing}  # kept, so that no other gets the same id
-    for one in pending:  # grows while it is walked
-        names = _names_of(one)
-        found = {name: value for name in names if (value := present.get(name, _NOTHING)) is not _NOTHING}
-        met |= {name: id(present.get(name, _NOTHING)) for name in names}
-        unknown |= {name: value for name, value in found.items() if not is_known(known, name, value)}
-        parts = _parts_of(one)
-        may_change |= not all(is_a(part, type) and part.__module__ != MAIN for part in parts)
-        leads = [value for name, value in found.items() if name not in unknown] + parts
-        pending += [lead for lead in leads if id(lead) not in seen]
-        seen |= {id(lead): lead for lead in leads}
-    if not (unknown or may_change) and is_a(thing, FunctionType):
-        _met_by_function[thing] = met
-    return unknown
+    lacking = Lacking({}, {})
+    for namespace, module, name in _footprint(thing):
+        value = namespace.get(name, _NOTHING)
+        if value is not _NOTHING:
+            look = _look_at_global if module == MAIN else _look_at_module
+            look(lacking, (module, name), value, known, snapshot)
+    return lacking if any(lacking) else NOTHING_LACKING
 
 
-def _leads_only_to_known(thing: Any, known: Mapping[str, Any]) -> bool:
-    """Whether an earlier walk from a function met what there still is, and what the worker has."""
-    met = _met_by_function.get(thing) if is_a(thing, FunctionType) else None
-    if met is None:
-        return False
-    present = vars(sys.modules[MAIN])
-    return all(
-        id(value := present.get(name, _NOTHING)) == before and (value is _NOTHING or is_known(known, name, value))
-        for name, before in met.items()
-    )
+def _look_at_global(lacking: Lacking, key: Key, value: Any, known: Known, snapshot: Snapshot) -> None:
+    _, name = key
+    if not known.has(name, value):
+        lacking.values[name] = value
+    elif not (snapshot.is_only or is_fixed(value)):
+        now, before = snapshot.contents(value), known.contents.get(key, _NOTHING)
+        if before is _NOTHING:  # it was inherited
+            lacking.unsure[key] = now
+        elif now != before:
+            lacking.values[name] = value
 
 
-def _names_of(thing: Any) -> list[str]:
-    """Give the names of globals that a function of ``__main__`` itself refers to."""
-    if not is_a(thing, FunctionType) or not is_of_main(thing):
-        return []
-    return sorted((_names_in(thing.__code__) | ALWAYS_USED) - NEVER_SENT)
+def _look_at_module(lacking: Lacking, key: Key, value: Any, known: Known, snapshot: Snapshot) -> None:
+    if is_a(value, ModuleType) or key[0] in unimportable_modules():  # whose own things are compared, or go by value
+        return
+    now = snapshot.contents(value, LARGEST_VARIABLE)
+    if now is not None and now != known.contents.get(key):
+        lacking.unsure[key] = now
+
+
+# ---------------------------------------------------------------------------------------------------- footprints
+
+
+class _Fleeting(Exception):
+    """A walk goes through something that cannot be watched without keeping it alive."""
+
+
+class _Footprint:
+    """What a walk from a function met, to be used again while it would meet the same.
+
+    Nothing of the caller's is kept alive by it.
+    """
+
+    def __init__(self, walk: _Walk) -> None:
+        self.places = [place for place, _ in walk.met.values()]
+        self._stood_for = [_signature(value) for _, value in walk.met.values()]
+        self._made_of = [(ref(thing), _signatures(parts)) for thing, parts in walk.parts if _is_definition(thing)]
+
+    @property
+    def is_current(self) -> bool:
+        """Whether all names and definitions lead to the same."""
+        try:
+            for (namespace, _, name), before in zip(self.places, self._stood_for, strict=True):
+                if _signature(namespace.get(name, _NOTHING)) != before:
+                    return False
+            return all(_signatures(_parts_of(thing())) == before for thing, before in self._made_of)
+        except _Fleeting:
+            return False
+
+
+_footprints: WeakKeyDictionary[FunctionType, _Footprint] = WeakKeyDictionary()
+
+
+def _is_definition(thing: Any) -> bool:
+    return is_a(thing, FunctionType) or is_a(thing, type)
+
+
+def _signature(value: Any) -> Any:
+    """Give what tells, as long as a value lives, whether another one leads to the same."""
+    if _is_definition(value):
+        return ref(value)
+    kind = type(value)
+    if kind in _DESCRIPTORS:
+        return kind, _signatures(list(_PARTS[kind](value)))
+    if kind in _PARTS and _parts_of(value):
+        raise _Fleeting
+    return value if kind is ModuleType else kind
+
+
+def _signatures(values: list[Any]) -> list[Any]:
+    return [*map(_signature, values)]
+
+
+def _footprint(thing: Any) -> list[Place]:
+    """Give the places of all that a thing leads to by name."""
+    known = _footprints.get(thing) if is_a(thing, FunctionType) else None
+    if known is not None and known.is_current:
+        return known.places
+    walk = _Walk()
+    walk.go(thing)
+    if is_a(thing, FunctionType):
+        with suppress(_Fleeting):
+            _footprints[thing] = _Footprint(walk)
+    return [place for place, _ in walk.met.values()]
+
+
+class _Walk:
+    """Goes from a thing to all that it leads to.
+
+    Attributes:
+        met: what stands under which name, if anything does.
+        parts: what else is made of what.
+    """
+
+    def __init__(self) -> None:
+        self.met: dict[Key, tuple[Place, Any]] = {}
+        self.parts: list[tuple[Any, list[Any]]] = []
+
+    def go(self, thing: Any) -> None:
+        pending = [thing]
+        seen = {id(thing): thing}  # kept, so that no other gets the same id
+        for one in pending:  # grows while it is walked
+            parts = _parts_of(one)
+            if parts:
+                self.parts.append((one, parts))
+            leads = [*self._definition(one), *self._globals_of(one), *parts]
+            pending += [lead for lead in leads if id(lead) not in seen]
+            seen |= {id(lead): lead for lead in leads}
+
+    def _meet(self, namespace: dict[str, Any], module: str, name: str) -> Any:
+        value = namespace.get(name, _NOTHING)
+        self.met[module, name] = (namespace, module, name), value
+        return value
+
+    def _definition(self, thing: Any) -> Iterator[Any]:
+        """Meet a function or class under its own name."""
+        if not (is_a(thing, FunctionType) or is_a(thing, type) or is_a(thing, _CachedFunction)):
+            return
+        try:
+            module, name = ask(_own_name, thing)
+        except Exception:  # a metaclass may say anything
+            return
+        namespace = _namespace(module)
+        top = None if namespace is None else namespace.get(name.partition(".")[0])
+        if namespace is not None and (top is thing or ("." in name and is_a(top, type))):  # or else it is defined there
+            yield self._meet(namespace, module, name.partition(".")[0])
+
+    def _globals_of(self, thing: Any) -> Iterator[Any]:
+        """Meet what a function of the user's refers to by name, and what of the user's modules."""
+        if not is_a(thing, FunctionType):
+            return
+        module = MAIN if is_of_main(thing) else thing.__globals__.get("__name__")
+        if type(module) is not str or _namespace(module) is not thing.__globals__:
+            return
+        names = _names_in(thing.__code__) | _names_in_texts(thing.__code__).intersection(thing.__globals__)
+        always = ALWAYS_USED if module == MAIN else frozenset()  # modules that a worker imports have theirs
+        for name in sorted((names | always) - NEVER_SENT):
+            value = self._meet(thing.__globals__, module, name)
+            if value is not _NOTHING:
+                yield value
+                yield from self._attributes_of(value, thing.__code__)
+        yield from self._imported_by(thing)
+
+    def _attributes_of(self, module: Any, code: CodeType) -> Iterator[Any]:
+        """Meet what code may take from a module by attribute."""
+        own = vars(module).get("__name__") if is_a(module, ModuleType) else None
+        if own is None or user_module(own) is not module:
+            return
+        for name in sorted(_attributes_in(code)):
+            if name in vars(module) and (own, name) not in self.met:
+                value = self._meet(vars(module), own, name)
+                yield value
+                yield from self._attributes_of(value, code)
+
+    def _imported_by(self, function: FunctionType) -> Iterator[Any]:
+        """Meet what is imported when the function runs."""
+        package = function.__globals__.get("__package__")
+        for name in sorted(_attributes_in(function.__code__)):
+            module = user_module(name) or (user_module(f"{package}.{name}") if package else None)
+            if module is not None:
+                yield from self._attributes_of(module, function.__code__)
+
+
+def _own_name(thing: Any) -> tuple[str, str]:
+    return thing.__module__, str(thing.__qualname__)
+
+
+def _namespace(module: Any) -> dict[str, Any] | None:
+    """Give the dict of ``__main__``, or of a module of the user's."""
+    if module == MAIN:
+        return vars(sys.modules[MAIN])
+    found = user_module(module)
+    return None if found is None else vars(found)
 
 
 def _names_in(code: CodeType) -> frozenset[str]:
@@ -106,11 +335,27 @@ def _names_in(code: CodeType) -> frozenset[str]:
     return _names_by_code[code]
 
 
+def _names_in_texts(code: CodeType) -> frozenset[str]:
+    """Give the words in the texts of code that may look variables up by what a text says, as ``eval`` does."""
+    words: set[str] = set()
+    if not LOOKED_UP_BY.isdisjoint(code.co_names):
+        for constant in code.co_consts:
+            if isinstance(constant, str) and len(constant) <= LONGEST_TEXT:
+                words.update(re.findall(r"[^\W\d]\w*", constant))
+    return frozenset(words).union(*(_names_in_texts(one) for one in code.co_consts if isinstance(one, CodeType)))
+
+
+def _attributes_in(code: CodeType) -> frozenset[str]:
+    """Give all names that a function, and those defined in it, use for whatever it is."""
+    inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return frozenset(code.co_names).union(*map(_attributes_in, inner))
+
+
 # ------------------------------------------------------------------------------------------------- what leads on
 
 
 def _parts_of(thing: Any) -> list[Any]:
-    """Give the functions and classes, among others, that `thing` is made of."""
+    """Give the functions and classes, among others, that a thing is made of."""
     try:
         return ask(_list_parts, thing)
     except Exception:  # a class may say anything of itself
@@ -119,9 +364,11 @@ def _parts_of(thing: Any) -> list[Any]:
 
 def _list_parts(thing: Any) -> list[Any]:
     if is_a(thing, type):
-        return [*vars(thing).values(), *thing.__bases__] if thing.__module__ == MAIN else []
+        return [*vars(thing).values(), *thing.__bases__, type(thing)] if is_of_user(thing) else []
     give_parts = _PARTS.get(type(thing))
-    return [type(thing)] if give_parts is None else list(give_parts(thing))
+    if give_parts is None:
+        return [type(thing)]
+    return [part for part in give_parts(thing) if not is_fixed(part) or is_a(part, ModuleType)]
 
 
 def _contents(cells: tuple[CellType, ...] | None) -> Iterator[Any]:
@@ -141,4 +388,8 @@ _PARTS: dict[type, Callable[[Any], Iterable[Any]]] = {
     staticmethod: lambda method: (method.__func__,),
     classmethod: lambda method: (method.__func__,),
     _CachedFunction: lambda cached: (cached.__wrapped__,),
+    dict: lambda things: things.values() if len(things) <= FEW else (),
+    list: lambda things: things if len(things) <= FEW else (),
+    tuple: lambda things: things if len(things) <= FEW else (),
 }
+_DESCRIPTORS = {property, staticmethod, classmethod, functools.cached_property, _CachedFunction}

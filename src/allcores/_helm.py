@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable
 from math import inf
-from threading import get_ident
 
 from allcores._descriptors import claim
 from allcores._hints import Any, Self
@@ -63,13 +62,13 @@ class Helm:
     @property
     def is_mine(self) -> bool:
         """Whether the caller holds it."""
-        return self._holder == get_ident()
+        return self._holder == threading.get_ident()
 
     def take(self, *, may_block: bool = True) -> bool:
         """Take it; say whether it could be had."""
         is_taken = self._lock.acquire(may_block)
         if is_taken:
-            self._holder = get_ident()
+            self._holder = threading.get_ident()
         return is_taken
 
     def let_go(self) -> None:
@@ -102,12 +101,12 @@ class Helm:
 
     def keep_lookout_here(self) -> None:
         """Hear that the caller is the run's own thread."""
-        self._own = get_ident()
+        self._own = threading.get_ident()
 
     @property
     def is_own(self) -> bool:
         """Whether the caller is the run's own thread."""
-        return self._own == get_ident()
+        return self._own == threading.get_ident()
 
     @property
     def is_relieved(self) -> bool:

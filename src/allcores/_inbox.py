@@ -16,6 +16,7 @@ from enum import Enum
 from itertools import count
 from math import inf
 
+from allcores._contents import Snapshot
 from allcores._dataset import Dataset
 from allcores._errors import ItemCancelled
 from allcores._hints import Any, Protocol, TypeAlias, TypeGuard
@@ -57,13 +58,15 @@ class Line:
         job: what runs them.
         batch: items per batch; None to measure and adapt.
         depth: how many batches a worker may hold.
+        snapshot: when what the items lead to was looked at; None: anew for each batch.
     """
 
-    def __init__(self, job: Job, *, batch: int | None, depth: int) -> None:
+    def __init__(self, job: Job, *, batch: int | None, depth: int, snapshot: Snapshot | None = None) -> None:
         self.number = next(_numbers)
         self.job = job
         self.batch = batch
         self.depth = depth
+        self.snapshot = snapshot
         self.origin = Origin(lambda: job, job.chance)
 
     def name(self, position: int, item: Any) -> str:

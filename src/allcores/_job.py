@@ -8,6 +8,7 @@ from time import monotonic_ns
 
 from allcores._board import INDEX, SINCE, SPAN, WANTED, WORDS, Mark, Shelf
 from allcores._codec import PartialItems
+from allcores._comparison import find_missing
 from allcores._current import RunningItem
 from allcores._errors import UnpicklableItem
 from allcores._hints import Any
@@ -22,6 +23,7 @@ REPORT_SECONDS = 0.050  # after so long, a worker reports what it has, or gives 
 STRIDE = 64  # items that are marked together, once they have proved short
 LONG_STRIDE = 1024  # of items that take less than a tenth of a microsecond
 SHORT_NANOSECONDS = 100_000  # a stride that took less may grow; one beyond `STRIDE`, if it took less than half
+LOOKUP_ERRORS = (NameError, KeyError)  # by which an item may fail that looks for a variable when it runs
 KEPT_ONE_BY_ONE = 100  # values of a part, before they are put on the shelf by strides, to bound what that costs
 
 
@@ -70,6 +72,7 @@ def run_batch(
     mark: Mark | None = None,
     *,
     passing: tuple[type[BaseException], ...] = (),
+    fetch: Callable[[str], bool] | None = None,
     gather: Callable[[], Any] = list,
 ) -> Iterator[Part]:
     """Run a batch's items one after another.
@@ -81,6 +84,8 @@ def run_batch(
         mark: says which item runs, or which items, where each is so short that marking it would cost more; and keeps
             what is finished until it is reported. None where nobody could look at it.
         passing: exceptions that are not an item's own: they end the batch and propagate.
+        fetch: gets a variable of the caller's, and says whether there is one; an item that missed it runs again. None
+            where items have all the caller's.
         gather: makes what a part's values are added to with ``+=``, a list of some thousands at a time.
 
     Yields:
@@ -91,7 +96,7 @@ def run_batch(
     running = RunningItem(job.chance, batch.tries)
     longest = STRIDE // 2 if job.is_timed else LONG_STRIDE
     call = _calling(job, running)
-    strides = _Strides(call, iter(items), index=batch.start, longest=longest, mark=mark, passing=passing)
+    strides = _Strides(call, iter(items), index=batch.start, longest=longest, mark=mark, passing=passing, fetch=fetch)
     is_over = False
     while not is_over:
         begun = monotonic_ns()
@@ -130,6 +135,7 @@ class _Strides:
         longest: int,
         mark: Mark | None,
         passing: tuple[type[BaseException], ...],
+        fetch: Callable[[str], bool] | None,
     ) -> None:
         self.index = index
         self.values: list[Any] = []
@@ -140,6 +146,7 @@ class _Strides:
         self._words: Any = [-1] * WORDS if mark is None else mark.words
         self._shelf: Shelf | None = None if mark is None else mark.shelf
         self._passing = passing
+        self._fetch = fetch
 
     def begin_part(self, token: int, now: int) -> None:
         """Begin what will be reported together."""
@@ -187,7 +194,16 @@ class _Strides:
     def _run_together(self, count: int) -> None:
         values, call = self.values, self._call
         for item in islice(self._iterator, count):
-            values.append(call(item))
+            try:
+                value = call(item)
+            except LOOKUP_ERRORS as error:
+                if not self._mends(error):
+                    raise
+                break
+            values.append(value)
+        else:
+            return
+        values.append(self._call_again(item))
 
     def _run_marked(self, first: int, count: int) -> None:
         words, token, values, call = self._words, self._token, self.values, self._call
@@ -198,9 +214,32 @@ class _Strides:
             if words[WANTED] >= token:
                 self.is_wanted_back = True
                 return
-            values.append(call(item))
+            try:
+                value = call(item)
+            except LOOKUP_ERRORS as error:
+                if not self._mends(error):
+                    raise
+                break
+            values.append(value)
             if keeps and not self._keep():
                 return
+        else:
+            return
+        values.append(self._call_again(item))
+
+    def _mends(self, error: BaseException) -> bool:
+        """Get what an item missed, if the caller has it."""
+        name = None if self._fetch is None else find_missing(error)
+        return name is not None and self._fetch is not None and self._fetch(name)
+
+    def _call_again(self, item: Any) -> Any:
+        """Run an item that missed a variable of the caller's, until it misses no more."""
+        while True:
+            try:
+                return self._call(item)
+            except LOOKUP_ERRORS as error:
+                if not self._mends(error):
+                    raise
 
     def _look_at_clock(self) -> None:
         before, self.now = self.now, monotonic_ns()
@@ -226,6 +265,7 @@ def _calling(job: Job, running: RunningItem) -> Callable[[Any], Any]:
     call = _spreading(job.function) if job.is_star else job.function
     if not job.chance.is_seeded:
         return call
+    running.find_global_streams()  # first: to import it takes longer than many an item, and does not count as its time
 
     def call_seeded(item: Any) -> Any:
         running.seed_global_streams()

@@ -7,6 +7,7 @@ import os
 from allcores._dataset import Dataset
 from allcores._descriptors import Descriptors
 from allcores._engines import Engine
+from allcores._greenlets import refuse_copies
 from allcores._inbox import Inbox
 from allcores._job import Job
 from allcores._machine import find_facts
@@ -41,6 +42,7 @@ def make_engine(plan: Plan, job: Job, dataset: Dataset | Inbox, cores: int) -> E
 
     Raises:
         UnpicklableError: the job cannot travel.
+        ValueError: a fork was asked for, and would go wrong.
     """
     if plan.on == "serial":
         from allcores._engines.serial import SerialEngine
@@ -53,10 +55,11 @@ def make_engine(plan: Plan, job: Job, dataset: Dataset | Inbox, cores: int) -> E
     from allcores._engines.processes import ProcessEngine
 
     if plan.start == "fork":
+        refuse_copies()
         from allcores._engines.forked import ForkedSource
 
         return ProcessEngine(ForkedSource(plan, job, dataset, cores), dataset, plan)
     from allcores._engines.clean import CleanSource
 
     assert plan.start is not None
-    return ProcessEngine(CleanSource(plan.start, job, cores, shares_main=isinstance(dataset, Inbox)), dataset, plan)
+    return ProcessEngine(CleanSource(plan.start, job, cores, is_last=not isinstance(dataset, Inbox)), dataset, plan)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from allcores._driver import Run
 from allcores._hints import Any
 from allcores._interrupts import hold_interrupts
+from allcores._leaving import begin_to_leave, stop_if_left
 from allcores._outcomes import Failure
 from allcores._progress import Progress
 from allcores._report import Report
@@ -42,6 +43,8 @@ class LazyRun:
         self._handed_at = 0.0
         self._turn_at = 0.0
         self._is_closed = False
+        self._is_advancing = False
+        self._is_forgotten = False
 
     @property
     def failures(self) -> list[Failure]:
@@ -74,8 +77,12 @@ class LazyRun:
                 self._end()
 
     def forget(self, pid: int) -> None:
-        """End the run that nobody can ask for results any more; in a child forked from process `pid` it is not ours."""
-        if os.getpid() == pid:
+        """End the run that nobody can ask for results any more; in a child forked from process `pid` it is not ours.
+
+        At the interpreter's exit a daemon thread may be asking: that one is in the run, or comes to know in `_advance`.
+        """
+        self._is_forgotten = True
+        if os.getpid() == pid and not self._is_advancing:
             with suppress(KeyboardInterrupt), hold_interrupts():  # it may be anywhere: nobody could be told
                 self._end()
 
@@ -90,7 +97,11 @@ class LazyRun:
 
     def _next_chunk(self) -> list[Any]:
         if not self._has_ready or self._handed_at >= self._turn_at:
-            self._advance()
+            self._is_advancing = True  # before it is asked whether it is forgotten, as `forget` asks afterwards
+            try:
+                self._advance()
+            finally:
+                self._is_advancing = False
             self._turn_at = self._handed_at + TURN_SECONDS
         if not self._staged:
             self._staged = list(self._sink.ready)
@@ -121,6 +132,10 @@ class LazyRun:
 
     def _advance(self) -> None:
         """Let the driver work until a result is ready or the run is over; raise the error that the run ends with."""
+        if self._is_forgotten:
+            begin_to_leave()
+            stop_if_left()
+            raise RuntimeError("the run was ended, as the interpreter ends")
         with hold_interrupts():
             run = self._run or self._begin()
             if not run.is_finished:

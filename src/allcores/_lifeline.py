@@ -9,13 +9,13 @@ from __future__ import annotations
 import _ctypes  # the part of ctypes that calls a function; the rest takes four times as long to import
 import fcntl
 import os
-import select
 import signal
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from allcores._greenlets import unpatched_select
 from allcores._hints import TYPE_CHECKING
 from allcores._records import Record
 
@@ -112,8 +112,9 @@ def end_all(pids: list[int]) -> None:
 
 def has_news(descriptor: int, within: float = 0.0) -> bool:
     """Whether something can be read from a descriptor now, or within some seconds, its end included."""
-    poll = select.poll()  # select.select knows only the first thousand descriptors
-    poll.register(descriptor, select.POLLIN)
+    system = unpatched_select()
+    poll = system.poll()  # select.select knows only the first thousand descriptors
+    poll.register(descriptor, system.POLLIN)
     return bool(poll.poll(within * 1000))
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from math import ceil
 
 from allcores._descriptors import Descriptors
+from allcores._greenlets import GREEN, patched_by
 from allcores._kernel import group_folders, read
 from allcores._plan import Facts
 
@@ -23,7 +24,7 @@ CORES_VARIABLE = "ALLCORES_WORKERS"
 SLURM_VARIABLES = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
 
 # Modules whose threads or locks do not survive a fork, by their own documentation; importing them is enough.
-FORK_BREAKERS = ("polars", "jax", "jaxlib", "tensorflow", "grpc", "ray", "cupy", "pycuda", "pyopencl")
+FORK_BREAKERS = ("polars", "jax", "jaxlib", "tensorflow", "grpc", "ray", "cupy", "pycuda", "pyopencl", *GREEN)
 
 GPUS = ("/dev/nvidia", "/dev/kfd", "/dev/dri/render")
 
@@ -123,6 +124,9 @@ def fork_hazard(here: Descriptors | None = None) -> str | None:
         return f"system libraries of {sys.platform} break in forked processes"
     if threading.active_count() > 1:
         return f"{threading.active_count()} Python threads are running"
+    library = patched_by()
+    if library is not None:
+        return f"{library} has patched this program, and its greenlets would go on in every worker"
     loaded = [name for name in FORK_BREAKERS if name in sys.modules]
     if loaded:
         return f"{loaded[0]} is imported, which does not survive a fork"

@@ -9,36 +9,34 @@ from __future__ import annotations
 import mmap
 import os
 import sys
-from collections.abc import Callable
 
 from allcores._hints import Any
 
-__all__ = ["array_reducers", "is_array", "reduce_array"]
+__all__ = ["array_types", "is_plain_array", "reduce_mapped"]
 
-PROTOCOL = 5
 SHARED_MODES = {"r": "r", "r+": "r+", "w+": "r+"}  # {mode: how others map the file}; what "c" writes is in no file
 
 
-def array_reducers() -> dict[type, Callable[[Any], tuple[Any, ...]]]:
-    """Give how to pickle arrays; nothing where there can be none."""
+def array_types() -> tuple[type, ...]:
+    """Give NumPy's arrays; nothing where there can be none."""
     numpy = sys.modules.get("numpy")
     try:
-        return {} if numpy is None else dict.fromkeys((numpy.ndarray, numpy.memmap), reduce_array)
+        return () if numpy is None else (numpy.ndarray,)
     except AttributeError:  # another thread is importing it
-        return {}
+        return ()
 
 
-def is_array(thing: object) -> bool:
-    """Whether it is an array that `reduce_array` is for."""
-    return type(thing) in array_reducers()
+def is_plain_array(kind: type) -> bool:
+    """Whether arrays of this class are what `reduce_mapped` is for."""
+    numpy = sys.modules["numpy"]
+    return kind is numpy.ndarray or kind is getattr(numpy, "memmap", None)
 
 
-def reduce_array(array: Any) -> tuple[Any, ...]:
-    """Give what pickle makes an array of: for one of a file, the place in there."""
+def reduce_mapped(array: Any) -> tuple[Any, ...] | None:
+    """Give what pickle makes an array of that is in a file: the place in there; None for any other."""
     memmap = None if array.base is None else _find_memmap(array)
     if memmap is None or not array.nbytes or not _can_be_mapped(memmap):
-        reduction: tuple[Any, ...] = array.__reduce_ex__(PROTOCOL)
-        return reduction
+        return None
     low, high = _bounds(array)
     first = memmap.offset + low - _address(memmap)
     place = memmap.filename, SHARED_MODES[memmap.mode], first, high - low

@@ -10,6 +10,7 @@ channel, the pipe for its exit status, and the mark board.
 
 from __future__ import annotations
 
+import functools
 import os
 import selectors
 import signal
@@ -25,9 +26,12 @@ from allcores._descriptors import claim
 from allcores._lifeline import descendants, die_with_parent, end_all, peak_of
 from allcores._worker import enter_worker_process, serve_clean
 
-__all__ = ["END", "REQUEST", "Order", "interpreter_command", "main"]
+__all__ = ["END", "REQUEST", "Order", "interpreter_command", "interpreter_environment", "main"]
 
 REQUEST = struct.Struct("=BxxxII")  # order, worker's number, board slot
+HASH_SEED_VARIABLE = "PYTHONHASHSEED"
+HASH_SEEDS = 1 << 32
+IGNORING = {"-E": "", "-I": "-sP"}  # {option: what it means beside ignoring the environment}
 DESCRIPTORS = 3  # that come with a request to start a worker: channel, pipe for the exit status, mark board
 END = struct.Struct("=iq")  # a status as waitpid gives it, and the peak of memory in bytes
 
@@ -42,11 +46,33 @@ class Order(IntEnum):
 
 
 def interpreter_command(code: str) -> list[str]:
-    """Give the command line of a fresh interpreter that finds the same modules and runs `code`."""
+    """Give the command line of a fresh interpreter that finds the same modules and runs `code`.
+
+    It is to be run in an `interpreter_environment`, which must not be ignored: what shall be, is not in there.
+    """
     from subprocess import _args_from_interpreter_flags  # type: ignore[attr-defined]  # as multiprocessing does
 
     path = [str(entry) for entry in sys.path]
-    return [sys.executable, *_args_from_interpreter_flags(), "-c", f"import sys; sys.path[:] = {path!r}; {code}"]
+    flags = [IGNORING.get(flag, flag) for flag in _args_from_interpreter_flags()]
+    return [sys.executable, *filter(None, flags), "-c", f"import sys; sys.path[:] = {path!r}; {code}"]
+
+
+def interpreter_environment() -> dict[str, str]:
+    """Give the environment of fresh interpreters; what the user's functions will find there is sent with each job."""
+    is_ignored = sys.flags.ignore_environment
+    kept = {name: value for name, value in os.environ.items() if not (is_ignored and name.startswith("PYTHON"))}
+    return kept | {HASH_SEED_VARIABLE: find_hash_seed()}
+
+
+@functools.cache
+def find_hash_seed() -> str:
+    """Give what the hashes of strings follow from in all interpreters that are started for this program.
+
+    That is what this one was given; and if nothing was, something that follows from its own hashes, as no interpreter
+    can be given those. So it is the same for whatever is forked from this one, and for whatever it ever starts.
+    """
+    given = "" if sys.flags.ignore_environment else os.environ.get(HASH_SEED_VARIABLE, "")
+    return given if given.isdecimal() else str(hash(HASH_SEED_VARIABLE) % HASH_SEEDS)
 
 
 class Nursery:
@@ -187,6 +213,7 @@ def _wake_up(signum: int, frame: FrameType | None) -> None:
 
 def be_spawned(channel: int, board: int, slots: int, slot: int, idle_seconds: float) -> None:
     """The whole life of a worker in a fresh interpreter."""
+    find_hash_seed()  # now, as the environment will be the user's
     enter_worker_process()
     serve_clean(channel, board, slots, slot, idle_seconds)
     os._exit(0)
@@ -203,6 +230,7 @@ def _with_lowest_number(connection: int) -> socket.socket:
 
 def main(control: int, driver: int, slots: int, idle_seconds: float) -> None:
     """The whole life of a nursery."""
+    find_hash_seed()  # now, as the environment of those that are forked from here will be the user's
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:

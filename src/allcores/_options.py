@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from math import isfinite
 
 from allcores._bytes import parse_bytes
+from allcores._functions import refuse_deferring
 from allcores._hints import Any, Literal, Self, TypeAlias, TypedDict
 from allcores._records import Record
 
@@ -106,6 +107,8 @@ class Options(Record):
         initargs = _argument_tuple(asked.initargs)
         if asked.initializer is not None and not callable(asked.initializer):
             raise TypeError(f"initializer={asked.initializer!r} is not callable; allowed: a function, or None")
+        if asked.initializer is not None:
+            refuse_deferring(asked.initializer, None, "the initializer")
         if initargs and asked.initializer is None:
             raise ValueError(f"initargs={initargs!r} need an initializer; none is given")
         if not (asked.progress is None or isinstance(asked.progress, bool | str) or callable(asked.progress)):

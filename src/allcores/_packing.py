@@ -29,8 +29,10 @@ SMALL = 1 << 10  # bytes: a larger array, or text, costs more to copy than to de
 WORD: Literal["l", "q"] = "l" if struct.calcsize("l") == struct.calcsize("q") else "q"
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})  # marshal tells each from all else
 
-TAKEN_APART = ("__new__", "__reduce__", "__reduce_ex__", "__getstate__")  # what a class may do itself to be pickled,
-PUT_TOGETHER = ("__setstate__", "__getnewargs__", "__getnewargs_ex__")  # and unpickled
+NUMBERS = "biufc"  # NumPy's kinds of number: of these, the type says all
+
+TAKEN_APART = ("__new__", "__getattribute__", "__reduce__", "__reduce_ex__", "__getstate__")  # what a class may do
+PUT_TOGETHER = ("__setstate__", "__getnewargs__", "__getnewargs_ex__")  # itself to be pickled, and unpickled
 
 Piece: TypeAlias = "tuple[str, Any]"  # how values of a chunk are packed, and what they became
 
@@ -98,7 +100,7 @@ def _pack_many(values: list[Any]) -> Piece | None:
     numpy = sys.modules.get("numpy")
     if numpy is not None and kind is numpy.ndarray:
         return _pack_arrays(numpy, values)
-    if numpy is not None and issubclass(kind, numpy.number | numpy.bool_):
+    if numpy is not None and issubclass(kind, numpy.generic):
         return _pack_numbers(numpy, kind, values)
     return _pack_instances(kind, values) if _has_only_attributes(kind) else None
 
@@ -121,19 +123,21 @@ def _pack_integers(values: list[int]) -> Piece:
 
 
 def _pack_numbers(numpy: Any, kind: type, values: list[Any]) -> Piece | None:
-    """Pack NumPy's own numbers."""
+    """Pack NumPy's own numbers; of what else it has, not all is in the type: a time's unit, for one."""
     dtype = numpy.dtype(kind)
-    return ("numbers", (dtype.char, numpy.array(values, dtype).tobytes())) if dtype.type is kind else None
+    if dtype.type is not kind or dtype.kind not in NUMBERS:
+        return None
+    return "numbers", (dtype.char, numpy.array(values, dtype).tobytes())
 
 
 def _pack_arrays(numpy: Any, arrays: list[Any]) -> Piece | None:
-    """Pack small arrays of one shape and one plain type, each of which has its own memory."""
+    """Pack small arrays of one shape and one plain type, each of which has its own memory and can be written to."""
     first = arrays[0]
     dtype, shape = first.dtype, first.shape
-    if not (dtype.isbuiltin == 1 and dtype.kind in "biufc" and shape and 0 < first.nbytes <= SMALL):
+    if not (dtype.isbuiltin == 1 and dtype.kind in NUMBERS and shape and 0 < first.nbytes <= SMALL):
         return None
     for array in arrays:
-        if array.dtype is not dtype or array.shape != shape or array.base is not None or not array.flags.c_contiguous:
+        if array.dtype is not dtype or array.shape != shape or array.base is not None or not array.flags.carray:
             return None
     return "arrays", (dtype.char, shape, numpy.concatenate(arrays, None).tobytes())
 
@@ -142,21 +146,31 @@ class _Plain:
     """Has attributes and nothing else."""
 
 
+LAYOUT = ("__basicsize__", "__itemsize__", "__dictoffset__", "__weakrefoffset__")  # one differs where there are slots
+HELD = vars(_Plain)["__dict__"]  # gives what an instance holds; a class may have something else in its place
+
+
 def _has_only_attributes(kind: type) -> bool:
     """Whether pickle would copy the attributes of such instances and ask nobody."""
     return (
-        (kind.__basicsize__, kind.__itemsize__) == (_Plain.__basicsize__, 0)
+        all(getattr(kind, name) == getattr(_Plain, name) for name in LAYOUT)
         and all(getattr(kind, name) is getattr(object, name) for name in TAKEN_APART)
         and not any(hasattr(kind, name) for name in PUT_TOGETHER)
+        and not any(type(vars(cls).get("__dict__", HELD)) is not type(HELD) for cls in kind.__mro__)
         and kind not in copyreg.dispatch_table
     )
+
+
+def _is_plain_name(name: object) -> bool:
+    """Whether an attribute's name is a string that Python keeps one of, and no name that pickle asks for."""
+    return type(name) is str and name[:2] != "__"
 
 
 def _pack_instances(kind: type, values: list[Any]) -> Piece | None:
     """Pack instances that have the same attributes, all of them scalars: so no two can share, or lead to, a third."""
     states = list(map(vars, values))
     names = tuple(states[0])
-    if not names or list(map(tuple, states)).count(names) < len(states) or any(name[:2] == "__" for name in names):
+    if not names or list(map(tuple, states)).count(names) < len(states) or not all(map(_is_plain_name, names)):
         return None
     columns = []
     for name in names:

@@ -12,10 +12,8 @@ import functools
 import io
 import pickle
 import sys
-from collections import ChainMap
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import CellType, CodeType, FunctionType
-from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from allcores._classes import (
     MAIN,
@@ -26,11 +24,15 @@ from allcores._classes import (
     name_to_teach,
     own_class,
 )
+from allcores._contents import Contents, Snapshot
+from allcores._definitions import find_alias, is_importable, is_made_by_type, reduce_class, reduce_code, reduce_hidden
 from allcores._foreign import ask
-from allcores._globals import is_of_main, unknown_globals
+from allcores._globals import Key, Known, find_lacking, is_of_main
 from allcores._handover import reducers
 from allcores._hints import Any, Protocol
-from allcores._mapped import array_reducers, is_array, reduce_array
+from allcores._parts import parts_of, set_parts
+from allcores._reductions import Reducers
+from allcores._unimportable import unimportable_modules
 from allcores._wire import Buffer
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "Announcer",
     "Pupil",
     "Role",
+    "Substitute",
     "Surveyor",
     "Teacher",
     "decode",
@@ -72,19 +75,22 @@ def encode(thing: object, role: Role | None = None) -> list[Buffer]:
         raise  # by value it would be deeper still
     except Exception:  # whatever it was, by value it may work
         return encode_by_value(thing, role)
+    if _is_for_worker(role) and any(name.encode() in data for name in unimportable_modules()):
+        return encode_by_value(thing, role)
     return [data, *buffers]
 
 
 def _dumps(thing: object, role: Role | None, keep_in_band: Callable[[pickle.PickleBuffer], bool]) -> bytes:
-    """Pickle `thing` plainly, but for what must not go as a copy: connections, and arrays of files to a worker."""
-    special = reducers() | ({} if isinstance(role, Pupil) else array_reducers())
-    if not special:
-        return pickle.dumps(thing, PROTOCOL, buffer_callback=keep_in_band)
+    """Pickle `thing` plainly, but for what that would change."""
     with io.BytesIO() as file:
         pickler = pickle.Pickler(file, PROTOCOL, buffer_callback=keep_in_band)
-        pickler.dispatch_table = {**copyreg.dispatch_table, **special}
+        pickler.dispatch_table = Reducers(reducers(), copyreg.dispatch_table, is_for_worker=_is_for_worker(role))
         pickler.dump(thing)
         return file.getvalue()
+
+
+def _is_for_worker(role: Role | None) -> bool:
+    return not isinstance(role, Pupil)
 
 
 def encode_by_value(
@@ -102,8 +108,9 @@ def encode_by_value(
         make_pickler = _referring_pickler() if references else _by_value_pickler()
         pickler = make_pickler(file, PROTOCOL, buffer_callback=functools.partial(_keep_in_band, buffers))
         pickler.role, pickler.references = role or Teacher(), references
-        if more := reducers():  # the attribute of cloudpickle's class hides the one that counts
-            vars(pickle.Pickler)["dispatch_table"].__set__(pickler, ChainMap(more, pickler.dispatch_table))
+        table = Reducers(reducers(), pickler.dispatch_table, is_for_worker=_is_for_worker(role))
+        # The attribute of cloudpickle's class hides the one that counts.
+        vars(pickle.Pickler)["dispatch_table"].__set__(pickler, table)
         pickler.dump(thing)
         return [file.getvalue(), *buffers]
 
@@ -172,6 +179,9 @@ class Role(Protocol):
     def shorten(self, thing: Any) -> Reduction | None:
         """Give a shorter reduction of the class or function, or None: by value."""
 
+    def replaces(self, thing: Any) -> bool:
+        """Whether a class or function goes by value although the other side can import one of its name."""
+
     def note(self, thing: Any) -> None:
         """Hear of a class or function that goes by value."""
 
@@ -183,25 +193,35 @@ class Teacher:
     """The driver, pickling for a worker: collects the definitions that the worker shall know by name.
 
     Args:
-        known: ``{name: thing}``, what the worker's ``__main__`` has of the caller's. The functions of the caller's then
-            live in the worker's, and what it has does not go again. None: each pickle brings globals of its own.
+        known: what the worker's ``__main__`` has of the caller's. The functions of the caller's then live in the
+            worker's, and what it has does not go again. None: each pickle brings globals of its own.
+        snapshot: looks at what things consist of; one of its own by default.
         left_out: names of globals that the worker must do without.
 
     Attributes:
         definitions: ``{name: thing}``, to be learnt by the worker.
         sent: ``{name: value}`` of the globals that travel along with functions.
+        unsure: ``{(module, name): contents}`` of what the worker must compare.
     """
 
-    def __init__(self, known: Mapping[str, Any] | None = None, left_out: Collection[str] = ()) -> None:
+    def __init__(
+        self, known: Known | None = None, snapshot: Snapshot | None = None, left_out: Collection[str] = ()
+    ) -> None:
         self._known = known
+        self._snapshot = snapshot or Snapshot(is_only=True)
         self._left_out = left_out
         self.definitions: dict[str, Any] = {}
         self.sent: dict[str, Any] = {}
+        self.unsure: dict[Key, Contents] = {}
 
     def shorten(self, thing: Any) -> Reduction | None:
         """Name what the worker has; what it does not have must go by value."""
         name = None if self._known is None else name_in_worker(thing, self._known)
         return None if name is None else self._name(thing, name)
+
+    def replaces(self, thing: Any) -> bool:
+        """What can be imported is imported."""
+        return False
 
     def note(self, thing: Any) -> None:
         """Collect it."""
@@ -213,16 +233,21 @@ class Teacher:
         """Have a function of ``__main__`` live in the worker's, where that is shared."""
         if self._known is None or not is_of_main(function):
             return reduction
-        return _in_main(reduction, self._send(unknown_globals(function, self._known)))
+        return _in_module(reduction, MAIN, self._find_lacking(function, self._known))
 
     def _name(self, thing: Any, name: str) -> Reduction:
-        """Call it by its name, and bring what has become of the globals that it leads to."""
+        """Call it by its name, and bring what has become of it, and of the globals that it leads to."""
         assert self._known is not None
-        changed = self._send(unknown_globals(thing, self._known))
-        return (find_definition, (name,), *((changed, None, None, _set_globals) if changed else ()))
+        lacking = self._find_lacking(thing, self._known)
+        if name in lacking:  # it is the same object, and consists of something else
+            del lacking[name]
+            return find_definition, (name,), (parts_of(thing), lacking), None, None, _bring_up_to_date
+        return find_definition, (name,), *((lacking, None, None, _set_globals) if lacking else ())
 
-    def _send(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Choose from the globals that the worker lacks those that travel with what leads to them."""
+    def _find_lacking(self, thing: Any, known: Known) -> dict[str, Any]:
+        """Give the globals that the worker lacks and that travel with what leads to them."""
+        values, unsure = find_lacking(thing, known, self._snapshot)
+        self.unsure |= unsure
         values = {name: value for name, value in values.items() if name not in self._left_out}
         self.sent |= values
         return values
@@ -232,16 +257,45 @@ class Surveyor(Teacher):
     """Collects, as `met`, the globals that the worker lacks, and has none of them travel.
 
     Args:
-        known: ``{name: thing}``, what the worker's ``__main__`` has of the caller's.
+        known: what the worker's ``__main__`` has of the caller's.
+        snapshot: as for `Teacher`.
     """
 
-    def __init__(self, known: Mapping[str, Any]) -> None:
-        super().__init__(known)
+    def __init__(self, known: Known, snapshot: Snapshot) -> None:
+        super().__init__(known, snapshot)
         self.met: dict[str, Any] = {}
 
-    def _send(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _find_lacking(self, thing: Any, known: Known) -> dict[str, Any]:
+        values, unsure = find_lacking(thing, known, self._snapshot)
+        self.unsure |= unsure
         self.met |= values
         return {}
+
+
+class Substitute(Teacher):
+    """The driver, pickling things of modules whose own the worker is to give up for them.
+
+    Args:
+        known: as for `Teacher`.
+        snapshot: as for `Teacher`.
+        keys: which things go by value, by module and name; others of these modules are where they are.
+    """
+
+    def __init__(self, known: Known, snapshot: Snapshot, keys: Collection[Key]) -> None:
+        super().__init__(known, snapshot)
+        self._keys = keys
+
+    def replaces(self, thing: Any) -> bool:
+        """Whether it, or what it is defined in, was asked for."""
+        names = str(thing.__qualname__).split(".")
+        return any((thing.__module__, ".".join(names[:count])) in self._keys for count in range(1, len(names) + 1))
+
+    def settle(self, function: FunctionType, reduction: Reduction) -> Reduction:
+        """Have a function of such a module live in the worker's."""
+        module = function.__module__
+        if self.replaces(function) and function.__globals__ is vars(sys.modules[module]):
+            return _in_module(reduction, module, {})
+        return super().settle(function, reduction)
 
 
 class Announcer(Surveyor):
@@ -263,6 +317,10 @@ class Pupil:
         name = name_by_driver(thing) if isinstance(thing, type) else None
         return None if name is None else (own_class, (name,))
 
+    def replaces(self, thing: Any) -> bool:
+        """What can be imported is imported."""
+        return False
+
     def note(self, thing: Any) -> None:
         """Nothing is collected."""
 
@@ -274,6 +332,7 @@ class Pupil:
 @functools.cache
 def _by_value_pickler() -> Any:
     import cloudpickle  # heavy: only when something must travel by value
+    from cloudpickle.cloudpickle import _should_pickle_by_reference
 
     class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle is untyped
         """cloudpickle, and what it leaves out; what becomes of definitions is the role's to say."""
@@ -281,29 +340,37 @@ def _by_value_pickler() -> Any:
         role: Role
 
         def reducer_override(self, thing: Any) -> Any:
-            if is_array(thing) and not isinstance(self.role, Pupil):
-                return reduce_array(thing)
-            if isinstance(thing, _CachedFunction) and not _is_importable(thing):
-                return self._reduce_definition(thing, _reduce_cached(thing))
-            if isinstance(thing, functools.cached_property):  # before Python 3.12 it holds a lock
-                return _cached_property_again, (thing.func, thing.attrname)
-            if isinstance(thing, WeakKeyDictionary | WeakValueDictionary):  # in functools.singledispatch, for one
-                return type(thing), (dict(thing),)
-            reduction = super().reducer_override(thing)
-            if isinstance(thing, type | FunctionType) and isinstance(reduction, tuple):
-                return self._reduce_definition(thing, reduction)
-            return reduction
+            kind = type(thing)
+            if kind is FunctionType or issubclass(kind, type):
+                return self._reduce_definition(thing)
+            if kind is _CachedFunction and (self.role.replaces(thing) or not is_importable(thing)):
+                return self._shorten(thing) or _reduce_cached(thing)
+            return reduce_code(thing) if kind is CodeType else NotImplemented
 
-        def _reduce_definition(self, thing: Any, reduction: Reduction) -> Reduction:
-            shorter = None if thing.__module__ == "builtins" else self.role.shorten(thing)
-            if shorter is not None:
-                return shorter
-            self.role.note(thing)
-            if isinstance(thing, type):
-                return reduction if thing.__module__ == "builtins" else _with_slots(thing, reduction)
-            return self.role.settle(thing, reduction) if isinstance(thing, FunctionType) else reduction
+        def _reduce_definition(self, thing: Any) -> Any:
+            is_hidden = _is_for_worker(self.role) and thing.__module__ in unimportable_modules()
+            is_hidden = is_hidden or self.role.replaces(thing)  # behind the worker's own
+            if not is_hidden and _should_pickle_by_reference(thing):
+                return NotImplemented
+            if isinstance(thing, type) and not is_made_by_type(thing):
+                return super().reducer_override(thing)
+            alias = None if is_hidden else find_alias(thing)
+            return alias or self._shorten(thing) or _take_apart(self, thing)
+
+        def _shorten(self, thing: Any) -> Reduction | None:
+            shorter = self.role.shorten(thing)
+            if shorter is None:
+                self.role.note(thing)
+            return shorter
 
     return ByValuePickler
+
+
+def _take_apart(pickler: Any, thing: Any) -> Reduction:
+    if isinstance(thing, type):
+        return reduce_class(thing, is_for_worker=_is_for_worker(pickler.role))
+    reduction = pickler.role.settle(thing, pickler._dynamic_function_reduce(thing))  # noqa: SLF001 - cloudpickle's
+    return reduce_hidden(thing, reduction) if thing.__module__ in unimportable_modules() else reduction
 
 
 @functools.cache
@@ -319,18 +386,18 @@ def _referring_pickler() -> Any:
     return ReferringPickler
 
 
-def _in_main(reduction: Reduction, values: dict[str, Any]) -> Reduction:
-    """Have a function made in the ``__main__`` of whoever unpickles it, where `values` are set."""
+def _in_module(reduction: Reduction, module: str, values: dict[str, Any]) -> Reduction:
+    """Have a function made in a module of whoever unpickles it, where `values` are set."""
     _, (code, *_, closure), (attributes, slots), *_, set_state = reduction
     slots["__globals__"] = values
-    return _function_of_main, (code, closure), (set_state, (attributes, slots)), None, None, _set_state_in_main
+    return _function_of_module, (module, code, closure), (set_state, (attributes, slots)), None, None, _set_state_there
 
 
-def _function_of_main(code: CodeType, closure: tuple[CellType, ...] | None) -> FunctionType:
-    return FunctionType(code, vars(sys.modules[MAIN]), None, None, closure)
+def _function_of_module(module: str, code: CodeType, closure: tuple[CellType, ...] | None) -> FunctionType:
+    return FunctionType(code, vars(sys.modules[module]), None, None, closure)
 
 
-def _set_state_in_main(function: FunctionType, state: tuple[Callable[[FunctionType, Any], None], Any]) -> None:
+def _set_state_there(function: FunctionType, state: tuple[Callable[[FunctionType, Any], None], Any]) -> None:
     set_state, how_it_was = state
     builtins = function.__globals__["__builtins__"]
     set_state(function, how_it_was)
@@ -341,28 +408,12 @@ def _set_globals(thing: Any, values: dict[str, Any]) -> None:  # noqa: ARG001 - 
     vars(sys.modules[MAIN]).update(values)
 
 
+def _bring_up_to_date(thing: Any, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    parts, values = state
+    _set_globals(thing, values)
+    set_parts(thing, parts)
+
+
 def _reduce_cached(function: Any) -> Reduction:
     """Make it again; its own ``__reduce__`` names it, and nobody could find it under that name."""
     return functools.lru_cache(**function.cache_parameters()), (function.__wrapped__,)
-
-
-def _cached_property_again(function: Any, name: str | None) -> functools.cached_property[Any]:
-    again = functools.cached_property(function)
-    again.attrname = name
-    return again
-
-
-def _is_importable(thing: Any) -> bool:
-    module = sys.modules.get(thing.__module__)
-    return thing.__module__ != MAIN and getattr(module, thing.__qualname__, None) is thing
-
-
-def _with_slots(thing: type, reduction: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Have a class made with its slots: cloudpickle only sets the attribute afterwards, when it is too late."""
-    slots = vars(thing).get("__slots__")
-    if slots:
-        _, arguments, *_ = reduction
-        class_attributes = next((part for part in arguments if isinstance(part, dict)), None)
-        if class_attributes is not None:
-            class_attributes["__slots__"] = slots
-    return reduction

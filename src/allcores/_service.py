@@ -20,14 +20,18 @@ from weakref import WeakSet
 
 from allcores._captures import explain_unpicklable
 from allcores._codec import encode_job
+from allcores._contents import Snapshot
 from allcores._descriptors import Descriptors
 from allcores._driver import Run
 from allcores._errors import Terminated
+from allcores._functions import refuse_deferring
+from allcores._globals import Known
 from allcores._helm import Helm
 from allcores._inbox import Inbox, Line, Receiver, Submission, showing_errors
 from allcores._interrupts import hold_interrupts
 from allcores._job import Job
 from allcores._launch import draw_chance, find_thread_facts, make_engine
+from allcores._leaving import begin_to_leave, go_on_when_leaving, stop_if_left
 from allcores._options import Options
 from allcores._outcomes import short_repr
 from allcores._plan import make_plan
@@ -115,14 +119,15 @@ class Service:
         Raises:
             UnpicklableError: it cannot travel, or leads to something that workers must not share.
         """
+        refuse_deferring(function, self.plan.on)
         self._clearance.require(function)
         job = self._job(function, is_star=is_star)
         if self.plan.on == "processes":
             try:
-                encode_job(job, {})
+                encode_job(job, Known())
             except Exception as error:  # its captures may raise anything
                 raise explain_unpicklable("the function", function, error) or error from None
-        return Line(job, batch=batch or self.plan.batch, depth=2)
+        return Line(job, batch=batch or self.plan.batch, depth=2, snapshot=Snapshot())
 
     def submit(self, line: Line, items: Sequence[Any], receiver: Receiver) -> Submission:
         """Hand items in, one or more.
@@ -136,12 +141,21 @@ class Service:
         self._inbox.wake()  # who hands in items one by one is faster than the loop: many will share a batch
         return submission
 
+    def line_for_calls(self, snapshot: Snapshot) -> Line:
+        """Prepare to have functions called that lead to what it is at one moment."""
+        return _Calls(self._job(_call, is_star=True), batch=1, depth=1, snapshot=snapshot)
+
     def call(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], receiver: Receiver
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        receiver: Receiver,
+        line: Line | None = None,
     ) -> Submission:
         """Have a function called once, on a worker that has nothing else to do. Raises as `line` and `submit`."""
         self._clearance.require(function)
-        submission = Submission(self.calls, ((function, args, kwargs),), receiver)
+        submission = self._submission(line or self.calls, function, args, kwargs, receiver)
         self._hand_in(submission)
         self._send_at_once()
         return submission
@@ -157,7 +171,7 @@ class Service:
         """Have a function called, and `attend`; that the caller will wait is worth knowing before the call is sent."""
         self.require_open()  # first, as a forked child cannot use the helm either
         self._clearance.require(function)
-        submission = Submission(self.calls, ((function, args, kwargs),), receiver)
+        submission = self._submission(self.calls, function, args, kwargs, receiver)
         if not self._turn_here(is_over, inf, submission):
             self._hand_in(submission)
             self._send_at_once()
@@ -220,11 +234,24 @@ class Service:
         if self._error is not None:
             raise self._error
         if self._is_closed:
+            stop_if_left()
             raise RuntimeError("it is closed, and takes nothing more")
 
     def _job(self, function: Callable[..., Any], *, is_star: bool = False) -> Job:
         is_timed = self.plan.timeout is not None
         return Job(function, is_star, stops_at_failure=False, is_timed=is_timed, chance=self._chance)
+
+    def _submission(
+        self,
+        line: Line,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        receiver: Receiver,
+    ) -> Submission:
+        if self.plan.on == "processes":  # elsewhere a coroutine reaches the caller, who may await it
+            refuse_deferring(function, self.plan.on)
+        return Submission(line, ((function, args, kwargs),), receiver)
 
     def _hand_in(self, submission: Submission) -> None:
         with self._lock:
@@ -280,6 +307,7 @@ class Service:
         return self._helm.bug is not None or self._run.is_finished
 
     def _serve(self) -> None:
+        go_on_when_leaving()
         self._helm.keep_lookout_here()
         error: BaseException | None = None
         try:
@@ -349,6 +377,7 @@ def _finish_patient() -> None:
 
 
 def _stop_all() -> None:
+    begin_to_leave()
     for service in list(_services):
         service.stop()
         service.join()

@@ -9,9 +9,11 @@ from allcores._codec import encode_job
 from allcores._dataset import Dataset, make_dataset
 from allcores._descriptors import Descriptors
 from allcores._driver import Run
+from allcores._functions import refuse_deferring
 from allcores._hints import TYPE_CHECKING, Any
 from allcores._job import Job
 from allcores._launch import draw_chance, find_thread_facts, make_engine
+from allcores._leaving import stop_if_left
 from allcores._machine import find_facts
 from allcores._options import Options
 from allcores._outcomes import Chance, Origin, Results
@@ -74,7 +76,7 @@ class Start:
 
         job = self._job
         try:
-            frames, _ = encode_job(job)
+            frames = encode_job(job).frames
         except Exception:  # it may run all the same, where workers are forked; only `replay` will miss it
             frames = []
         return Recorder(
@@ -108,6 +110,7 @@ def prepare(
         TypeError, ValueError: something makes no sense.
         UnpicklableError: something would be shared by the workers that must not be.
     """
+    stop_if_left()
     options = Options.from_keywords(keywords)
     if not callable(fn):
         raise TypeError(f"{fn!r} is not callable; the first argument is the function, the dataset follows")
@@ -120,6 +123,7 @@ def prepare(
     if options.on == "processes" and options.start == "auto" and facts.fork_hazard is None:
         facts = facts._replace(fork_hazard=belongings.fork_hazard(here))
     plan = make_plan(options, facts)
+    refuse_deferring(fn, plan.on)
     if plan.start is not None and not (plan.start == "fork" and options.start == "auto"):
         belongings.require_unshared(plan.start, here)
     job = Job(

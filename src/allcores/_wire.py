@@ -36,19 +36,22 @@ class Kind(IntEnum):
     """What a message means."""
 
     # to the worker
-    SETUP = 1  # frames: surroundings, job; the worker answers READY or SETUP_FAILED
+    SETUP = 1  # frames: surroundings, what to compare, job; the worker answers READY or SETUP_FAILED
     TEACH = 2  # frames: definitions of the caller's __main__
     RUN = 3  # items [start, stop) under `token`; frames: the items, or none where the worker has the dataset
     FORGET = 4  # the run is over: drop its jobs, wait for the next
     ADD_JOB = 5  # frames: a further job, for items of `line`
     DROP_JOB = 6  # no more items of `line` will come
     LEAVE = 7  # bring out what was put into multiprocessing's queues, and end
+    COMPARE = 9  # frames: what things consist of at the caller's, by module and name; the worker may ASK
+    ANSWER = 16  # frames: what the worker asked for
     REST = 8  # nothing is to be done for a while: let go of the memory that is kept for large frames
     # from the worker
     HELLO = 10  # `start` is the process id
     READY = 11
     SETUP_FAILED = 12  # frames: an exception
     REPORT = 13  # items [start, stop) of `token` are done; frames: their values and exceptions
+    ASK = 15  # frames: modules and names in there, whose values are wanted; the worker waits for ANSWER
     UNREADABLE = 14  # the items of `token` cannot be unpickled; frames: an exception
 
 

@@ -11,23 +11,29 @@ import pickle
 import signal
 import socket
 import sys
+from collections import deque
 from types import FrameType
 
 from allcores._board import IDLE, INDEX, MOVING, PREPARING, Board, Mark
 from allcores._channel import Channel
 from allcores._classes import inherit, learn
-from allcores._codec import PartialItems, encode_outcomes
+from allcores._codec import Answer, PartialItems, encode_outcomes
+from allcores._comparison import find_differing, find_torn, install
 from allcores._dataset import Columns
+from allcores._errors import UnpicklableError
 from allcores._exceptions import encode_exception
+from allcores._globals import Key
 from allcores._handover import received
 from allcores._hints import Any
 from allcores._job import Job, run_batch
 from allcores._machine import CORES_VARIABLE
 from allcores._memory import offer_to_oom_killer
 from allcores._messages import SendBatch
+from allcores._namesake import Asker, become_namesake
 from allcores._packing import Parcel
 from allcores._pickling import decode, encode
 from allcores._records import Record
+from allcores._terminal import leave_terminal
 from allcores._wire import Kind, Message
 
 __all__ = ["Surroundings", "WorkerLoop", "enter_worker_process", "serve_clean", "serve_forked"]
@@ -83,26 +89,64 @@ class WorkerLoop:
         self._mark = mark
         self._words = mark.words
         self._idle_seconds = idle_seconds
+        self._backlog: deque[Message] = deque()  # came while an answer was awaited
+        self._asker = Asker(self._ask)
         self._jobs: dict[int, Job | BaseException] = {}  # by line; or why one did not arrive
         self._dataset: Columns | None = None
         self._unlearnt: BaseException | None = None  # why a definition could not be taken in
+        self._expected: dict[Key, Any] = {}  # contents that things were to have
+        self._unlike: BaseException | None = None  # why the next job or batch has not all that it leads to
 
     def serve(self, job: Job | None = None, dataset: Columns | None = None) -> None:
         """Say hello and do what the driver asks for, until it is gone."""
+        become_namesake(self._asker, is_inherited=job is not None)
         self._channel.send(Message(Kind.HELLO, start=os.getpid()))
         if job is not None:
             self._prepare(job, dataset)
         self._channel.set_patience(None if self._jobs else self._idle_seconds)
-        while (message := self._channel.receive()) is not None:
+        while (message := self._next_message()) is not None:
             if message.kind is Kind.LEAVE:
                 finish_queues()
                 return
             self._do(message)
             del message  # or its items would be held while waiting for the next
 
+    def _next_message(self) -> Message | None:
+        return self._backlog.popleft() if self._backlog else self._channel.receive()
+
+    def _ask(self, keys: list[Key]) -> dict[Key, str]:
+        """Have the driver give what stands under these names, and put it where it belongs; say what it cannot give."""
+        self._channel.send(Message(Kind.ASK, frames=[pickle.dumps(keys)]))
+        while (message := self._channel.receive()) is not None and message.kind is not Kind.ANSWER:
+            self._backlog.append(message)
+        if message is None:
+            raise SystemExit  # the driver is gone
+        answer: Answer
+        answer, definitions = decode(message.frames)
+        learn(definitions)
+        install(answer.values)
+        return answer.refusals
+
+    def _compare(self, expected: dict[Key, Any]) -> None:
+        """Have what the caller has. Raises UnpicklableError where that cannot be."""
+        self._expected |= expected
+        differing = find_differing(expected)
+        while differing:
+            for (module, name), why in self._ask(differing).items():
+                raise UnpicklableError(f"{module}.{name} is another here than at the caller's, and {why}")
+            differing = [key for key in find_torn(self._expected) if key not in differing]
+
+    def _compare_for_items(self, message: Message) -> None:
+        try:
+            self._compare(pickle.loads(message.frames[0]))  # from our own driver
+        except Exception as error:  # unpickling the caller's objects may raise anything
+            self._unlike = error
+
     def _do(self, message: Message) -> None:
         if message.kind is Kind.RUN:
             self._run(message)
+        elif message.kind is Kind.COMPARE:
+            self._compare_for_items(message)
         elif message.kind is Kind.TEACH:
             self._learn(message)
         elif message.kind is Kind.SETUP:
@@ -116,8 +160,9 @@ class WorkerLoop:
             self._channel.rest()
         elif message.kind is Kind.FORGET:
             self._jobs.clear()
-            self._dataset = self._unlearnt = None
+            self._dataset = self._unlearnt = self._unlike = None
             self._channel.rest()
+            become_namesake(self._asker, is_inherited=False)
             self._words[INDEX] = IDLE
             self._channel.set_patience(self._idle_seconds)
 
@@ -125,8 +170,9 @@ class WorkerLoop:
         self._words[INDEX] = PREPARING
         try:
             pickle.loads(message.frames[0]).adopt()  # from our own driver
+            self._compare(pickle.loads(message.frames[1]))
             with received(list(message.descriptors)):
-                job, definitions = decode(message.frames[1:])
+                job, definitions = decode(message.frames[2:])
             learn(definitions)
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._answer(Kind.SETUP_FAILED, error)
@@ -140,7 +186,8 @@ class WorkerLoop:
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._jobs[message.line] = error  # told when items come for it
         else:
-            self._jobs[message.line] = job
+            self._jobs[message.line] = self._unlike or job
+            self._unlike = None
 
     def _learn(self, message: Message) -> None:
         try:
@@ -172,8 +219,12 @@ class WorkerLoop:
         if isinstance(job, BaseException):
             self._answer(Kind.UNREADABLE, job, message.token, message.stop)
             return
+        if self._unlike is not None:
+            self._answer(Kind.UNREADABLE, self._unlike, message.token, message.stop)
+            self._unlike = None
+            return
         batch = SendBatch(0, message.token, message.start, message.stop, message.flag, message.tries)
-        for part in run_batch(job, items, batch, self._mark, gather=Parcel):
+        for part in run_batch(job, items, batch, self._mark, fetch=self._asker.fetch, gather=Parcel):
             self._words[INDEX] = MOVING
             frames = encode_outcomes(part.start, part.values, part.raised)
             self._mark.shelf.expect(sum(memoryview(frame).nbytes for frame in frames) / max(1, part.stop - part.start))
@@ -200,17 +251,14 @@ class WorkerLoop:
 
 
 def enter_worker_process() -> None:
-    """Cut what a worker must not share with the process it comes from: signals, standard input, its importance."""
+    """Cut what a worker must not share with the process it comes from: signals, the terminal, its importance."""
     # A handler that does nothing, rather than ignoring: programs that the user's function starts must still be
     # interruptible, and only a handler is reset in them.
     signal.signal(signal.SIGINT, _leave_it_to_the_driver)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     offer_to_oom_killer()
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it lives as long as the process
+    leave_terminal()
 
 
 def _leave_it_to_the_driver(signum: int, frame: FrameType | None) -> None:

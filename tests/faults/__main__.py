@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count, repeat
 from pathlib import Path
 from random import Random
@@ -45,8 +46,10 @@ WORK_SECONDS = 1.0  # for the workers of a driver that is to be killed to run so
 LIFE_SECONDS = 0.3  # that it lives from then on, at most
 BIRTH_SECONDS = 0.05  # for another worker to be born
 YOUTH_SECONDS = {"fork": 0.005, "forkserver": 0.010, "spawn": 0.100}  # of a worker that is killed at birth, at most
-SEND_SECONDS = 0.02  # for a worker to come to the middle of a message
-SENDING = b"alloc_send"  # is part of the name of the place in the kernel where a sender waits
+SEND_SECONDS = 0.5  # for a worker to come to the middle of a message
+SENDING = (b"alloc_send",)  # is part of the name of the place in the kernel where a sender waits,
+RECEIVING = (b"stream_read", b"poll")  # and this is where a worker waits for the driver
+TEAR_SECONDS = 1.0  # for a driver to hear of a message that ends in the middle
 HEAR_SECONDS = 0.02  # for a driver to hear Ctrl-C
 SECOND_INTERRUPT_SECONDS = 0.02  # after the first, at most
 DEATHS_IN_A_ROW = 4  # without progress: a run gives up at ten
@@ -95,11 +98,16 @@ def members(session: int) -> list[int]:
     return found
 
 
-def is_sending(pid: int) -> bool:
-    """Whether a process waits in the middle of sending, as far as the system tells."""
+def waits_in(places: tuple[bytes, ...], pid: int) -> bool:
+    """Whether a process waits at one of these places in the kernel."""
     with suppress(OSError):
-        return SENDING in Path(f"/proc/{pid}/wchan").read_bytes()
+        where = Path(f"/proc/{pid}/wchan").read_bytes()
+        return any(place in where for place in places)
     return False
+
+
+is_sending = partial(waits_in, SENDING)
+is_receiving = partial(waits_in, RECEIVING)
 
 
 def send(pid: int, number: signal.Signals) -> bool:
@@ -219,9 +227,18 @@ class Saboteur:
             self._kill(min(set(self._workers()) - known, default=None), Fault.KILLED_AT_BIRTH)
 
     def _kill_mid_message(self) -> None:
+        """Kill a worker that gets no further, as the driver does not read; if the driver has a part, that is it."""
         with self._stopped(self._driver.pid, Fault.DRIVER_STOPPED):
-            if wait_until(lambda: any(map(is_sending, self._workers())), SEND_SECONDS):
-                self._kill(next(filter(is_sending, self._workers())), Fault.KILLED_MID_MESSAGE)
+            wait_until(self._have_workers_come_to_a_stop, SEND_SECONDS)
+            sender = next(filter(is_sending, self._workers()), None)
+            is_killed = self._end(sender)
+        if is_killed:
+            is_torn = wait_until(lambda: self._board[Word.TORN] == sender, TEAR_SECONDS)
+            self._note(Fault.KILLED_MID_MESSAGE if is_torn else Fault.WORKER_KILLED, sender)
+
+    def _have_workers_come_to_a_stop(self) -> bool:
+        workers = self._workers()
+        return any(map(is_sending, workers)) or all(map(is_receiving, workers))
 
     def _stop_worker(self) -> None:
         worker = self._some_worker()
@@ -292,20 +309,26 @@ class Saboteur:
     }
 
     def _kill(self, pid: int | None, fault: Fault, how: signal.Signals = signal.SIGKILL) -> None:
-        """Kill a worker or a nursery, unless a run would be right to give up then."""
+        if self._end(pid, how):
+            self._note(fault, pid)
+
+    def _end(self, pid: int | None, how: signal.Signals = signal.SIGKILL) -> bool:
+        """Kill a worker or a nursery, unless a run would be right to give up then; say whether it was."""
         self.look()
         if pid is None:
-            return
+            return False
         is_born = pid in self._entered
-        if self._deaths_in_a_row < DEATHS_IN_A_ROW and (is_born or self._births_in_a_row < BIRTHS_IN_A_ROW):
+        may_be = self._deaths_in_a_row < DEATHS_IN_A_ROW and (is_born or self._births_in_a_row < BIRTHS_IN_A_ROW)
+        if may_be:
             self.killed.add(pid)
-            if send(pid, how):
-                self._deaths_in_a_row += 1
-                if not is_born:
-                    self._births_in_a_row += 1
-                    self._elders = set(self._workers())
-                self._note(fault, pid)
+            may_be = send(pid, how)
+        if may_be:
+            self._deaths_in_a_row += 1
+            if not is_born:
+                self._births_in_a_row += 1
+                self._elders = set(self._workers())
         send(pid, signal.SIGCONT)  # it may have been stopped before
+        return may_be
 
     @contextmanager
     def _stopped(self, pid: int, fault: Fault) -> Iterator[None]:
@@ -317,7 +340,7 @@ class Saboteur:
         finally:
             send(pid, signal.SIGCONT)
 
-    def _note(self, fault: Fault, pid: int) -> None:
+    def _note(self, fault: Fault, pid: int | None) -> None:
         self.faults[fault] += 1
         self.diary.append(f"{time.monotonic():.4f} {fault} ({pid}), at {self._progress}")
 

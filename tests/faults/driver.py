@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from importlib import import_module
 from pathlib import Path
@@ -26,10 +26,11 @@ from random import Random
 from types import FrameType
 from typing import Any
 
-from faults.scenario import Call, Lasting, Passing, Scenario, Trouble, Work, draw_call, draw_scenario, key_of
+from faults.scenario import Call, Fault, Lasting, Passing, Scenario, Trouble, Work, draw_call, draw_scenario, key_of
 
 import allcores
 from allcores._engines.clean import warm_set
+from allcores._engines.processes import ProcessEngine
 from allcores._outcomes import failure_of
 
 GONE_SECONDS = 5.0  # for the system to show that processes have ended
@@ -48,6 +49,7 @@ class Word(IntEnum):
     TAKEN = 3  # results of the present call
     HEARD = 4  # interrupts of all calls
     IS_ENOUGH = 5  # whether there were enough faults
+    TORN = 6  # the process id of the last worker of which the driver has got a part of a message, and then its end
 
 
 def open_board(folder: Path) -> memoryview:
@@ -364,6 +366,7 @@ class Driver:
     def run(self) -> None:
         """Make one call after another until there were enough faults, and the last call has come to its own end."""
         signal.signal(signal.SIGINT, self._ear)
+        _tell_of_torn_messages(self._board)
         self._board[Word.PID] = os.getpid()
         is_over = False
         while not is_over and os.getppid() == self._campaign:
@@ -378,7 +381,13 @@ class Driver:
         if call.has_arrays:
             import_module("numpy")  # here, where no interrupt comes into it
         ledger = Ledger(self._folder, number)
-        work = Work(call.acts, str(self._folder), str(ledger.log) if call.resumes else "", has_arrays=call.has_arrays)
+        work = Work(
+            call.acts,
+            str(self._folder),
+            str(ledger.log) if call.resumes else "",
+            has_arrays=call.has_arrays,
+            is_narrow=Fault.KILLED_MID_MESSAGE in self._scenario.weights,
+        )
         owed: dict[int, Any] = {}
         while os.getppid() == self._campaign:
             attempt = Attempt(call, work, self._board)
@@ -414,6 +423,18 @@ class Driver:
         complaints = [f"call {number}, {call!r}: {complaint}" for complaint in audit.complaints[:MOST_COMPLAINTS]]
         line = json.dumps({"complaints": complaints, "deaths": audit.deaths}) + "\n"
         os.write(self._findings, line.encode())
+
+
+def _tell_of_torn_messages(board: memoryview) -> None:
+    """Have the campaign hear of a worker whose last message has not come whole."""
+    mourn = ProcessEngine._mourn
+
+    def mourn_and_tell(engine: ProcessEngine, state: Any) -> Iterator[Any]:
+        if state.process.channel._partial is not None or state.process.channel._inbox:
+            board[Word.TORN] = state.process.pid or 0
+        return mourn(engine, state)
+
+    ProcessEngine._mourn = mourn_and_tell  # type: ignore[method-assign]
 
 
 def _forget(error: BaseException | None) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 import os
+import socket
 import time
 import zlib
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from math import log10
@@ -22,6 +24,8 @@ import allcores
 MOST_ITEMS = 5_000
 MOST_SECONDS = 0.020  # that an item takes
 HUGE = 50 << 20  # bytes of the largest results
+STREAMED = (40_000, 100_000)  # bytes of results that are sent one by one, and through the socket as a whole
+MOST_STREAMED = 100  # in a call
 FOREVER = 1 << 40  # tries
 MANY = 1 << 20  # tries: enough for whatever faults there are
 BLOCK = Random(0).randbytes(65_521)  # a prime: chunks of a stream that change places are seen
@@ -130,17 +134,21 @@ class Work:
         folder: where to write down which processes run items, one number after another.
         log: where to write down the keys of the items that run, likewise; empty for nowhere.
         has_arrays: whether some values are arrays.
+        is_narrow: whether a worker's channel takes a few kilobytes at a time, so that it blocks in many a message.
     """
 
-    def __init__(self, acts: dict[int, Act], folder: str, log: str, *, has_arrays: bool) -> None:
+    def __init__(
+        self, acts: dict[int, Act], folder: str, log: str, *, has_arrays: bool = False, is_narrow: bool = False
+    ) -> None:
         self._acts = acts
         self._folder = folder
         self._log = log
         self._has_arrays = has_arrays
+        self._is_narrow = is_narrow
 
     def __call__(self, item: Any) -> Any:
         if not _has_entered:
-            _enter(self._folder)
+            _enter(self._folder, is_narrow=self._is_narrow)
         key = key_of(item)
         if self._log:
             append_number(self._log, key)
@@ -163,10 +171,21 @@ def key_of(item: Any) -> int:
     return int(item) if type(item) is not tuple else item[0]
 
 
-def _enter(folder: str) -> None:
+def _enter(folder: str, *, is_narrow: bool) -> None:
     global _has_entered  # noqa: PLW0603 - a fact about the process
     _has_entered = True
+    if is_narrow:
+        _narrow_sockets()
     append_number(os.path.join(folder, "entered"), os.getpid())
+
+
+def _narrow_sockets() -> None:
+    """Have this process's sockets, of which one is the worker's channel, take as little at a time as is possible."""
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # the listing's own
+            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(name))) as one:
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
 
 
 def append_number(path: str, number: int) -> None:
@@ -271,8 +290,9 @@ def draw_call(scenario: Scenario, number: int) -> Call:
     is_patient = chance.random() < 0.7 or not can_fail
     draw = _ActDraw(chance, [key_of(item) for item in items])
     draw.seconds(at_most=chance.uniform(0, 0.8) * options["workers"])
-    is_heavy = Fault.KILLED_MID_MESSAGE in scenario.weights or chance.random() < 0.2
-    draw.sizes(is_heavy=is_heavy, is_huge=options["timeout"] is None and chance.random() < 0.05)
+    draw.sizes(is_heavy=chance.random() < 0.2, is_huge=options["timeout"] is None and chance.random() < 0.05)
+    if Fault.KILLED_MID_MESSAGE in scenario.weights:
+        draw.streamed_sizes()
     draw.troubles(is_patient=is_patient, can_fail=can_fail, can_hang=options["timeout"] is not None)
     entry = chance.choice(["map", "map", "imap", "imap_unordered"])
     has_break = entry != "map" and not resumes and chance.random() < 0.2
@@ -352,6 +372,11 @@ class _ActDraw:
                 self._change(key, size=self._size(100_000, 8 << 20))
         if is_huge:
             self._change(self._chance.choice(self._keys), size=HUGE)
+
+    def streamed_sizes(self) -> None:
+        """Have items give what is on its way for long."""
+        for key in self._some(min(MOST_STREAMED, len(self._keys) // 5 + 1)):
+            self._change(key, size=self._size(*STREAMED))
 
     def troubles(self, *, is_patient: bool, can_fail: bool, can_hang: bool) -> None:
         """Have items get into trouble, some of them again and again."""

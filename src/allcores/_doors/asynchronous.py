@@ -20,6 +20,7 @@ from weakref import WeakSet, finalize
 
 from allcores._doors.asynchronous_input import AsyncInput
 from allcores._driver import Run
+from allcores._leaving import begin_to_leave, go_on_when_leaving, stop_if_left
 from allcores._messages import ResultsTaken, RunStopped
 from allcores._options import OptionKeywords
 from allcores._outcomes import Failure, Results, attach_finished
@@ -381,6 +382,7 @@ class _Errand:
             self._news.clear()
             if not is_enough():  # asked again after the line above: the thread looks there after each change
                 await self._news.wait()
+                stop_if_left()
 
     async def end(self) -> None:
         """Wait until the run is over, and its asynchronous input closed."""
@@ -414,6 +416,7 @@ class _Errand:
                 raise error
 
     def _serve(self, fn: Callable[..., Any], iterables: tuple[Any, ...], options: dict[str, Any]) -> None:
+        go_on_when_leaving()
         try:
             self._run_to_end(fn, iterables, options)
         except BaseException as error:  # raised where the results are awaited
@@ -457,6 +460,7 @@ _errands: WeakSet[_Errand] = WeakSet()
 
 
 def _leave() -> None:
+    begin_to_leave()
     for errand in list(_errands):
         errand.stop()
         errand.join()

@@ -11,23 +11,26 @@ import os
 import pickle
 import socket
 import subprocess
-import threading
 import time
 from contextlib import ExitStack, suppress
 
 from allcores._board import Board
 from allcores._captures import explain_unpicklable
 from allcores._channel import Channel, channel_pair, fill_segment
-from allcores._codec import encode_job
+from allcores._codec import Encoded, encode_job
+from allcores._contents import Snapshot
 from allcores._descriptors import claim, disclaim
 from allcores._engines.processes import Setup
+from allcores._globals import Known
+from allcores._greenlets import ThreadLock
 from allcores._handover import close_all, hand_over
-from allcores._hints import Any, Literal
+from allcores._hints import Literal
 from allcores._interrupts import hold_interrupts
 from allcores._job import Job
+from allcores._leaving import begin_to_leave
 from allcores._lifeline import End, has_news, shield_children
-from allcores._nursery import END, REQUEST, Order, interpreter_command
-from allcores._wire import Buffer, Kind, Message
+from allcores._nursery import END, REQUEST, Order, interpreter_command, interpreter_environment
+from allcores._wire import Kind, Message
 from allcores._worker import Surroundings
 
 __all__ = ["CleanProcess", "CleanSource", "warm_set"]
@@ -46,6 +49,7 @@ class CleanProcess:
 
     def __init__(self, nursery: NurseryProcess, number: int, *, slot: int, channel: Channel, sentinel: int) -> None:
         self.pid: int | None = None  # told by its hello
+        self.known = Known()
         self.mark = nursery.board.mark(slot)
         self.channel = channel
         self.sentinel: int | None = sentinel
@@ -69,7 +73,7 @@ class CleanProcess:
     def wait_for_end(self) -> End:
         """Wait for the end of a process that has ended or will at once.
 
-        Of one that goes with the nursery, nothing is known: it may live on for a moment.
+        Of one that goes with the nursery, nothing is known: it may live on for a snapshot.
         """
         assert self.sentinel is not None
         data = os.read(self.sentinel, END.size)
@@ -107,7 +111,10 @@ class NurseryProcess:
             self.board = Board(SLOTS, shareable=True)
             if_it_fails.callback(self.board.close)
             self._process = subprocess.Popen(
-                interpreter_command(code), pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                interpreter_command(code),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=interpreter_environment(),
             )
             if_it_fails.pop_all()
 
@@ -140,7 +147,7 @@ class WarmSet:
     """The clean workers of this process: leased by runs, kept warm in between."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ThreadLock()
         self._nursery: NurseryProcess | None = None
         self._warm: dict[CleanStart, list[CleanProcess]] = {"forkserver": [], "spawn": []}
         self._next_number = 0
@@ -167,6 +174,7 @@ class WarmSet:
     def give_back(self, process: CleanProcess, start: CleanStart) -> None:
         """Take an idle worker back and keep it warm."""
         process.channel.send(Message(Kind.FORGET))
+        process.known.forget_main()
         process.channel.rest()
         process.idle_since = time.monotonic()
         with self._lock:
@@ -236,7 +244,7 @@ class CleanSource:
         start: how new ones start.
         job: sent to each.
         cores: how many cores each worker may use itself.
-        shares_main: whether more jobs will follow, which shall find in a worker's ``__main__`` what earlier ones left.
+        is_last: whether no more jobs will follow, which shall find in a worker's ``__main__`` what earlier ones left.
 
     Raises:
         UnpicklableError: the job cannot travel; no worker has been started.
@@ -244,14 +252,15 @@ class CleanSource:
 
     inherits = False
 
-    def __init__(self, start: CleanStart, job: Job, cores: int, *, shares_main: bool = False) -> None:
+    def __init__(self, start: CleanStart, job: Job, cores: int, *, is_last: bool = True) -> None:
         self._start: CleanStart = start
-        self.keeps_processes = job.initializer is None and not shares_main  # else they are this run's own
+        self.keeps_processes = job.initializer is None and is_last  # else they are this run's own
         warm_set.wake()  # first: it takes about as long as what follows
         with hand_over() as descriptors:
-            job_frames, known = _encode(job, shares_main=shares_main)
-            frames = [pickle.dumps(Surroundings.here(cores)), *job_frames]
-            self._setup = Setup(frames, known, descriptors, fill_segment(frames))
+            known, snapshot = Known(), Snapshot(is_only=is_last)
+            frames, _, unsure = _encode(job, known, snapshot)
+            surroundings = pickle.dumps(Surroundings.here(cores))
+            self._setup = Setup(frames, surroundings, known, unsure, descriptors, fill_segment(frames))
 
     def set_up(self) -> Setup:
         """Give what a worker must be sent first."""
@@ -277,22 +286,20 @@ def _close(sentinel: int) -> None:
     os.close(sentinel)
 
 
-def _encode(job: Job, *, shares_main: bool) -> tuple[list[Buffer], dict[str, Any]]:
-    """Pickle the job, and give the things of ``__main__`` that go along."""
-    known: dict[str, Any] = {}
+def _encode(job: Job, known: Known, snapshot: Snapshot) -> Encoded:
     try:
-        frames, definitions = encode_job(job, known if shares_main else None)
+        return encode_job(job, known, snapshot, is_whole=True)
     except Exception as error:
         arguments = ((f"initargs[{position}]", argument) for position, argument in enumerate(job.initargs))
         for role, thing in (("the function", job.function), ("the initializer", job.initializer), *arguments):
             explained = explain_unpicklable(role, thing, error)
             if explained is not None:
                 raise explained from None
-        raise
-    return frames, definitions | known
+        return encode_job(job, known, snapshot)  # without what it does not lead to for sure
 
 
 def _leave() -> None:
+    begin_to_leave()
     with suppress(KeyboardInterrupt):  # the interpreter is ending already
         warm_set.close()
 

@@ -13,8 +13,11 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from allcores._board import Board, Mark
 from allcores._channel import Channel, channel_pair
+from allcores._classes import register_local_classes
+from allcores._contents import Snapshot
 from allcores._dataset import Columns, Dataset
 from allcores._engines.processes import Setup
+from allcores._globals import Known, find_lacking
 from allcores._hints import NoReturn
 from allcores._inbox import Inbox
 from allcores._job import Job
@@ -48,10 +51,15 @@ class ForkedSource:
 
     def set_up(self) -> Setup:
         """Say what a worker is born with: the whole of the caller's ``__main__``."""
-        return Setup([], vars(sys.modules["__main__"]), [], None)
+        known = Known(vars(sys.modules["__main__"]))
+        if self._job.initializer is not None:  # what it may set stays, unless the caller's changes from now on
+            known.contents |= find_lacking(self._job.initializer, known, Snapshot()).unsure
+        return Setup([], b"", known, {}, [], None)
 
     def start(self) -> ForkedProcess:
         """Fork a worker."""
+        if self._columns is None:  # items will travel, and with them classes that the worker shall know
+            register_local_classes()
         with _no_fork_warnings(is_safe=self._is_safe):
             return ForkedProcess(self._board, self._job, self._columns, self._cores)
 
@@ -92,6 +100,7 @@ class ForkedProcess:
                 _be_forked(driver, lifeline, theirs, self.mark, job=job, dataset=dataset, cores=cores)
             if_it_fails.pop_all()
         self.pid: int | None = self._pid
+        self.known = Known()
         self.channel = Channel(ours)
         self.sentinel = _open_process(self._pid)
 

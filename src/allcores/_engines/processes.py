@@ -11,6 +11,7 @@ of its channel. What it had reported until then still counts: the channel is rea
 
 from __future__ import annotations
 
+import pickle
 import selectors
 import socket
 import sys
@@ -20,7 +21,8 @@ from math import inf
 
 from allcores._board import Mark
 from allcores._channel import Channel
-from allcores._codec import decode_outcomes, encode_definitions, encode_items, encode_job
+from allcores._codec import decode_outcomes, encode_answer, encode_definitions, encode_items, encode_job
+from allcores._contents import Contents, Snapshot
 from allcores._dataset import Columns, Dataset
 from allcores._descriptors import claim
 from allcores._engines import Arrival, MemoryUse
@@ -30,10 +32,12 @@ from allcores._engines.watch import Verdict, Watch
 from allcores._errors import ItemCancelled, UnpicklableItem, UnpicklableResult, WorkerDied
 from allcores._exceptions import decode_exception
 from allcores._foreign import describe
+from allcores._globals import Key, Known
 from allcores._helm import Helm
 from allcores._hints import TYPE_CHECKING, Any, Protocol
 from allcores._inbox import Inbox
 from allcores._interrupts import let_interrupts_in
+from allcores._leaving import stop_if_left
 from allcores._lifeline import End, has_news, shield_children
 from allcores._memory import peak_memory, reset_peak, resident_memory
 from allcores._messages import (
@@ -72,14 +76,18 @@ class Setup(Record):
     """What makes a process ready for its first item: the surroundings and the job, for one that is not born with them.
 
     Attributes:
-        frames: of the message.
-        known: ``{name: thing}`` of the caller's ``__main__`` that the process has then.
+        frames: of the job.
+        surroundings: pickled, for a process that is not born with the job.
+        known: what the process has of the caller's ``__main__`` then.
+        unsure: ``{(module, name): contents}`` of what it must compare with its own.
         descriptors: that go along.
         segment: holds the large frames, for all processes; None where there are none.
     """
 
     frames: list[Buffer]
-    known: dict[str, Any]
+    surroundings: bytes
+    known: Known
+    unsure: dict[Key, Contents]
     descriptors: list[int]
     segment: Segment | None
 
@@ -88,6 +96,7 @@ class Process(Protocol):
     """The driver's handle of one worker process."""
 
     pid: int | None
+    known: Known  # what it has of the caller's; of modules, from run to run
     mark: Mark
     channel: Channel
     sentinel: int | None  # a descriptor that becomes readable when the process ends; None where there is none
@@ -125,10 +134,9 @@ class ProcessSource(Protocol):
 
 
 class _Worker:
-    def __init__(self, number: int, process: Process, known: dict[str, Any]) -> None:
+    def __init__(self, number: int, process: Process) -> None:
         self.number = number
         self.process = process
-        self.known = known  # {name: thing} of the caller's __main__ that it has learnt
         self.is_writing = False  # whether the selector waits for room in the channel
         self.born_with = 0  # bytes of memory that are not its own doing
         self.idle_size = 0  # bytes of memory when it was ready for its first item
@@ -158,6 +166,7 @@ class ProcessEngine:
         self._source = source
         self._dataset = dataset
         self._inbox = dataset if isinstance(dataset, Inbox) else None
+        self._snapshot = Snapshot(is_only=self._inbox is None)
         self._has_items = source.inherits and isinstance(dataset, Columns)
         self._workers: dict[int, _Worker] = {}
         self._asked: dict[int, tuple[float, int]] = {}  # {worker: when to take what, up to which token}, earliest first
@@ -192,7 +201,8 @@ class ProcessEngine:
             return
         process.mark.shelf.clear(-1, 0, 0)  # what an earlier run has left there
         process.mark.want_back(-1)
-        state = self._workers[worker] = _Worker(worker, process, dict(setup.known))
+        process.known.update_from(setup.known)
+        state = self._workers[worker] = _Worker(worker, process)
         self._identities[worker] = WorkerIdentity(worker, process.pid, self._host)
         self._selector.register(process.channel, selectors.EVENT_READ, state)
         if process.sentinel is not None:
@@ -200,8 +210,9 @@ class ProcessEngine:
         if not self._source.inherits:
             if process.pid is not None:  # it is warm: it said hello to an earlier run
                 self._arrivals.append(Arrival(WorkerUp(worker)))
-            message = Message(Kind.SETUP, frames=setup.frames, descriptors=setup.descriptors)
-            self._post(state, message, setup.segment)
+            frames = [setup.surroundings, pickle.dumps(process.known.news_among(setup.unsure)), *setup.frames]
+            process.known.contents |= setup.unsure
+            self._post(state, Message(Kind.SETUP, frames=frames, descriptors=setup.descriptors), setup.segment)
 
     def send(self, batch: SendBatch) -> None:
         """Send a range, with its items where the worker does not have them."""
@@ -212,9 +223,7 @@ class ProcessEngine:
         if self._inbox is not None:
             message.line = self._bring_job(state, self._inbox, batch.start)
         if not self._has_items:
-            items = self._dataset.items(batch.start, batch.stop)
-            message.frames, definitions = encode_items(items, state.known, shares_main=self._inbox is not None)
-            self._teach(state, definitions)
+            message.frames = self._bring_items(state, batch)
         state.unreported[batch.token] = (batch.start, batch.stop)
         self._post(state, message)
         if (size := sum(map(len, message.frames))) > HEAVY_BYTES:
@@ -342,7 +351,9 @@ class ProcessEngine:
         if self._helm is not None:
             return self._helm.select(self._selector, patience)
         with let_interrupts_in():
-            return self._selector.select(patience)
+            ready = self._selector.select(patience)
+        stop_if_left()
+        return ready
 
     def _read(self, state: _Worker) -> Iterator[Arrival]:
         """Read what has come; at the end of the channel the worker is no use any more, even if it still runs."""
@@ -352,6 +363,9 @@ class ProcessEngine:
             return
         for message in state.process.channel.messages():
             if _is_of_taken(state, message):
+                continue
+            if message.kind is Kind.ASK:
+                self._answer(state, message)
                 continue
             if message.kind is Kind.REPORT:
                 yield from self._look_at_growth(state)
@@ -378,7 +392,7 @@ class ProcessEngine:
         except BlockingIOError:  # a process that it started holds the channel open
             pass
         for message in channel.messages():
-            if not _is_of_taken(state, message):
+            if not (_is_of_taken(state, message) or message.kind is Kind.ASK):
                 yield self._understand(state, message)
         yield from self._mourn(state)
 
@@ -433,7 +447,7 @@ class ProcessEngine:
                     self._tired.append(state)
                 return _understand_report(worker, message)
             case Kind.UNREADABLE:
-                state.known.clear()  # who knows what has arrived
+                state.process.known.forget()  # who knows what has arrived
                 error = decode_exception(decode(message.frames)).exception
                 text = f"it arrived at its worker and could not be unpickled there: {describe(error)}"
                 return Arrival(
@@ -483,13 +497,29 @@ class ProcessEngine:
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if state.is_writing else 0)
             self._selector.modify(state.process.channel, events, state)
 
-    def _teach(self, state: _Worker, definitions: dict[str, Any]) -> None:
-        """Have the worker learn definitions before it gets the items that need them."""
-        if definitions and self._inbox is not None:
-            self._post(state, Message(Kind.TEACH, frames=encode_definitions(definitions, state.known)))
-        elif definitions and not self._source.inherits:
-            state.known.update(definitions)
-            self._post(state, Message(Kind.TEACH, frames=encode_definitions(definitions)))
+    def _snapshot_for(self, index: int) -> Snapshot:
+        """Give what looks at things for an item."""
+        line = None if self._inbox is None else self._inbox.line(index)
+        return self._snapshot if line is None else line.snapshot or Snapshot()
+
+    def _bring_items(self, state: _Worker, batch: SendBatch) -> list[Buffer]:
+        """See that the worker has all that items need; give them as frames."""
+        snapshot, known = self._snapshot_for(batch.start), state.process.known
+        encoded = encode_items(self._dataset.items(batch.start, batch.stop), known, snapshot)
+        self._have_compared(state, encoded.unsure)
+        if encoded.definitions:
+            self._post(state, Message(Kind.TEACH, frames=encode_definitions(encoded.definitions, known, snapshot)))
+        return encoded.frames
+
+    def _have_compared(self, state: _Worker, unsure: dict[Key, Contents]) -> None:
+        """Have the worker compare what it has before anything that is sent from now on; it may ask."""
+        if unsure:
+            state.process.known.contents |= unsure
+            self._post(state, Message(Kind.COMPARE, frames=[pickle.dumps(unsure)]))
+
+    def _answer(self, state: _Worker, message: Message) -> None:
+        keys = pickle.loads(message.frames[0])  # from our own worker
+        self._post(state, Message(Kind.ANSWER, frames=encode_answer(keys, state.process.known, self._snapshot)))
 
     def _bring_job(self, state: _Worker, inbox: Inbox, index: int) -> int:
         """See that the worker has the job for an item, and none that is over; give its line."""
@@ -497,7 +527,8 @@ class ProcessEngine:
         line = inbox.line(index)
         if line.number not in state.lines:
             state.lines.add(line.number)
-            frames, _ = encode_job(line.job, state.known)
+            frames, _, unsure = encode_job(line.job, state.process.known, self._snapshot_for(index))
+            self._have_compared(state, unsure)
             message = Message(Kind.ADD_JOB, line=line.number, frames=frames)
             self._post(state, message, self._bundles.segment(line.number, frames))
         return line.number

@@ -10,7 +10,7 @@ from typing import Any
 
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
 from allcores._errors import ItemCancelled, Terminated
-from allcores._inbox import DROPPED, Submission
+from allcores._inbox import DROPPED, Line, Submission
 from allcores._service import Service
 
 __all__ = ["Call", "Future"]
@@ -91,12 +91,17 @@ class Call:
         future: of this call; None once it is done.
         has_begun: whether it was given to a worker.
         service: runs it.
+
+    Args:
+        service: runs it.
+        line: of the service's, for calls; by default the one that all share.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, line: Line | None = None) -> None:
         self.future: Future | None = Future(self)
         self.has_begun = False
         self.service = service
+        self._line = line or service.calls
         self._submission: Submission | None = None
         self._is_expected: bool | None = None  # None: it may yet be cancelled
 
@@ -104,7 +109,7 @@ class Call:
         """Hand the call in."""
         try:
             with translated_refusals(self.service):
-                self._submission = self.service.call(function, args, kwargs, self)
+                self._submission = self.service.call(function, args, kwargs, self, self._line)
         except BaseException:
             self.future = None  # the two would hold each other, and the service
             raise
@@ -129,7 +134,7 @@ class Call:
         (outcome,) = outcomes
         if outcome is DROPPED:
             self.abandon(ItemCancelled("it was cancelled"))
-        elif self.service.calls.has_failed(outcome):
+        elif self._line.has_failed(outcome):
             self._fail(exception_of(outcome))
         elif self._expect(self.future):
             self.future.set_result(outcome)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import queue  # whose names gevent and eventlet may change later
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from itertools import islice
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
 from allcores._errors import ItemCancelled
 from allcores._inbox import DROPPED, Line, Submission
+from allcores._leaving import stop_if_left
 from allcores._service import Service
 from allcores._sinks import OrderedSink
 
@@ -36,7 +37,7 @@ class Mapping:
         self._line = line
         self._items = items
         self._deadline = None if timeout is None else time.monotonic() + timeout
-        self._arrived: SimpleQueue[tuple[int, list[Any]] | BaseException] = SimpleQueue()
+        self._arrived: queue.SimpleQueue[tuple[int, list[Any]] | BaseException] = queue.SimpleQueue()
         self._sink = OrderedSink()
         self._submissions: list[Submission] = []
         self._is_bounded = ahead is not None
@@ -79,9 +80,11 @@ class Mapping:
     def _next_arrival(self) -> tuple[int, list[Any]] | BaseException:
         patience = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
         try:
-            return self._arrived.get(timeout=patience)
-        except Empty:
+            arrived = self._arrived.get(timeout=patience)
+        except queue.Empty:
             raise TimeoutError from None
+        stop_if_left()
+        return arrived
 
     def _value(self, outcome: Any) -> Any:
         if outcome is DROPPED:
@@ -94,7 +97,7 @@ class Mapping:
 class _Part:
     """Receives what comes of items that were handed in together; their positions begin at `start`."""
 
-    def __init__(self, arrived: SimpleQueue[Any], start: int) -> None:
+    def __init__(self, arrived: queue.SimpleQueue[Any], start: int) -> None:
         self._arrived = arrived
         self._start = start
 

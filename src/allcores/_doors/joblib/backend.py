@@ -95,6 +95,8 @@ class AllcoresBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
     def start_call(self) -> None:
         """Begin a call: joblib would run the batches that an earlier one, which was aborted, had ready, too."""
         self.parallel._ready_batches.queue.clear()  # noqa: SLF001 - results that are wrong are worse
+        if self._lease is not None:
+            self._lease.begin()
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Future], object] | None = None) -> Future | None:
         """Have a batch of calls run; the callback is given the future."""

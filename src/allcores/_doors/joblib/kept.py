@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from allcores._contents import Snapshot
 from allcores._doors.executor.future import Call, Future
 from allcores._doors.joblib.teller import Teller
 from allcores._options import Options
@@ -64,8 +65,13 @@ class Lease:
         self.is_over = False
         self._keeper = keeper
         self._kept = kept
+        self._line = kept.service.line_for_calls(Snapshot())
         self._futures: set[Future] = set()
         self._teller = Teller()
+
+    def begin(self) -> None:
+        """Hear that what functions lead to may have changed; from now on it counts as it is when it is first needed."""
+        self._line = self._kept.service.line_for_calls(Snapshot())
 
     def call(self, function: Callable[[], Any], callback: Callable[[Any], object] | None = None) -> Future:
         """Have a function called on a worker that has nothing else to do.
@@ -78,7 +84,7 @@ class Lease:
             RuntimeError: the service has ended.
             BrokenProcessPool: its initializer has failed, or no worker can be started.
         """
-        call = Call(self._kept.service)
+        call = Call(self._kept.service, self._line)
         future = call.future
         assert future is not None
         self._futures.add(future)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 import sys
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
 from typing import Any
 
 __all__ = ["Teller"]
@@ -17,7 +17,7 @@ class Teller:
     """Calls callbacks one after another; its thread starts with the first."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[Callback, Any] | None] = SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Callback, Any] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._is_over = False

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from allcores._doors.pool.raised import exception_of
 from allcores._doors.pool.waiting import require_able_to_wait
 from allcores._inbox import Line, showing_errors
+from allcores._leaving import stop_if_left
 from allcores._outcomes import Failure
 from allcores._service import Service
 
@@ -78,6 +79,7 @@ class AsyncResult(Generic[R]):
             if self._callback is None and self._error_callback is None:  # they are called elsewhere, before it is done
                 self._service.attend(self.ready, timeout)
             self._wait_aside(None if until is None else until - time.monotonic())
+            stop_if_left()
 
     def get(self, timeout: float | None = None) -> R:
         """Wait for the value, at most so many seconds, and give it.

@@ -6,6 +6,7 @@ from typing import Generic, Self, TypeVar
 from weakref import finalize
 
 from allcores._doors.pool.arrivals import Arrivals
+from allcores._leaving import stop_if_left
 
 __all__ = ["PoolIterator"]
 
@@ -37,5 +38,9 @@ class PoolIterator(Generic[R]):
             multiprocessing.TimeoutError: it has not come in time.
             BaseException: what the function raised for the item, or the input in its place.
         """
-        value: R = self._arrivals.take(timeout)
+        try:
+            value: R = self._arrivals.take(timeout)
+        except BaseException:
+            stop_if_left()
+            raise
         return value

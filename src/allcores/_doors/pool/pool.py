@@ -340,7 +340,7 @@ class Pool:
         self.terminate()
 
     def __del__(self) -> None:
-        if self._state == State.RUN:
+        if self._state == "RUN":  # at the interpreter's end, names of this module may stand for nothing any more
             warnings.warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, stacklevel=2, source=self)
 
     def __reduce__(self) -> NoReturn:
