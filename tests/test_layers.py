@@ -63,6 +63,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_packing",
         "_parts",
         "_pickling",
+        "_numbers",
         "_reach",
         "_reductions",
         "_segment",

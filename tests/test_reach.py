@@ -40,7 +40,8 @@ import pytest
 from allcores import _reach
 from allcores._descriptors import Descriptors
 from allcores._holders import Holding
-from allcores._reach import ITEMS, Root, Way, find_held, find_number
+from allcores._numbers import find_number
+from allcores._reach import ITEMS, Root, Way, find_held
 
 BORN, SENT = Way(inherits=True), Way(inherits=False)
 CALLED = Way(inherits=False, inherits_globals=True)
@@ -339,9 +340,8 @@ def test_a_number_that_happens_to_be_a_descriptors_is_not(number):
 
 def test_an_argument_is_a_descriptors_number_if_the_function_so_uses_it(number):
     foreign = Descriptors().foreign
-    finding = find_number(pread, None, (), [[0, number]], foreign)
-    assert finding is not None
-    assert finding.text == f"argument 'source', which is {number}, a descriptor's number,"
+    said = f"argument 'source', which is {number}, a descriptor's number,"
+    assert find_number(pread, None, (), [[0, number]], foreign) == said
     assert find_number(pread, None, (), [[], [number]], foreign) is None
     assert find_number(abs, None, (), [[number]], foreign) is None
     assert find_number(abs, lambda size, fd: None, (0, number), (), foreign) is not None
@@ -368,9 +368,30 @@ def test_what_is_pickled_is_asked_only_for_what_would_travel(path, later, monkey
     assert look(lambda i: end, ignored=frozenset({Holding.STREAM})) is None
 
 
+def test_of_modules_that_a_worker_imports_files_and_numbers_count_and_connections_do_not(
+    path, later, monkeypatch, number
+):
+    module = ModuleType("of_this_test")
+    monkeypatch.setitem(sys.modules, "of_this_test", module)
+    end, _ = (later.enter_context(end) for end in socket.socketpair())
+    file = later.enter_context(open(path, "rb"))
+    for thing, said in {
+        end: None,
+        file: "FILE: variable 'module.IT', an open file,",
+        number: "NUMBER: variable 'module.IT', a descriptor's number,",
+    }.items():
+        module.IT = thing  # type: ignore[attr-defined]
+        # As of a function of `__main__`, which names the module by a global.
+        space = {"module": module, "os": os}
+        function = eval("lambda i: os.pread(module.IT, 8, i)", space)  # so that it has globals of its own
+        assert look(function, SENT) == said
+    monkeypatch.setattr(sys.modules[__name__], "HERE", {"a": end})
+    assert look(uses_global, SENT) is None
+
+
 def test_where_globals_are_inherited_they_are_looked_at_as_such(path, later, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "HERE", later.enter_context(open(path, "rb")))
-    assert look(uses_global, SENT) is None  # it is imported
+    assert look(uses_global, SENT) == "FILE: variable 'HERE', an open file,"  # which is read from its beginning there
     assert look(uses_global, CALLED) == "FILE: variable 'HERE', an open file,"
     dropping = Dropping(HERE)
     assert look(dropping.get, CALLED) is None

@@ -92,7 +92,7 @@ def test_what_cannot_be_pickled_is_named_wherever_it_is(shared_file):
         "Kind -> file": lambda i: Kind,
         "thing -> file": lambda i: thing,
         "file": with_default,
-        "i": functools.partial(read_global, shared_file),
+        "x": functools.partial(lambda x, i: i, shared_file),
     }
     for name, function in named.items():
         with pytest.raises(allcores.UnpicklableError, match=f"variable '{name}', a BufferedReader") as caught:
@@ -139,8 +139,8 @@ def test_a_connection_of_the_function_is_refused_and_an_argument_of_the_initiali
     with ours, theirs:
         with pytest.raises(allcores.UnpicklableError, match="variable 'ours', a socket"):
             allcores.map(lambda i: ours.send(b"x"), [1], start=start)
-        with allcores.Executor(1, start=start, initializer=keep, initargs=[theirs]) as executor:
-            assert executor.submit(send, b"from a worker").result() == 13
+        with allcores.Pool(1, keep, [theirs], start=start) as pool:
+            assert pool.map(send, [b"from a worker"]) == [13]
         assert ours.recv(100) == b"from a worker"
 
 

@@ -12,11 +12,10 @@ globals are first taken roughly; if something is found that way, the code is rea
 from __future__ import annotations
 
 import gc
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from io import TextIOWrapper
+from io import IOBase, TextIOWrapper
 from itertools import chain, pairwise
 from types import CodeType, FunctionType
 
@@ -25,6 +24,7 @@ from allcores._classes import MAIN
 from allcores._foreign import ask, type_name
 from allcores._hints import Any
 from allcores._holders import Held, Holding, Nature, is_library, is_opaque, nature_of, pickles_itself
+from allcores._numbers import CONTAINERS, LARGE, has_number, is_named_as_number
 from allcores._records import Record
 from allcores._variables import Names, exact_names, rough_names, variables_of
 
@@ -36,13 +36,11 @@ __all__ = [
     "Root",
     "Way",
     "find_held",
-    "find_number",
     "find_shared",
 ]
 
 MOST = 50_000  # objects that are looked at, each: hundredths of a second
 MOST_PLAIN = 10_000_000  # numbers, strings and the like that they refer to, of which only the types are looked at
-LARGE = 1_000  # elements: a container that is looked into by itself, without a copy
 FEW = 1_000  # objects whose attributes are all looked at for numbers of descriptors
 
 UNSPOKEN = {"func", "__wrapped__"}  # names that say nothing
@@ -50,8 +48,6 @@ UNSPOKEN = {"func", "__wrapped__"}  # names that say nothing
 FUNCTION, INITIALIZER, ITEMS = "the function", "the initializer", "the dataset"
 
 NAMELESS = {list, tuple, set, frozenset}
-CONTAINERS = {*NAMELESS, dict}
-DESCRIPTOR = re.compile(r"(^|_|sock|ep|[rw])(fds?|filenos?|filedes|file_?descriptors?)\d*$", re.IGNORECASE)
 
 
 class Way(Record):
@@ -172,6 +168,7 @@ class _Walk:
         self._numbered: list[tuple[str, Any]] = []  # names of what has the number of a descriptor, and whose they are
         self._used: set[str] = set()  # names of what is used as a descriptor
         self._may_use_more = False
+        self._opened: set[int] = set()  # ids of files that a worker opens again, by importing a module
         self._room, self._room_for_plain = MOST, MOST_PLAIN
 
     def close(self) -> None:
@@ -208,7 +205,8 @@ class _Walk:
 
     def _is_shared(self, thing: Any, held: Held) -> bool:
         """Whether it would be shared, and not refused by who pickles it; of a text file cloudpickle makes a copy."""
-        return self._way.inherits or held.holding is not Holding.FILE or isinstance(thing, TextIOWrapper)
+        is_sent = held.holding is Holding.STREAM or isinstance(thing, TextIOWrapper)
+        return self._way.inherits or is_sent or id(thing) in self._opened
 
     # --------------------------------------------------------------------------------------------------- one layer
 
@@ -278,33 +276,56 @@ class _Walk:
         names = self._names_of(function.__code__)
         self._used |= names.descriptors
         self._may_use_more |= names.may_use_more
-        if not self._way.inherits and _travels_by_name(function):
-            if self._way.inherits_globals:
-                self.inherited.append(("", function))
+        travels_by_name = not self._way.inherits and _travels_by_name(function)
+        if travels_by_name and self._way.inherits_globals:
+            self.inherited.append(("", function))
             return []
         own, shared = variables_of(function, self._names_of)
+        if travels_by_name:
+            own = []
         self._note_numbers(function, own + shared)
         if self._way.inherits_globals:
             self.inherited += shared
             shared = []
+        elif not self._way.inherits:
+            shared = self._as_imported(shared, is_all=travels_by_name)
         return [value for _, value in own + shared]
+
+    def _as_imported(self, named: list[tuple[str, Any]], *, is_all: bool) -> list[tuple[str, Any]]:
+        """Leave out what need not be looked at of the globals of modules that a clean worker imports itself.
+
+        What a module opens is open in the worker, too, as its own: all is well with connections, but a file is read
+        from its beginning there.
+
+        Args:
+            named: globals that a function refers to, those of other modules with a dot in their names.
+            is_all: whether the function's own module is imported, too.
+        """
+        imported = named if is_all else [(name, value) for name, value in named if "." in name]
+        self._opened |= {id(value) for _, value in imported if isinstance(value, IOBase)}
+        kinds = FunctionType, type, IOBase
+        return [(name, value) for name, value in named if isinstance(value, kinds) or not (is_all or "." in name)]
 
     def _parts_of(self, kind: type) -> list[Any]:
         """Give what a class of the user's has."""
-        if is_library(kind) or (not self._way.inherits and _travels_by_name(kind)):
+        if is_library(kind):
             return []
-        return [*vars(kind).values(), *kind.__bases__]
+        parts = [*vars(kind).values(), *kind.__bases__]
+        if self._way.inherits or not _travels_by_name(kind):
+            return parts
+        return [part for part in parts if isinstance(part, FunctionType | type)]
 
     # --------------------------------------------------------------------------------------- numbers, and the unknown
 
     def _note_numbers(self, owner: Any, named: Iterable[tuple[str, Any]]) -> None:
         for name, value in named:
-            if _has_number(value, self._foreign):
+            if has_number(value, self._foreign):
                 self._numbered.append((name, owner))
 
     def _find_number(self, root: Root, name: str) -> Finding | None:
         for variable, owner in self._numbered:
-            if variable in self._used or self._may_use_more or DESCRIPTOR.search(variable):
+            own = variable.rpartition(".")[2]
+            if own in self._used or self._may_use_more or is_named_as_number(own):
                 text = self._describe(root, name, owner, "a descriptor's number", variable)
                 return Finding(Holding.NUMBER, text)
         return None
@@ -379,16 +400,6 @@ def _attributes_of(thing: Any) -> Iterable[tuple[str, Any]]:
     return [(name, value) for name, value in thing.items() if type(name) is str] if len(thing) < LARGE else ()
 
 
-def _has_number(value: Any, foreign: Mapping[int, str]) -> bool:
-    """Whether it is the number of a descriptor, or a few of them."""
-    if type(value) is int:
-        return value in foreign
-    if type(value) not in CONTAINERS or not 0 < len(value) < LARGE:
-        return False
-    numbers = value.values() if type(value) is dict else value
-    return set(map(type, numbers)) == {int} and not foreign.keys().isdisjoint(numbers)
-
-
 def _travels_by_name(thing: Any) -> bool:
     """Whether a worker imports a function or class that is pickled for it."""
     if thing.__module__ in (MAIN, None):
@@ -397,37 +408,3 @@ def _travels_by_name(thing: Any) -> bool:
     for name in thing.__qualname__.split("."):
         found = getattr(found, name, None)
     return found is thing
-
-
-def find_number(
-    function: Any,
-    initializer: Any,
-    initargs: Sequence[Any],
-    arguments: Sequence[Sequence[Any]],
-    foreign: Mapping[int, str],
-) -> Finding | None:
-    """Find an argument that is the number of a descriptor, as the function uses it for one, or the name says so.
-
-    Args:
-        function: called with an element of each of `arguments`.
-        initializer: called with `initargs`.
-        initargs: see there.
-        arguments: by position.
-        foreign: the descriptors.
-    """
-    for position, (name, value) in enumerate(zip(_parameters_of(initializer), initargs, strict=False)):
-        if type(value) is int and value in foreign and DESCRIPTOR.search(name):
-            return Finding(Holding.NUMBER, f"initargs[{position}], a descriptor's number,")
-    if type(function) is not FunctionType or not rough_names(function.__code__).may_use_more:
-        return None
-    for name, values in zip(_parameters_of(function), arguments, strict=False):
-        number = next((value for value in values if type(value) is int and value in foreign), None)
-        if number is not None and name in exact_names(function.__code__).descriptors:
-            return Finding(Holding.NUMBER, f"argument {name!r}, which is {number}, a descriptor's number,")
-    return None
-
-
-def _parameters_of(function: Any) -> tuple[str, ...]:
-    if type(function) is not FunctionType:
-        return ()
-    return function.__code__.co_varnames[: function.__code__.co_argcount]

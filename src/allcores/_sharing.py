@@ -74,7 +74,9 @@ class Belongings(Record):
         foreign = here.foreign
         if not foreign:
             return None
-        from allcores._reach import find_number, find_shared  # for those who have something open
+        from allcores._holders import Holding
+        from allcores._numbers import find_number  # for those who have something open
+        from allcores._reach import Finding, find_shared
 
         columns = self.dataset.columns if isinstance(self.dataset, Columns) else ()
         found = find_shared(
@@ -87,7 +89,10 @@ class Belongings(Record):
             has_globals=has_globals,
             only_certain=only_certain,
         )
-        return found or find_number(self.function, self.initializer, self.initargs, self._arguments(columns), foreign)
+        if found is not None:
+            return found
+        number = find_number(self.function, self.initializer, self.initargs, self._arguments(columns), foreign)
+        return None if number is None else Finding(Holding.NUMBER, number)
 
     def _arguments(self, columns: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
         """Give what the function is called with, by position, as far as it is at hand."""
