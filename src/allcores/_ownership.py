@@ -17,6 +17,7 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from gc import get_referents
+from itertools import groupby
 from sys import getrefcount
 from types import (
     BuiltinFunctionType,
@@ -34,6 +35,7 @@ from allcores._hints import Any
 
 __all__ = [
     "CONSTANT",
+    "GROUP",
     "WAYS",
     "has_all_to_itself",
     "has_only_constants",
@@ -68,6 +70,7 @@ BASES = (*OPEN_TYPES, object, int, float, complex, str, bytes)  # and so of type
 
 FIXED_TYPE, HEAP_TYPE = 1 << 8, 1 << 9  # in a type's flags: nobody can change it; it was made at run time
 DEPTH = 50  # things within things
+GROUP = type(next(groupby([0]))[1])  # which ends when the next one begins
 KNOWN_TYPES = 10_000  # that are kept alive as they are known; of later ones everything is found out each time
 
 
@@ -246,7 +249,9 @@ def _has_memory(array: Any, _depth: int = DEPTH) -> bool:
 def _is_open_iterator(kind: type) -> bool:
     """Whether it is one of the iterators that Python itself has for what it can iterate over."""
     is_of_python = bool(kind.__flags__ & FIXED_TYPE) or not kind.__flags__ & HEAP_TYPE
-    return is_of_python and kind.__module__ in ("builtins", "itertools") and "__next__" in vars(kind)
+    return (
+        is_of_python and kind.__module__ in ("builtins", "itertools") and "__next__" in vars(kind) and kind is not GROUP
+    )
 
 
 def _is_made_of_open(kind: type) -> bool:

@@ -21,7 +21,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from functools import partial
 from gc import get_referents
-from itertools import chain, compress, groupby
+from itertools import chain, compress
 from sys import getrefcount
 from types import CellType, FunctionType, ModuleType
 
@@ -29,7 +29,7 @@ from allcores._foreign import ask, type_name
 from allcores._handover import reducers
 from allcores._hints import Any
 from allcores._mapped import maps_file
-from allcores._ownership import CONSTANT, WAYS, has_only_constants, is_constant, is_iterator, way_to_ask
+from allcores._ownership import CONSTANT, GROUP, WAYS, has_only_constants, is_constant, is_iterator, way_to_ask
 from allcores._records import Record
 
 __all__ = ["Snapshots"]
@@ -41,8 +41,6 @@ MOST_ITERATORS = 16  # that are remembered
 
 ANNOTATIONS = "__annotate__" if hasattr(FunctionType, "__annotate__") else "__annotations__"
 DESCRIPTIONS = ("__module__", "__qualname__", "__doc__", ANNOTATIONS)  # of a function; the rest makes it
-
-_Group = type(next(groupby([0]))[1])
 
 
 class _Copied(Record):
@@ -222,7 +220,7 @@ class _Copier(pickle.Pickler):
     def reducer_override(self, thing: Any) -> Any:
         """Say how to pickle what is no plain container."""
         kind = type(thing)
-        if kind is _Group:
+        if kind is GROUP:
             return iter, (_listed(thing),)
         if kind is FunctionType and thing.__globals__ is globals():  # what this pickler itself has called
             return NotImplemented
@@ -363,7 +361,7 @@ def _listed(group: Iterable[Any]) -> list[Any]:
 
 def _iterators_behind(thing: Any) -> Iterator[object]:
     """Give an iterator, and those that it takes from; of other things none."""
-    if is_iterator(thing) and type(thing) is not _Group:
+    if is_iterator(thing) and type(thing) is not GROUP:
         yield thing
         parts = get_referents(thing)
         several = [part for part in parts if type(part) is tuple]  # that `zip` takes from
