@@ -252,6 +252,9 @@ def test_what_an_initializer_sets_in_a_module_lasts(program, start):
             assert pool.map(helper.work, [1, 2]) == [("loaded", 2)] * 2
             helper.MODEL = "the caller's"  # it has changed since
             assert pool.map(helper.work, [1, 2]) == [("the caller's", 2)] * 2
+        helper.MODEL = None
+        with allcores.Executor(2, initializer=helper.load, initargs=("loaded",), start=START) as executor:
+            assert executor.submit(helper.work, 1).result() == ("loaded", 2)
         """,
         start,
     )

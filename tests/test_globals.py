@@ -127,6 +127,9 @@ for start in ("forkserver", "fork"):
         assert set(pool.map(work, range(20))) == {("loaded", 0)}
         model = "the caller's"
         assert set(pool.map(work, range(20))) == {("the caller's", 0)}
+        model = None
+    with allcores.Executor(2, initializer=load, start=start) as executor:
+        assert executor.submit(work, 1).result()[0] == "loaded"
     counter = {"n": 0}
     model = None
 """)

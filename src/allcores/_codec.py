@@ -105,7 +105,8 @@ def _encode_job(job: object, known: Known | None, snapshot: Snapshot, left_out: 
     frames = ask(encode_by_value, (job, teacher.definitions), teacher)
     if known is None:
         return Encoded(frames, teacher.definitions, {})
-    for lead in job if is_a(job, tuple) else (job,):  # what can be imported, the pickler does not look into
+    # What can be imported, the pickler does not look into.
+    for lead in (*(job if is_a(job, tuple) else (job,)), *_definitions_named_in(frames[:1], known, snapshot)):
         teacher.unsure |= find_lacking(lead, known, snapshot).unsure
     known.learn(teacher.definitions | teacher.sent, snapshot)
     return Encoded(frames, teacher.definitions, teacher.unsure)

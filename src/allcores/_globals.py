@@ -20,7 +20,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from weakref import WeakKeyDictionary, ref
 
 from allcores._classes import MAIN
@@ -43,6 +43,7 @@ NEVER_SENT = {"__builtins__", "__name__"}  # every ``__main__`` has its own
 LOOKED_UP_BY = frozenset({MAIN, "__dict__", "eval", "exec", "getattr", "globals", "locals", "query", "vars"})
 LONGEST_TEXT = 1000  # characters: a longer one is no formula
 LARGEST_VARIABLE = 1 << 22  # bytes: larger ones of modules are as the worker's own modules make them
+HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class was made at run time, not compiled in
 FEW = 100  # elements of a container, among which functions are looked for
 
 _NOTHING = object()
@@ -213,7 +214,7 @@ def _signature(value: Any) -> Any:
     kind = type(value)
     if kind in _DESCRIPTORS:
         return kind, _signatures(list(_PARTS[kind](value)))
-    if kind in _PARTS and _parts_of(value):
+    if not is_fixed(value) and any(part is not kind for part in _parts_of(value)):
         raise _Fleeting
     return value if kind is ModuleType else kind
 
@@ -367,8 +368,21 @@ def _list_parts(thing: Any) -> list[Any]:
         return [*vars(thing).values(), *thing.__bases__, type(thing)] if is_of_user(thing) else []
     give_parts = _PARTS.get(type(thing))
     if give_parts is None:
-        return [type(thing)]
+        return [type(thing), *filter(_is_made_of_parts, _attributes(thing))]
     return [part for part in give_parts(thing) if not is_fixed(part) or is_a(part, ModuleType)]
+
+
+def _attributes(thing: Any) -> Iterator[Any]:
+    """Give the attributes that an instance itself has, of whatever class they are declared in."""
+    for kind in type(thing).__mro__ if type(thing).__flags__ & HEAP_TYPE else ():
+        for name, value in vars(kind).items():
+            if isinstance(value, MemberDescriptorType):
+                yield getattr(thing, name, None)
+    yield from vars(thing).values() if type(thing).__flags__ & HEAP_TYPE and hasattr(thing, "__dict__") else ()
+
+
+def _is_made_of_parts(value: Any) -> bool:
+    return type(value) in CALLABLE or is_a(value, type)
 
 
 def _contents(cells: tuple[CellType, ...] | None) -> Iterator[Any]:
@@ -392,4 +406,5 @@ _PARTS: dict[type, Callable[[Any], Iterable[Any]]] = {
     list: lambda things: things if len(things) <= FEW else (),
     tuple: lambda things: things if len(things) <= FEW else (),
 }
+CALLABLE = {FunctionType, MethodType, functools.partial, _CachedFunction}  # that an instance may call
 _DESCRIPTORS = {property, staticmethod, classmethod, functools.cached_property, _CachedFunction}
