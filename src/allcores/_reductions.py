@@ -19,7 +19,7 @@ from itertools import takewhile
 from operator import methodcaller
 from pickle import PickleBuffer, PicklingError
 from types import BuiltinMethodType, FunctionType, MemberDescriptorType, MethodType, MethodWrapperType, ModuleType
-from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
 from allcores._classes import is_definition
 from allcores._definitions import builtin_base, is_enum, is_importable, order_of
@@ -39,7 +39,7 @@ _reduce_as_pickle_does = methodcaller("__reduce_ex__", PROTOCOL)
 # What has been found out, which takes some time, of types that are there for ever, and of others.
 _settled_for_workers: dict[type, Reducer] = {}
 _settled_for_drivers: dict[type, Reducer] = {}
-_left_to_pickle: WeakSet[type] = WeakSet()
+_left_to_pickle: dict[int, ref[type]] = {}  # by id, as a metaclass may forbid to compare
 
 
 class Reducers(dict[type, Reducer]):
@@ -64,13 +64,14 @@ class Reducers(dict[type, Reducer]):
         return reducer
 
     def _settle(self, kind: type) -> Reducer:
-        if kind in _left_to_pickle:
+        if id(kind) in _left_to_pickle:
             return _reduce_as_pickle_does
         reducer = self._choose(kind)
         if builtin_base(kind) is kind:
             self._settled[kind] = reducer
         elif reducer is _reduce_as_pickle_does:
-            _left_to_pickle.add(kind)
+            identity = id(kind)
+            _left_to_pickle[identity] = ref(kind, lambda _: _left_to_pickle.pop(identity, None))
         return reducer
 
     def _choose(self, kind: type) -> Reducer:
