@@ -74,6 +74,7 @@ def test_daemon_threads_stop_where_they_are(arguments: tuple[str, ...], run_pyth
     assert (done.stdout, done.stderr) == ("the main thread ends\n", "")
 
 
+@pytest.mark.parametrize("start", ["auto", "forkserver", "spawn"])  # Python 3.12 would not fork at its end
 def test_all_others_get_what_they_ask_for(start: str, run_python: Any):
     program = f"""
         import atexit, sys, threading, time, warnings

@@ -124,15 +124,23 @@ def fork_hazard(here: Descriptors | None = None) -> str | None:
         return f"system libraries of {sys.platform} break in forked processes"
     if threading.active_count() > 1:
         return f"{threading.active_count()} Python threads are running"
-    library = patched_by()
-    if library is not None:
-        return f"{library} has patched this program, and its greenlets would go on in every worker"
+    if (hazard := _hazard_of_program()) is not None:
+        return hazard
     loaded = [name for name in FORK_BREAKERS if name in sys.modules]
     if loaded:
         return f"{loaded[0]} is imported, which does not survive a fork"
     if any(target.startswith(GPUS) for target in (here or Descriptors()).targets.values()):
         return "a GPU runtime is initialised"
     return _native_thread_hazard()
+
+
+def _hazard_of_program() -> str | None:
+    library = patched_by()
+    if library is not None:
+        return f"{library} has patched this program, and its greenlets would go on in every worker"
+    if sys.version_info[:2] == (3, 12) and vars(threading)["_SHUTTING_DOWN"]:
+        return "Python 3.12 forks nothing at the interpreter's end"
+    return None
 
 
 def _native_thread_hazard() -> str | None:
