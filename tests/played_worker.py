@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from allcores._classes import inherit, learn
 from allcores._codec import decode_outcomes, encode_definitions, encode_items, encode_job, encode_outcomes
-from allcores._contents import Snapshot
+from allcores._contents import Inspection
 from allcores._globals import Known
 from allcores._pickling import decode
 
@@ -62,14 +62,14 @@ class PlayedWorker:
 
     def bring(self, job: Callable[[Any], Any]) -> None:
         """Send what to call."""
-        self._send("job", encode_job(job, self.known, Snapshot()).frames)
+        self._send("job", encode_job(job, self.known, Inspection()).frames)
 
     def run(self, items: list[Any]) -> list[Any]:
         """Send items, and what they need; raise what the first of them raises."""
-        snapshot = Snapshot()
-        encoded = encode_items(items, self.known, snapshot)
+        inspection = Inspection()
+        encoded = encode_items(items, self.known, inspection)
         if encoded.definitions:
-            self._send("teach", encode_definitions(encoded.definitions, self.known, snapshot))
+            self._send("teach", encode_definitions(encoded.definitions, self.known, inspection))
         self._send("items", encoded.frames)
         values, raised = decode_outcomes(pickle.loads(self._pipe.recv_bytes()))
         for told in raised.values():

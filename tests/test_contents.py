@@ -11,7 +11,7 @@ import threading
 import numpy as np
 import pytest
 
-from allcores._contents import Snapshot
+from allcores._contents import Inspection
 
 
 class Plain:
@@ -46,7 +46,7 @@ def make(state):
 
 
 def contents(thing, **options):
-    return Snapshot().contents(thing, **options)
+    return Inspection().contents(thing, **options)
 
 
 def change_attribute(thing):
@@ -77,13 +77,13 @@ CHANGES = {
 def test_a_change_shows(name):
     make_thing, change = CHANGES[name]
     thing = make_thing()
-    snapshot = Snapshot()
-    before = snapshot.contents(thing)
+    inspection = Inspection()
+    before = inspection.contents(thing)
     assert before is not None
     assert contents(thing) == before
     change(thing)
     assert contents(thing) != before
-    assert snapshot.contents(thing) is before  # it looks only once
+    assert inspection.contents(thing) is before  # it looks only once
 
 
 def test_what_python_notes_down_is_no_change():
@@ -137,9 +137,9 @@ plain = work.__wrapped__
 """)
     program = """
 import made, pickle, sys
-from allcores._contents import Snapshot
+from allcores._contents import Inspection
 names = [name for name in vars(made) if not name.startswith("__") and name != "functools"]
-print(pickle.dumps([(name, Snapshot().contents(getattr(made, name))) for name in names], 0))
+print(pickle.dumps([(name, Inspection().contents(getattr(made, name))) for name in names], 0))
 """
     outputs = {
         subprocess.run(

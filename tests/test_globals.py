@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from allcores._contents import Snapshot
+from allcores._contents import Inspection
 from allcores._globals import NOTHING_LACKING, Known, find_lacking
 
 CHANGED_IN_PLACE = """
@@ -157,15 +157,15 @@ def main(monkeypatch):
 def test_what_is_known_is_not_lacking_until_it_changes(main):
     module = main("table = {}\nnumber = 5\ndef helper(x): return table, number\ndef work(x): return helper(x)")
     known = Known()
-    lacking = find_lacking(module.work, known, Snapshot())
+    lacking = find_lacking(module.work, known, Inspection())
     assert set(lacking.values) == {"work", "helper", "table", "number"}
-    known.learn(lacking.values, Snapshot())
-    assert find_lacking(module.work, known, Snapshot()) is NOTHING_LACKING
+    known.learn(lacking.values, Inspection())
+    assert find_lacking(module.work, known, Inspection()) is NOTHING_LACKING
     module.table["a"] = 1
-    assert find_lacking(module.work, known, Snapshot()).values == {"table": {"a": 1}}
-    assert find_lacking(module.work, known, Snapshot(is_only=True)) is NOTHING_LACKING
+    assert find_lacking(module.work, known, Inspection()).values == {"table": {"a": 1}}
+    assert find_lacking(module.work, known, Inspection(is_only=True)) is NOTHING_LACKING
     module.number = 6
-    assert set(find_lacking(module.work, known, Snapshot()).values) == {"table", "number"}
+    assert set(find_lacking(module.work, known, Inspection()).values) == {"table", "number"}
 
 
 def test_words_in_texts_count_where_code_looks_names_up(main):
@@ -177,7 +177,7 @@ def told(): return "limit"
 """)
 
     def found(function):
-        return set(find_lacking(function, Known(), Snapshot()).values) - {function.__name__}
+        return set(find_lacking(function, Known(), Inspection()).values) - {function.__name__}
 
     assert found(module.evaluated) == found(module.queried) == {"limit"}
     assert found(module.told) == set()
@@ -191,7 +191,7 @@ def make(large): return lambda: (large, held, Large)
 work = make(Large())
 """)
     large, held, work = (weakref.ref(one) for one in (module.work()[0], module.held[0], module.work))
-    find_lacking(module.work, Known(), Snapshot())
+    find_lacking(module.work, Known(), Inspection())
     del module.work, module.held
     gc.collect()
     assert large() is None
@@ -209,7 +209,7 @@ def work(): return helper(), Kind
 """)
 
     def found():
-        return {"first", "second"} & set(find_lacking(module.work, Known(), Snapshot()).values)
+        return {"first", "second"} & set(find_lacking(module.work, Known(), Inspection()).values)
 
     assert found() == {"first"}
     exec("def helper(): return second", vars(module))

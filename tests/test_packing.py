@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import allcores
 from allcores._codec import decode_outcomes, encode_items, encode_outcomes
-from allcores._contents import Snapshot
+from allcores._contents import Inspection
 from allcores._globals import Known
 from allcores._packing import CHUNK, FEW, Parcel
 from allcores._pickling import decode
@@ -85,7 +85,7 @@ def sent(frames: list[Buffer]) -> list[Buffer]:
 
 
 def as_items(things: list[Any]) -> Any:
-    frames = encode_items(things, Known(), Snapshot()).frames
+    frames = encode_items(things, Known(), Inspection()).frames
     return decode(sent(frames))
 
 
@@ -99,7 +99,7 @@ def as_values(things: list[Any]) -> Any:
 
 
 def size(things: list[Any]) -> int:
-    frames = encode_items(things, Known(), Snapshot()).frames
+    frames = encode_items(things, Known(), Inspection()).frames
     return sum(memoryview(frame).nbytes for frame in frames)
 
 
@@ -351,7 +351,7 @@ def test_each_array_has_memory_of_its_own_that_can_be_written_to():
 
 def test_small_arrays_of_a_file_still_travel_by_its_name(tmp_path: Path):
     mapped = np.memmap(tmp_path / "file", np.int64, "w+", shape=(MANY, 4))
-    frames = encode_items([np.asarray(row) for row in mapped], Known(), Snapshot()).frames
+    frames = encode_items([np.asarray(row) for row in mapped], Known(), Inspection()).frames
     assert b"_map_again" in bytes(frames[0])
 
 

@@ -468,9 +468,9 @@ def test_an_item_that_cannot_be_pickled_is_no_trouble_to_others(run_driver: Run)
             def get(self):
                 return number
 
-        from allcores._contents import Snapshot
+        from allcores._contents import Inspection
 
-        encoded = encode_items([threading.Lock(), Data(), lambda: number], worker.known, Snapshot())
+        encoded = encode_items([threading.Lock(), Data(), lambda: number], worker.known, Inspection())
         assert {"Data", "number"} <= set(encoded.definitions)
         """)
 
@@ -492,11 +492,11 @@ def test_all_definitions_are_found_that_items_name(run_driver: Run):
             def __reduce__(self):
                 return pickle.loads, (pickle.dumps(Older, 2),)
 
-        from allcores._contents import Snapshot
+        from allcores._contents import Inspection
         from allcores._globals import Known
 
         def named(*items, known=()):
-            return set(encode_items(list(items), Known(known), Snapshot()).definitions)
+            return set(encode_items(list(items), Known(known), Inspection()).definitions)
 
         assert named(P()) == {"P"}
         assert named(Po()) == {"Po"}

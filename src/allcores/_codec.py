@@ -15,7 +15,7 @@ from pickle import PickleBuffer
 from types import FunctionType
 
 from allcores._classes import MAIN, is_definition
-from allcores._contents import Contents, Snapshot
+from allcores._contents import Contents, Inspection
 from allcores._errors import UnpicklableResult
 from allcores._exceptions import ExceptionData, decode_exception, encode_exception
 from allcores._foreign import ask, describe, is_a, set_field, type_name
@@ -78,7 +78,7 @@ class Encoded(Record):
 
 
 def encode_job(
-    job: object, known: Known | None = None, snapshot: Snapshot | None = None, *, is_whole: bool = False
+    job: object, known: Known | None = None, inspection: Inspection | None = None, *, is_whole: bool = False
 ) -> Encoded:
     """Pickle ``(job, definitions)``: by value, with the definitions that the worker shall know by name.
 
@@ -86,35 +86,35 @@ def encode_job(
         job: what travels.
         known: what the worker's ``__main__`` has of the caller's, if the worker shares it: the caller's functions then
             live in there. What is sent is noted down, once all is pickled.
-        snapshot: looks at what things consist of; one of its own by default.
+        inspection: looks at what things consist of; one of its own by default.
         is_whole: whether all globals must travel that the job leads to. Else those that cannot be pickled stay behind:
             an initializer may make them. A function that misses one says so.
     """
-    snapshot = snapshot or Snapshot(is_only=True)
+    inspection = inspection or Inspection(is_only=True)
     try:
-        return _encode_job(job, known, snapshot, ())
+        return _encode_job(job, known, inspection, ())
     except Exception:  # an object's pickling may raise anything
         if known is None or is_whole:
             raise
-        return _encode_job(job, known, snapshot, _unpicklable_globals({"the job": job}, known, snapshot))
+        return _encode_job(job, known, inspection, _unpicklable_globals({"the job": job}, known, inspection))
 
 
-def _encode_job(job: object, known: Known | None, snapshot: Snapshot, left_out: Collection[str]) -> Encoded:
+def _encode_job(job: object, known: Known | None, inspection: Inspection, left_out: Collection[str]) -> Encoded:
     # The pickler fills the dict while it works on the job, and comes to the dict itself last.
-    teacher = Teacher(known, snapshot, left_out)
+    teacher = Teacher(known, inspection, left_out)
     frames = ask(encode_by_value, (job, teacher.definitions), teacher)
     if known is None:
         return Encoded(frames, teacher.definitions, {})
     # What can be imported, the pickler does not look into.
-    for lead in (*(job if is_a(job, tuple) else (job,)), *_definitions_named_in(frames[:1], known, snapshot)):
-        teacher.unsure |= find_lacking(lead, known, snapshot).unsure
-    known.learn(teacher.definitions | teacher.sent, snapshot)
+    for lead in (*(job if is_a(job, tuple) else (job,)), *_definitions_named_in(frames[:1], known, inspection)):
+        teacher.unsure |= find_lacking(lead, known, inspection).unsure
+    known.learn(teacher.definitions | teacher.sent, inspection)
     return Encoded(frames, teacher.definitions, teacher.unsure)
 
 
-def _unpicklable_globals(values: Mapping[str, Any], known: Known, snapshot: Snapshot) -> set[str]:
+def _unpicklable_globals(values: Mapping[str, Any], known: Known, inspection: Inspection) -> set[str]:
     """Find out which values cannot be pickled: of these, and of the globals that they lead to, each by itself."""
-    surveyor = Surveyor(known, snapshot)
+    surveyor = Surveyor(known, inspection)
     pending = dict(values)
     verdicts: dict[str, bool] = {}
     while pending:
@@ -189,28 +189,28 @@ def _receive_single_items(singles: _Singles, errors: dict[int, str]) -> PartialI
     return PartialItems(items, errors | texts)
 
 
-def encode_definitions(definitions: dict[str, Any], known: Known, snapshot: Snapshot) -> list[Buffer]:
+def encode_definitions(definitions: dict[str, Any], known: Known, inspection: Inspection) -> list[Buffer]:
     """Pickle definitions by value, less those that cannot be: items that need them will not be read, and say so.
 
     Args:
         definitions: ``{name: thing}``, to be learnt by the worker.
         known: as for `encode_job`.
-        snapshot: as for `encode_job`.
+        inspection: as for `encode_job`.
     """
     try:
-        return _encode_definitions(definitions, known, snapshot, ())
+        return _encode_definitions(definitions, known, inspection, ())
     except Exception:  # a class's own attributes may be anything
-        left_out = _unpicklable_globals(definitions, known, snapshot)
+        left_out = _unpicklable_globals(definitions, known, inspection)
         kept = {name: thing for name, thing in definitions.items() if name not in left_out}
-        return _encode_definitions(kept, known, snapshot, left_out)
+        return _encode_definitions(kept, known, inspection, left_out)
 
 
 def _encode_definitions(
-    definitions: dict[str, Any], known: Known, snapshot: Snapshot, left_out: Collection[str]
+    definitions: dict[str, Any], known: Known, inspection: Inspection, left_out: Collection[str]
 ) -> list[Buffer]:
-    teacher = Teacher(known, snapshot, left_out)
+    teacher = Teacher(known, inspection, left_out)
     frames = ask(encode_by_value, _Lesson(definitions, teacher.definitions), teacher)
-    known.learn(teacher.definitions | definitions | teacher.sent, snapshot)
+    known.learn(teacher.definitions | definitions | teacher.sent, inspection)
     return frames
 
 
@@ -225,19 +225,19 @@ class _Lesson:
         return operator.or_, (self.definitions, self.more)  # in this order the second is complete in time
 
 
-def encode_items(items: Sequence[Any], known: Known, snapshot: Snapshot) -> Encoded:
+def encode_items(items: Sequence[Any], known: Known, inspection: Inspection) -> Encoded:
     """Pickle a batch; an item that cannot travel goes as the reason why.
 
     Args:
         items: the batch.
         known: what the worker's ``__main__`` has of the caller's.
-        snapshot: looks at what things consist of.
+        inspection: looks at what things consist of.
     """
-    if len(items) == 1 and _is_plain_call(items[0], known, snapshot):
+    if len(items) == 1 and _is_plain_call(items[0], known, inspection):
         data = pickle.dumps(items, PROTOCOL)
         if len(data) < OUT_OF_BAND:  # else there is a long text, which travels better apart
             return Encoded([data], {}, {})
-    teacher = Announcer(known, snapshot)
+    teacher = Announcer(known, inspection)
     try:
         frames = ask(encode, packed(set_apart(items)), teacher)
         pickles: list[Buffer | PickleBuffer] = [frames[0]]
@@ -246,35 +246,35 @@ def encode_items(items: Sequence[Any], known: Known, snapshot: Snapshot) -> Enco
         texts = {at: f"a {type_name(items[at])} cannot be pickled: {why}" for at, why in errors.items()}
         frames = encode(_SingleItems(singles, texts))
         pickles = [single[0] for single in singles.pickled if single is not None]
-    return Encoded(frames, _lessons(pickles, teacher, known, snapshot), teacher.unsure)
+    return Encoded(frames, _lessons(pickles, teacher, known, inspection), teacher.unsure)
 
 
 def _lessons(
-    pickles: Sequence[Buffer | PickleBuffer], announcer: Announcer, known: Known, snapshot: Snapshot
+    pickles: Sequence[Buffer | PickleBuffer], announcer: Announcer, known: Known, inspection: Inspection
 ) -> dict[str, Any]:
     """Give what the worker must learn before it reads these pickles."""
-    for thing in _definitions_named_in(pickles, known, snapshot):
-        lacking = find_lacking(thing, known, snapshot)
+    for thing in _definitions_named_in(pickles, known, inspection):
+        lacking = find_lacking(thing, known, inspection)
         announcer.met |= lacking.values
         announcer.unsure |= lacking.unsure
     noted = {name: thing for name, thing in announcer.definitions.items() if not known.has(name, thing)}
     return noted | announcer.met
 
 
-def encode_settings(settings: object, known: Known, snapshot: Snapshot) -> Encoded:
+def encode_settings(settings: object, known: Known, inspection: Inspection) -> Encoded:
     """Pickle settings that name things of ``__main__``.
 
     Args:
         settings: what travels; it can be pickled.
         known: as for `encode_items`.
-        snapshot: as for `encode_items`.
+        inspection: as for `encode_items`.
     """
-    announcer = Announcer(known, snapshot)
+    announcer = Announcer(known, inspection)
     frames = ask(encode, settings, announcer)
-    return Encoded(frames, _lessons(frames[:1], announcer, known, snapshot), announcer.unsure)
+    return Encoded(frames, _lessons(frames[:1], announcer, known, inspection), announcer.unsure)
 
 
-def _is_plain_call(item: Any, known: Known, snapshot: Snapshot) -> bool:
+def _is_plain_call(item: Any, known: Known, inspection: Inspection) -> bool:
     """Whether an item is a call of a function of ``__main__`` that the worker has complete, with plain arguments."""
     if type(item) is not tuple or [*map(type, item)] != [FunctionType, tuple, dict]:
         return False
@@ -282,14 +282,14 @@ def _is_plain_call(item: Any, known: Known, snapshot: Snapshot) -> bool:
     has_plain_arguments = PLAIN.issuperset(map(type, (*args, *keywords, *keywords.values())))
     if not has_plain_arguments or not known.has(function.__qualname__, function):
         return False
-    return is_definition(function) and find_lacking(function, known, snapshot) is NOTHING_LACKING
+    return is_definition(function) and find_lacking(function, known, inspection) is NOTHING_LACKING
 
 
-def _definitions_named_in(pickles: Sequence[Buffer | PickleBuffer], known: Known, snapshot: Snapshot) -> list[Any]:
+def _definitions_named_in(pickles: Sequence[Buffer | PickleBuffer], known: Known, inspection: Inspection) -> list[Any]:
     """Find functions and classes that pickles may name, of ``__main__`` and of the user's modules.
 
     It may find a few too many, because it looks for names in bytes; that costs a definition's trip, once. What was
-    found before at this snapshot is not found again.
+    found before by this inspection is not found again.
     """
     data = b"".join(map(bytes, pickles))
     found: list[Any] = []
@@ -297,7 +297,7 @@ def _definitions_named_in(pickles: Sequence[Buffer | PickleBuffer], known: Known
         if module.encode() in data:
             names = _definitions_of(module)
             found += map(names.__getitem__, _find_names(data, module, names))
-    return [thing for thing in found if known.is_news(thing, snapshot)]
+    return [thing for thing in found if known.is_news(thing, inspection)]
 
 
 def _definitions_of(module: str) -> dict[str, Any]:
@@ -350,27 +350,27 @@ class Answer(Record):
     refusals: dict[Key, str]
 
 
-def encode_answer(keys: Sequence[Key], known: Known, snapshot: Snapshot) -> list[Buffer]:
+def encode_answer(keys: Sequence[Key], known: Known, inspection: Inspection) -> list[Buffer]:
     """Pickle what stands under these names here; what is of a module is to take the place of the worker's own there.
 
     Args:
         keys: modules, and names in there, with dots for attributes of classes.
         known: as for `encode_job`.
-        snapshot: as for `encode_job`.
+        inspection: as for `encode_job`.
     """
     values = {key: value for key in keys if (value := _value_at(*key)) is not _NOTHING}
     refusals: dict[Key, str] = {}
     try:
-        return _encode_answer(values, refusals, known, snapshot)
+        return _encode_answer(values, refusals, known, inspection)
     except Exception:  # an object's pickling may raise anything
         for key, value in list(values.items()):
             try:
-                _encode_answer({key: value}, {}, known.copy(), snapshot)
+                _encode_answer({key: value}, {}, known.copy(), inspection)
             except Exception as error:
                 del values[key]
                 known.contents.pop((key[0], key[1].partition(".")[0]), None)  # it is compared again next time
                 refusals[key] = f"it is a {type_name(value)}, which cannot be pickled ({describe(error)})"
-        return _encode_answer(values, refusals, known, snapshot)
+        return _encode_answer(values, refusals, known, inspection)
 
 
 def _value_at(module: str, path: str) -> Any:
@@ -380,11 +380,13 @@ def _value_at(module: str, path: str) -> Any:
     return found
 
 
-def _encode_answer(values: dict[Key, Any], refusals: dict[Key, str], known: Known, snapshot: Snapshot) -> list[Buffer]:
-    substitute = Substitute(known, snapshot, [key for key in values if key[0] != MAIN])
+def _encode_answer(
+    values: dict[Key, Any], refusals: dict[Key, str], known: Known, inspection: Inspection
+) -> list[Buffer]:
+    substitute = Substitute(known, inspection, [key for key in values if key[0] != MAIN])
     frames = ask(encode_by_value, (Answer(values, refusals), substitute.definitions), substitute)
     of_main = {name: value for (module, name), value in values.items() if module == MAIN}
-    known.learn(substitute.definitions | substitute.sent | of_main, snapshot)
+    known.learn(substitute.definitions | substitute.sent | of_main, inspection)
     return frames
 
 

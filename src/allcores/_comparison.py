@@ -12,7 +12,7 @@ from importlib import import_module
 from operator import attrgetter
 
 from allcores._classes import MAIN
-from allcores._contents import Contents, Snapshot
+from allcores._contents import Contents, Inspection
 from allcores._foreign import give_field, is_a
 from allcores._globals import LARGEST_VARIABLE, Key
 from allcores._hints import Any
@@ -34,25 +34,26 @@ def find_differing(expected: Mapping[Key, Contents]) -> list[Key]:
     Returns:
         Modules, and names in there, with dots for attributes of classes.
     """
-    snapshot = Snapshot(is_only=True)
+    inspection = Inspection(is_only=True)
     differing: list[Key] = []
     for (module, name), contents in expected.items():
         namespace = _namespace(module)
         if namespace is not None:
             largest = sys.maxsize if module == MAIN else LARGEST_VARIABLE
             value = namespace.get(name, _NOTHING)
-            own = None if value is _NOTHING else snapshot.contents(value, largest)
+            own = None if value is _NOTHING else inspection.contents(value, largest)
             differing += [(module, found) for found in _differing_parts(name, value, own, contents)]
     return differing
 
 
 def find_torn(expected: Mapping[Key, Contents]) -> list[Key]:
     """Find containers that hold functions which were replaced where these belong, and so are named there no more."""
-    snapshot = Snapshot(is_only=True)
+    inspection = Inspection(is_only=True)
+    namespaces = {module: _namespace(module) or {} for module, _ in expected}
     return [
         (module, name)
         for (module, name), contents in expected.items()
-        if (namespace := _namespace(module)) is not None and _is_torn(snapshot.contents(namespace.get(name)), contents)
+        if _is_torn(inspection.contents(namespaces[module].get(name)), contents)
     ]
 
 

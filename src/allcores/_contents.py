@@ -1,4 +1,4 @@
-"""What a thing consists of at a snapshot, so that it can be told later, or by another process, whether it has changed.
+"""What a thing consists of at a moment, so that it can be told later, or by another process, whether it has changed.
 
 A name that stands for the same object may stand for something else all the same: a dict was filled, a class got another
 attribute, a module was edited and loaded again. So what a worker has is compared by what it consists of: functions by
@@ -20,7 +20,7 @@ from allcores._foreign import ask, is_a
 from allcores._hints import Any, TypeAlias
 from allcores._user_modules import is_of_user
 
-__all__ = ["Contents", "Snapshot", "is_fixed"]
+__all__ = ["Contents", "Inspection", "is_fixed"]
 
 Contents: TypeAlias = Any  # what can be compared, and pickled; None for what cannot be told
 Reduction: TypeAlias = "Callable[[Any], Iterable[Any]]"
@@ -48,11 +48,11 @@ def is_fixed(thing: Any) -> bool:
     return type(thing) in FIXED
 
 
-class Snapshot:
+class Inspection:
     """Looks at things, at each only once.
 
     Args:
-        is_only: whether workers hear of no other snapshot, so that what they are sent need not be compared later.
+        is_only: whether workers hear of no other inspection, so that what they are sent need not be compared later.
     """
 
     def __init__(self, *, is_only: bool = False) -> None:
@@ -160,11 +160,11 @@ _PARTS: dict[type, Reduction] = {
     functools.cached_property: lambda cached: (cached.func,),
     _CachedFunction: lambda cached: (cached.__wrapped__,),
 }
-_LOOKS: dict[type, Callable[[Snapshot, Any], Contents]] = {
-    FunctionType: Snapshot.at_function,
-    CellType: Snapshot.at_cell,
+_LOOKS: dict[type, Callable[[Inspection, Any], Contents]] = {
+    FunctionType: Inspection.at_function,
+    CellType: Inspection.at_cell,
     ModuleType: lambda _, module: ("module", module.__name__),
-    **dict.fromkeys(_PARTS, Snapshot.at_parts),
+    **dict.fromkeys(_PARTS, Inspection.at_parts),
 }
 
 

@@ -24,7 +24,7 @@ from types import CellType, CodeType, FunctionType, MemberDescriptorType, Method
 from weakref import WeakKeyDictionary, ref
 
 from allcores._classes import MAIN
-from allcores._contents import Contents, Snapshot, is_fixed
+from allcores._contents import Contents, Inspection, is_fixed
 from allcores._foreign import ask, is_a
 from allcores._hints import Any, TypeAlias
 from allcores._records import Record
@@ -64,8 +64,8 @@ class Known(dict[str, Any]):
     def __init__(self, things: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
         super().__init__(things)
         self.contents: dict[Key, Contents] = {}
-        self._snapshot: Snapshot | None = None
-        self._looked_at: dict[int, Any] = {}  # {id: thing}, at that snapshot
+        self._inspection: Inspection | None = None
+        self._looked_at: dict[int, Any] = {}  # {id: thing}, by that inspection
 
     def update_from(self, other: Known) -> None:
         """Know what another knows, too."""
@@ -91,23 +91,23 @@ class Known(dict[str, Any]):
         """Whether the worker has this very object under that name."""
         return self.get(name, _NOTHING) is thing
 
-    def learn(self, things: Mapping[str, Any], snapshot: Snapshot) -> None:
+    def learn(self, things: Mapping[str, Any], inspection: Inspection) -> None:
         """Note down what the worker was sent."""
         self |= things
-        if not snapshot.is_only:
+        if not inspection.is_only:
             named = {(MAIN, name): thing for name, thing in things.items() if not is_fixed(thing)}
-            self.contents |= {key: snapshot.contents(thing) for key, thing in named.items()}
+            self.contents |= {key: inspection.contents(thing) for key, thing in named.items()}
 
     def forget(self) -> None:
         """Take the worker for new."""
         self.clear()
         self.contents.clear()
-        self._snapshot = None
+        self._inspection = None
 
-    def is_news(self, thing: Any, snapshot: Snapshot) -> bool:
-        """Whether nobody has asked this at this snapshot."""
-        if self._snapshot is not snapshot:
-            self._snapshot, self._looked_at = snapshot, {}
+    def is_news(self, thing: Any, inspection: Inspection) -> bool:
+        """Whether this inspection has not been asked about it."""
+        if self._inspection is not inspection:
+            self._inspection, self._looked_at = inspection, {}
         is_news = id(thing) not in self._looked_at
         self._looked_at[id(thing)] = thing
         return is_news
@@ -133,39 +133,39 @@ def is_of_main(function: FunctionType) -> bool:
     return function.__globals__ is vars(sys.modules[MAIN])
 
 
-def find_lacking(thing: Any, known: Known, snapshot: Snapshot) -> Lacking:
+def find_lacking(thing: Any, known: Known, inspection: Inspection) -> Lacking:
     """Find what a worker may lack of what a function, a class or an instance leads to.
 
     Args:
         thing: what leads on.
         known: what the worker has.
-        snapshot: looks at what things consist of.
+        inspection: looks at what things consist of.
     """
     lacking = Lacking({}, {})
     for namespace, module, name in _footprint(thing):
         value = namespace.get(name, _NOTHING)
         if value is not _NOTHING:
             look = _look_at_global if module == MAIN else _look_at_module
-            look(lacking, (module, name), value, known, snapshot)
+            look(lacking, (module, name), value, known, inspection)
     return lacking if any(lacking) else NOTHING_LACKING
 
 
-def _look_at_global(lacking: Lacking, key: Key, value: Any, known: Known, snapshot: Snapshot) -> None:
+def _look_at_global(lacking: Lacking, key: Key, value: Any, known: Known, inspection: Inspection) -> None:
     _, name = key
     if not known.has(name, value):
         lacking.values[name] = value
-    elif not (snapshot.is_only or is_fixed(value)):
-        now, before = snapshot.contents(value), known.contents.get(key, _NOTHING)
+    elif not (inspection.is_only or is_fixed(value)):
+        now, before = inspection.contents(value), known.contents.get(key, _NOTHING)
         if before is _NOTHING:  # it was inherited
             lacking.unsure[key] = now
         elif now != before:
             lacking.values[name] = value
 
 
-def _look_at_module(lacking: Lacking, key: Key, value: Any, known: Known, snapshot: Snapshot) -> None:
+def _look_at_module(lacking: Lacking, key: Key, value: Any, known: Known, inspection: Inspection) -> None:
     if is_a(value, ModuleType) or key[0] in unimportable_modules():  # whose own things are compared, or go by value
         return
-    now = snapshot.contents(value, LARGEST_VARIABLE)
+    now = inspection.contents(value, LARGEST_VARIABLE)
     if now is not None and now != known.contents.get(key):
         lacking.unsure[key] = now
 

@@ -16,7 +16,7 @@ from enum import Enum
 from itertools import count
 from math import inf
 
-from allcores._contents import Snapshot
+from allcores._contents import Inspection
 from allcores._dataset import Dataset
 from allcores._errors import ItemCancelled
 from allcores._hints import Any, Protocol, TypeAlias, TypeGuard
@@ -58,7 +58,7 @@ class Line:
         job: what runs them.
         batch: items per batch; None to measure and adapt.
         depth: how many batches a worker may hold.
-        snapshot: when what the items lead to was looked at; None: anew for each batch.
+        inspection: when what the items lead to was looked at; None: anew for each batch.
         conditions: `Settings` or `Conditions` under which the items run; None where each submission brings its own.
     """
 
@@ -68,7 +68,7 @@ class Line:
         *,
         batch: int | None,
         depth: int,
-        snapshot: Snapshot | None = None,
+        inspection: Inspection | None = None,
         conditions: Any = None,
     ) -> None:
         self.number = next(_numbers)
@@ -76,7 +76,7 @@ class Line:
         self.conditions = conditions
         self.batch = batch
         self.depth = depth
-        self.snapshot = snapshot
+        self.inspection = inspection
         self.origin = Origin(lambda: job, job.chance)
 
     def name(self, position: int, item: Any) -> str:

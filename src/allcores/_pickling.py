@@ -24,7 +24,7 @@ from allcores._classes import (
     name_to_teach,
     own_class,
 )
-from allcores._contents import Contents, Snapshot
+from allcores._contents import Contents, Inspection
 from allcores._definitions import find_alias, is_importable, is_made_by_type, reduce_class, reduce_code, reduce_hidden
 from allcores._foreign import ask
 from allcores._globals import Key, Known, find_lacking, is_of_main
@@ -199,7 +199,7 @@ class Teacher:
     Args:
         known: what the worker's ``__main__`` has of the caller's. The functions of the caller's then live in the
             worker's, and what it has does not go again. None: each pickle brings globals of its own.
-        snapshot: looks at what things consist of; one of its own by default.
+        inspection: looks at what things consist of; one of its own by default.
         left_out: names of globals that the worker must do without.
 
     Attributes:
@@ -209,10 +209,10 @@ class Teacher:
     """
 
     def __init__(
-        self, known: Known | None = None, snapshot: Snapshot | None = None, left_out: Collection[str] = ()
+        self, known: Known | None = None, inspection: Inspection | None = None, left_out: Collection[str] = ()
     ) -> None:
         self._known = known
-        self._snapshot = snapshot or Snapshot(is_only=True)
+        self._inspection = inspection or Inspection(is_only=True)
         self._left_out = left_out
         self.definitions: dict[str, Any] = {}
         self.sent: dict[str, Any] = {}
@@ -250,7 +250,7 @@ class Teacher:
 
     def _find_lacking(self, thing: Any, known: Known) -> dict[str, Any]:
         """Give the globals that the worker lacks and that travel with what leads to them."""
-        values, unsure = find_lacking(thing, known, self._snapshot)
+        values, unsure = find_lacking(thing, known, self._inspection)
         self.unsure |= unsure
         values = {name: value for name, value in values.items() if name not in self._left_out}
         self.sent |= values
@@ -262,15 +262,15 @@ class Surveyor(Teacher):
 
     Args:
         known: what the worker's ``__main__`` has of the caller's.
-        snapshot: as for `Teacher`.
+        inspection: as for `Teacher`.
     """
 
-    def __init__(self, known: Known, snapshot: Snapshot) -> None:
-        super().__init__(known, snapshot)
+    def __init__(self, known: Known, inspection: Inspection) -> None:
+        super().__init__(known, inspection)
         self.met: dict[str, Any] = {}
 
     def _find_lacking(self, thing: Any, known: Known) -> dict[str, Any]:
-        values, unsure = find_lacking(thing, known, self._snapshot)
+        values, unsure = find_lacking(thing, known, self._inspection)
         self.unsure |= unsure
         self.met |= values
         return {}
@@ -281,12 +281,12 @@ class Substitute(Teacher):
 
     Args:
         known: as for `Teacher`.
-        snapshot: as for `Teacher`.
+        inspection: as for `Teacher`.
         keys: which things go by value, by module and name; others of these modules are where they are.
     """
 
-    def __init__(self, known: Known, snapshot: Snapshot, keys: Collection[Key]) -> None:
-        super().__init__(known, snapshot)
+    def __init__(self, known: Known, inspection: Inspection, keys: Collection[Key]) -> None:
+        super().__init__(known, inspection)
         self._keys = keys
 
     def replaces(self, thing: Any) -> bool:

@@ -21,7 +21,7 @@ from weakref import WeakSet, ref
 from allcores._captures import explain_unpicklable
 from allcores._codec import encode_job
 from allcores._conditions import Conditions
-from allcores._contents import Snapshot
+from allcores._contents import Inspection
 from allcores._descriptors import Descriptors
 from allcores._driver import Run
 from allcores._errors import Terminated
@@ -140,7 +140,7 @@ class Service:
                 encode_job(job, Known())
             except Exception as error:  # its captures may raise anything
                 raise explain_unpicklable("the function", function, error) or error from None
-        return Line(job, batch=batch or self.plan.batch, depth=2, snapshot=Snapshot(), conditions=self._look())
+        return Line(job, batch=batch or self.plan.batch, depth=2, inspection=Inspection(), conditions=self._look())
 
     def submit(self, line: Line, items: Sequence[Any], receiver: Receiver) -> Submission:
         """Hand items in, one or more.
@@ -154,9 +154,9 @@ class Service:
         self._inbox.wake()  # who hands in items one by one is faster than the loop: many will share a batch
         return submission
 
-    def line_for_calls(self, snapshot: Snapshot) -> Line:
+    def line_for_calls(self, inspection: Inspection) -> Line:
         """Prepare to have functions called that lead to what it is at one moment."""
-        return _Calls(self._job(_call, is_star=True), batch=1, depth=1, snapshot=snapshot)
+        return _Calls(self._job(_call, is_star=True), batch=1, depth=1, inspection=inspection)
 
     def call(
         self,

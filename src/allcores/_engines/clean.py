@@ -18,7 +18,7 @@ from allcores._board import Board
 from allcores._captures import explain_unpicklable
 from allcores._channel import Channel, channel_pair, fill_segment
 from allcores._codec import Encoded, encode_job
-from allcores._contents import Snapshot
+from allcores._contents import Inspection
 from allcores._descriptors import claim, disclaim
 from allcores._engines.processes import Setup
 from allcores._globals import Known
@@ -74,7 +74,7 @@ class CleanProcess:
     def wait_for_end(self) -> End:
         """Wait for the end of a process that has ended or will at once.
 
-        Of one that goes with the nursery, nothing is known: it may live on for a snapshot.
+        Of one that goes with the nursery, nothing is known: it may live on for a moment.
         """
         assert self.sentinel is not None
         data = os.read(self.sentinel, END.size)
@@ -259,8 +259,8 @@ class CleanSource:
         warm_set.wake()  # first: it takes about as long as what follows
         settings = find_settings() if job.settings is None else job.settings
         with hand_over() as descriptors:
-            known, snapshot = Known(), Snapshot(is_only=is_last)
-            frames, _, unsure = _encode(job._replace(settings=settings.sealed), known, snapshot)
+            known, inspection = Known(), Inspection(is_only=is_last)
+            frames, _, unsure = _encode(job._replace(settings=settings.sealed), known, inspection)
             surroundings = pickle.dumps((Surroundings.here(cores), settings.sealed.early))
             segment = fill_segment(frames)
             self._setup = Setup(frames, surroundings, known, unsure, descriptors, segment, settings)
@@ -289,16 +289,16 @@ def _close(sentinel: int) -> None:
     os.close(sentinel)
 
 
-def _encode(job: Job, known: Known, snapshot: Snapshot) -> Encoded:
+def _encode(job: Job, known: Known, inspection: Inspection) -> Encoded:
     try:
-        return encode_job(job, known, snapshot, is_whole=True)
+        return encode_job(job, known, inspection, is_whole=True)
     except Exception as error:
         arguments = ((f"initargs[{position}]", argument) for position, argument in enumerate(job.initargs))
         for role, thing in (("the function", job.function), ("the initializer", job.initializer), *arguments):
             explained = explain_unpicklable(role, thing, error)
             if explained is not None:
                 raise explained from None
-        return encode_job(job, known, snapshot)  # without what it does not lead to for sure
+        return encode_job(job, known, inspection)  # without what it does not lead to for sure
 
 
 def _leave() -> None:

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from allcores._board import Board, Mark
 from allcores._channel import Channel, channel_pair
 from allcores._classes import register_local_classes
-from allcores._contents import Snapshot
+from allcores._contents import Inspection
 from allcores._dataset import Columns, Dataset
 from allcores._engines.processes import Setup
 from allcores._globals import Known, find_lacking
@@ -54,7 +54,7 @@ class ForkedSource:
         """Say what a worker is born with: the whole of the caller's ``__main__``."""
         known = Known(vars(sys.modules["__main__"]))
         if self._job.initializer is not None:  # what it may set stays, unless the caller's changes from now on
-            known.contents |= find_lacking(self._job.initializer, known, Snapshot()).unsure
+            known.contents |= find_lacking(self._job.initializer, known, Inspection()).unsure
         return Setup([], b"", known, {}, [], None, self._settings)
 
     def start(self) -> ForkedProcess:

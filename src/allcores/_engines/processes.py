@@ -30,7 +30,7 @@ from allcores._codec import (
     encode_job,
     encode_settings,
 )
-from allcores._contents import Contents, Snapshot
+from allcores._contents import Contents, Inspection
 from allcores._dataset import Columns, Dataset
 from allcores._descriptors import claim
 from allcores._engines import Arrival, MemoryUse
@@ -178,7 +178,7 @@ class ProcessEngine:
         self._source = source
         self._dataset = dataset
         self._inbox = dataset if isinstance(dataset, Inbox) else None
-        self._snapshot = Snapshot(is_only=self._inbox is None)
+        self._inspection = Inspection(is_only=self._inbox is None)
         self._has_items = source.inherits and isinstance(dataset, Columns)
         self._workers: dict[int, _Worker] = {}
         self._asked: dict[int, tuple[float, int]] = {}  # {worker: when to take what, up to which token}, earliest first
@@ -511,23 +511,23 @@ class ProcessEngine:
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if state.is_writing else 0)
             self._selector.modify(state.process.channel, events, state)
 
-    def _snapshot_for(self, index: int) -> Snapshot:
+    def _inspection_for(self, index: int) -> Inspection:
         """Give what looks at things for an item."""
         line = None if self._inbox is None else self._inbox.line(index)
-        return self._snapshot if line is None else line.snapshot or Snapshot()
+        return self._inspection if line is None else line.inspection or Inspection()
 
     def _bring_items(self, state: _Worker, batch: SendBatch) -> list[Buffer]:
         """See that the worker has all that items need; give them as frames."""
-        snapshot, known = self._snapshot_for(batch.start), state.process.known
-        encoded = encode_items(self._dataset.items(batch.start, batch.stop), known, snapshot)
-        self._prepare_for(state, encoded, snapshot)
+        inspection, known = self._inspection_for(batch.start), state.process.known
+        encoded = encode_items(self._dataset.items(batch.start, batch.stop), known, inspection)
+        self._prepare_for(state, encoded, inspection)
         return encoded.frames
 
-    def _prepare_for(self, state: _Worker, encoded: Encoded, snapshot: Snapshot) -> None:
+    def _prepare_for(self, state: _Worker, encoded: Encoded, inspection: Inspection) -> None:
         """See that the worker has compared and learnt what it needs for a message."""
         self._have_compared(state, encoded.unsure)
         if encoded.definitions:
-            frames = encode_definitions(encoded.definitions, state.process.known, snapshot)
+            frames = encode_definitions(encoded.definitions, state.process.known, inspection)
             self._post(state, Message(Kind.TEACH, frames=frames))
 
     def _have_compared(self, state: _Worker, unsure: dict[Key, Contents]) -> None:
@@ -538,7 +538,7 @@ class ProcessEngine:
 
     def _answer(self, state: _Worker, message: Message) -> None:
         keys = pickle.loads(message.frames[0])  # from our own worker
-        self._post(state, Message(Kind.ANSWER, frames=encode_answer(keys, state.process.known, self._snapshot)))
+        self._post(state, Message(Kind.ANSWER, frames=encode_answer(keys, state.process.known, self._inspection)))
 
     def _bring_job(self, state: _Worker, inbox: Inbox, index: int) -> int:
         """See that the worker has the job for an item, and none that is over; give its line."""
@@ -546,7 +546,7 @@ class ProcessEngine:
         line = inbox.line(index)
         if line.number not in state.lines:
             state.lines.add(line.number)
-            frames, _, unsure = encode_job(line.job, state.process.known, self._snapshot_for(index))
+            frames, _, unsure = encode_job(line.job, state.process.known, self._inspection_for(index))
             self._have_compared(state, unsure)
             message = Message(Kind.ADD_JOB, line=line.number, frames=frames)
             self._post(state, message, self._bundles.segment(line.number, frames))
@@ -560,8 +560,8 @@ class ProcessEngine:
         if settings.message is not None:
             frames: list[Buffer] = [settings.message]
         else:
-            encoded = encode_settings(settings.sealed, state.process.known, self._snapshot)
-            self._prepare_for(state, encoded, self._snapshot)
+            encoded = encode_settings(settings.sealed, state.process.known, self._inspection)
+            self._prepare_for(state, encoded, self._inspection)
             frames = encoded.frames
         self._post(state, Message(Kind.SETTINGS, frames=frames))
 

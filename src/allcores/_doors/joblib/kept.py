@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from allcores._contents import Snapshot
+from allcores._contents import Inspection
 from allcores._doors.executor.future import Call, Future
 from allcores._doors.joblib.teller import Teller
 from allcores._options import Options
@@ -65,13 +65,13 @@ class Lease:
         self.is_over = False
         self._keeper = keeper
         self._kept = kept
-        self._line = kept.service.line_for_calls(Snapshot())
+        self._line = kept.service.line_for_calls(Inspection())
         self._futures: set[Future] = set()
         self._teller = Teller()
 
     def begin(self) -> None:
         """Hear that what functions lead to may have changed; from now on it counts as it is when it is first needed."""
-        self._line = self._kept.service.line_for_calls(Snapshot())
+        self._line = self._kept.service.line_for_calls(Inspection())
 
     def call(self, function: Callable[[], Any], callback: Callable[[Any], object] | None = None) -> Future:
         """Have a function called on a worker that has nothing else to do.
