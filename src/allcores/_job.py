@@ -23,7 +23,7 @@ __all__ = ["Job", "Part", "run_batch"]
 REPORT_SECONDS = 0.050  # after so long, a worker reports what it has, or gives the rest of the batch back
 STRIDE = 64  # items that are marked together, once they have proved short
 LONG_STRIDE = 1024  # of items that take less than a tenth of a microsecond
-SHORT_NANOSECONDS = 100_000  # a stride that took less may grow; one beyond `STRIDE`, if it took less than half
+SHORT_NANOSECONDS = 150_000  # a stride that took less may grow; one beyond `STRIDE`, if it took less than half
 LOOKUP_ERRORS = (NameError, KeyError)  # by which an item may fail that looks for a variable when it runs
 KEPT_ONE_BY_ONE = 100  # values of a part, before they are put on the shelf by strides, to bound what that costs
 

@@ -41,6 +41,7 @@ __all__ = [
     "has_only_constants",
     "is_constant",
     "is_iterator",
+    "never_changes",
     "way_to_ask",
 ]
 
@@ -87,6 +88,7 @@ ONE_ATTRIBUTE = getrefcount(_HOLDER.stop)
 
 
 WAYS: dict[type, Callable[..., bool]] = {}  # {type: how to ask whether an instance has all in it to itself}
+_ITERATORS: set[type] = set()
 
 
 def is_constant(thing: Any) -> bool:
@@ -100,12 +102,17 @@ def is_constant(thing: Any) -> bool:
         return _is_constant_function(thing)
     if kind is BuiltinFunctionType:
         return is_constant(thing.__self__)
-    return kind not in WAYS and _is_constant(kind) and way_to_ask(kind) is _always
+    if kind not in WAYS:
+        way_to_ask(kind)
+    return kind in CONSTANT
 
 
 def is_iterator(thing: object) -> bool:
     """Whether to look at it is to change it."""
-    return any("__next__" in vars(base) for base in type(thing).__mro__)
+    kind = type(thing)
+    if kind not in WAYS:
+        way_to_ask(kind)
+    return kind in _ITERATORS
 
 
 def has_all_to_itself(thing: Any) -> bool:
@@ -121,6 +128,8 @@ def way_to_ask(kind: type) -> Callable[..., bool]:
         WAYS[kind] = way
         if _is_constant(kind):
             CONSTANT.add(kind)
+        if any("__next__" in vars(base) for base in kind.__mro__):
+            _ITERATORS.add(kind)
     return way
 
 
@@ -183,7 +192,7 @@ def _is_found_by_name(function: Any) -> bool:
 
 def _find_way_to_ask(kind: type) -> Callable[..., bool]:
     if _is_constant(kind):
-        return _always
+        return never_changes
     for kinds, way in _ways_of_types():
         if any(kind is one for one in kinds):
             return way
@@ -201,6 +210,11 @@ def _ways_of_types() -> Iterable[tuple[tuple[object, ...], Callable[..., bool]]]
     yield (FunctionType,), _is_constant_alone
     yield (bytearray, getattr(array, "array", None)), _always  # whoever has a view of it has a reference to it
     yield (getattr(numpy, "ndarray", None),), _has_memory
+
+
+def never_changes(_thing: object, _depth: int = DEPTH) -> bool:
+    """Whether an instance of a type in `CONSTANT` has all to itself."""
+    return True
 
 
 def _always(_thing: object, _depth: int = DEPTH) -> bool:
@@ -239,11 +253,10 @@ def _has_memory(array: Any, _depth: int = DEPTH) -> bool:
     """Whether an array's numbers are its own, or those of a new array that it is a view of."""
     if array.dtype.hasobject or getweakrefcount(array):
         return False
-    if array.base is None:
-        return bool(array.flags.owndata)
-    return (
-        type(array.base) is type(array) and getrefcount(array.base) <= ONE_ATTRIBUTE and bool(array.base.flags.owndata)
-    )
+    owns: bool = array.flags.owndata
+    if not owns and type(array.base) is type(array) and getrefcount(array.base) <= ONE_ATTRIBUTE:
+        owns = array.base.flags.owndata
+    return owns
 
 
 def _is_open_iterator(kind: type) -> bool:

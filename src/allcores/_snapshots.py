@@ -29,7 +29,16 @@ from allcores._foreign import ask, type_name
 from allcores._handover import reducers
 from allcores._hints import Any
 from allcores._mapped import maps_file
-from allcores._ownership import CONSTANT, GROUP, WAYS, has_only_constants, is_constant, is_iterator, way_to_ask
+from allcores._ownership import (
+    CONSTANT,
+    GROUP,
+    WAYS,
+    has_only_constants,
+    is_constant,
+    is_iterator,
+    never_changes,
+    way_to_ask,
+)
 from allcores._records import Record
 
 __all__ = ["Snapshots"]
@@ -99,10 +108,11 @@ class Snapshots:
                 else:
                     return thing
                 del part  # it would count
-            elif kind in CONSTANT:
+            way = WAYS[kind] if kind in WAYS else way_to_ask(kind)
+            if way is never_changes:
                 self.kind = kind
                 return thing
-            if (is_alone and (WAYS.get(kind) or way_to_ask(kind))(thing)) or is_constant(thing):
+            if (is_alone and way(thing)) or is_constant(thing):
                 return thing
         except Exception:  # noqa: S110 - a metaclass may say anything of its classes
             pass
@@ -137,7 +147,8 @@ class Snapshots:
             return self._copy_together((thing,))[0]
         parts = list(thing.values()) if kind is dict else thing
         are_constant = list(map(is_constant, parts))
-        copies = iter(self._copy_together(tuple(compress(parts, (not is_so for is_so in are_constant)))))
+        changeable = tuple(compress(parts, (not is_so for is_so in are_constant)))
+        copies = iter((self._copy(*changeable),) if len(changeable) == 1 else self._copy_together(changeable))
         copied = [part if is_so else next(copies) for part, is_so in zip(parts, are_constant, strict=True)]
         return dict(zip(thing, copied, strict=True)) if kind is dict else kind(copied)
 
