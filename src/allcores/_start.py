@@ -120,16 +120,10 @@ def prepare(
         raise TypeError(f"{fn!r} is not callable; the first argument is the function, the dataset follows")
     if not iterables:
         raise TypeError("the dataset is missing: give at least one iterable after the function")
-    here = Descriptors()
-    facts = find_thread_facts(options, here) if has_own_thread else find_facts(here)
     dataset = make_dataset(iterables, is_sent=options.on == "processes")
     belongings = Belongings(fn, options.initializer, options.initargs, dataset, is_star)
-    if options.on == "processes" and options.start == "auto" and facts.fork_hazard is None:
-        facts = facts._replace(fork_hazard=belongings.fork_hazard(here))
-    plan = make_plan(options, facts)
+    plan, cores = _decide(options, belongings, has_own_thread=has_own_thread)
     refuse_deferring(fn, plan.on)
-    if plan.start is not None and not (plan.start == "fork" and options.start == "auto"):
-        belongings.require_unshared(plan.start, here)
     job = Job(
         fn,
         is_star,
@@ -139,7 +133,19 @@ def prepare(
         is_timed=plan.timeout is not None,
         chance=draw_chance(options.seed),
     )
-    return Start(plan, options, job, dataset, max(1, facts.cores // plan.workers))
+    return Start(plan, options, job, dataset, cores)
+
+
+def _decide(options: Options, belongings: Belongings, *, has_own_thread: bool) -> tuple[Plan, int]:
+    """Make the plan, in view of what workers must not share; give the cores for each worker, too."""
+    here = Descriptors()
+    facts = find_thread_facts(options, here) if has_own_thread else find_facts(here)
+    if options.on == "processes" and options.start == "auto" and facts.fork_hazard is None:
+        facts = facts._replace(fork_hazard=belongings.fork_hazard(here))
+    plan = make_plan(options, facts)
+    if plan.start is not None and not (plan.start == "fork" and options.start == "auto"):
+        belongings.require_unshared(plan.start, here)
+    return plan, max(1, facts.cores // plan.workers)
 
 
 def conclude(results: Results[Any], run: Run) -> None:
