@@ -31,10 +31,12 @@ CALLS_OUT = {  # where the user's objects are called, by qualified name
     "Mapping._hand_in",
     "Pool._map",
     "Puller._run",
+    "Snapshots.gather",
     "Stream.pull",
     "_Gate.let_in",
     "_State.of",
     "at_hand",
+    "listed",
     "make_dataset",
 }
 
