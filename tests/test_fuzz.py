@@ -11,6 +11,7 @@ import os
 import pickle
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -294,8 +295,8 @@ def test_a_link_that_cannot_travel_leaves_the_others_alone():
     error = travelled(raised_by(odd_exceptions.throw_from, outermost, stays))
     stand_in = error.__cause__
     assert repr(error) == "ValueError('outermost')"
-    assert (type(stand_in), stand_in.type_name) == (allcores.ItemError, "StaysHere")
-    assert ", in throw_from\nStaysHere: no pickle\n" in stand_in.remote_traceback
+    assert (type(stand_in).__name__, str(stand_in)) == ("StaysHere", "no pickle")
+    assert ", in throw_from\n" in "".join(traceback.format_tb(stand_in.__traceback__))
     assert repr(stand_in.__cause__) == "KeyError('innermost')"
 
 
@@ -308,7 +309,7 @@ def test_the_members_of_a_group_keep_their_tracebacks():
     assert text.count("    raise error\n") == 5
     assert "FileNotFoundError: [Errno 2] gone: 'file'" in text
     assert repr(error.exceptions[0].exceptions) == "(KeyError('a'), Frozen(code=3))"
-    assert (type(error.exceptions[2]), error.exceptions[2].type_name) == (allcores.ItemError, "StaysHere")
+    assert (type(error.exceptions[2]).__name__, str(error.exceptions[2])) == ("StaysHere", "no pickle")
 
 
 def test_a_member_of_two_groups_arrives_once():

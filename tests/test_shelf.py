@@ -19,6 +19,7 @@ from allcores._dataset import Columns
 from allcores._engines import Arrival
 from allcores._engines.processes import ProcessEngine, Setup
 from allcores._errors import WorkerDied
+from allcores._globals import Known
 from allcores._lifeline import End
 from allcores._messages import BatchAdvanced, BatchFinished, Event, Moment, SendBatch, WorkerDown
 from allcores._options import Options
@@ -229,6 +230,7 @@ class EndedProcess:
 
     def __init__(self, mark: Mark) -> None:
         ours, theirs = channel_pair()
+        self.known = Known()
         self.mark = mark
         self.channel = Channel(ours)
         self.worker = Channel(theirs)
@@ -267,7 +269,7 @@ class OneProcess:
 
     def set_up(self) -> Setup:
         """It needs nothing."""
-        return Setup([], {}, [], None)
+        return Setup([], b"", Known(), {}, [], None, None)
 
     def keep(self, process: Any) -> None:
         """Keep none."""

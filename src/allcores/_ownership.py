@@ -17,6 +17,7 @@ from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from gc import get_referents
+from io import BytesIO, StringIO
 from itertools import groupby
 from sys import getrefcount
 from types import (
@@ -108,11 +109,11 @@ def is_constant(thing: Any) -> bool:
 
 
 def is_iterator(thing: object) -> bool:
-    """Whether to look at it is to change it."""
+    """Whether to look at it is to change it; streams in memory can be copied."""
     kind = type(thing)
     if kind not in WAYS:
         way_to_ask(kind)
-    return kind in _ITERATORS
+    return kind in _ITERATORS and kind not in (BytesIO, StringIO)
 
 
 def has_all_to_itself(thing: Any) -> bool:

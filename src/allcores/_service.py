@@ -39,7 +39,7 @@ from allcores._ownership import has_all_to_itself, is_constant
 from allcores._plan import make_plan
 from allcores._settings.snapshot import find_settings
 from allcores._sharing import Belongings, Clearance
-from allcores._snapshots import Snapshots
+from allcores._snapshots import Snapshots, opens_anew
 
 __all__ = ["Service"]
 
@@ -308,7 +308,7 @@ class Service:
             return
         snapshots = submission.snapshots = self._snapshots() or Snapshots(shares_files=True)
         self._snapshots = ref(snapshots)
-        if not is_constant(function):
+        if not (is_constant(function) or opens_anew(function)):
             function = snapshots.copy(function)
         if kwargs:
             args, kwargs = snapshots.copy((args, kwargs))

@@ -14,6 +14,7 @@ that comes with one item after another would give each of them the same: from th
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle
 import sys
@@ -40,12 +41,14 @@ from allcores._ownership import (
     way_to_ask,
 )
 from allcores._records import Record
+from allcores._reductions import Reducers
 
-__all__ = ["Snapshots"]
+__all__ = ["Snapshots", "opens_anew"]
 
 PROTOCOL = 5
 LARGE = 1 << 16  # bytes: of a smaller thing, each copy is a new one
 STEP = 1 << 20  # bytes that are compared at a time
+HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class was made at run time, not compiled in
 MOST_ITERATORS = 16  # that are remembered
 
 ANNOTATIONS = "__annotate__" if hasattr(FunctionType, "__annotate__") else "__annotations__"
@@ -60,6 +63,14 @@ class _Copied(Record):
     buffers: tuple[bytearray, ...] = ()
     kept: tuple[Any, ...] = ()  # what the copies share with the things
     copies: tuple[Any, ...] = ()
+
+
+def opens_anew(function: Any) -> bool:
+    """Whether a copy of what a function is bound to might open files or connections, which nobody would close."""
+    kind = type(getattr(function, "__self__", function))
+    return hasattr(kind, "__setstate__") or (
+        bool(kind.__flags__ & HEAP_TYPE) and kind.__reduce__ is not object.__reduce__
+    )
 
 
 class Snapshots:
@@ -222,6 +233,7 @@ class _Copier(pickle.Pickler):
         self.kept: list[Any] = []
         self._shares_files = shares_files
         self._travelling = tuple(reducers())  # in ways that pickle does not know
+        self.dispatch_table = Reducers({}, copyreg.dispatch_table, is_for_worker=False)
 
     def pickle(self, things: tuple[Any, ...]) -> bytes:
         """Give the pickle."""
