@@ -38,6 +38,8 @@ MANY_CODES = 10_000  # digests that are kept
 
 # What Python itself notes down in a class, and what is no attribute of the user's.
 NOT_OURS = frozenset({"__dict__", "__weakref__", "__doc__", "__module__", "__slotnames__", "_abc_impl"})
+# What enumerations note down as they are used.
+NOT_OURS |= {"_value2member_map_", "_hashable_values_", "_unhashable_values_", "_unhashable_values_map_", "_inverted_"}
 
 _CachedFunction = type(functools.cache(lambda: None))
 _codes: dict[int, tuple[CodeType, int]] = {}  # {id: (code, digest)}

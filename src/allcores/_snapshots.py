@@ -68,9 +68,8 @@ class _Copied(Record):
 def opens_anew(function: Any) -> bool:
     """Whether a copy of what a function is bound to might open files or connections, which nobody would close."""
     kind = type(getattr(function, "__self__", function))
-    return hasattr(kind, "__setstate__") or (
-        bool(kind.__flags__ & HEAP_TYPE) and kind.__reduce__ is not object.__reduce__
-    )
+    made_by = [base for base in type.mro(kind) if base is not object and base.__flags__ & HEAP_TYPE]
+    return hasattr(kind, "__setstate__") or any("__reduce__" in vars(base) for base in made_by)
 
 
 class Snapshots:
@@ -195,7 +194,7 @@ class Snapshots:
         before, copied = self._last_array
         if before is array and _has_same_numbers(array, copied):
             return copied
-        copied = array.copy("K")
+        copied = array.copy("K" if array.flags.forc else "C")  # in the order in which it would arrive
         if not array.flags.writeable:
             copied.flags.writeable = False
         if array.nbytes >= LARGE:
