@@ -17,7 +17,7 @@ from allcores._foreign import give_field, is_a
 from allcores._globals import LARGEST_VARIABLE, Key
 from allcores._hints import Any
 
-__all__ = ["find_differing", "find_missing", "find_torn", "install"]
+__all__ = ["find_differing", "find_missing", "find_torn", "install", "take_away"]
 
 MOST_LINKS = 10  # of a chain of exceptions
 
@@ -100,6 +100,19 @@ def install(values: Mapping[Key, Any]) -> None:
     for (module, path), value in values.items():
         *outer, name = path.split(".")
         setattr(attrgetter(".".join(outer))(sys.modules[module]) if outer else sys.modules[module], name, value)
+
+
+def take_away(module: str, path: str) -> bool:
+    """Let a class here do without an attribute of the caller's that cannot travel: who needs it will hear that it is
+    missing, and who does not need it does not mind. False for what is no attribute of a class.
+    """
+    *outer, name = path.split(".")
+    if not outer:
+        return False
+    kind = attrgetter(".".join(outer))(sys.modules[module])
+    if name in vars(kind):
+        type.__delattr__(kind, name)
+    return True
 
 
 # ------------------------------------------------------------------------------------------ names found at run time

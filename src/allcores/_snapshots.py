@@ -331,7 +331,9 @@ def _is_array(kind: type) -> bool:
 
 
 def _is_array_of_numbers(thing: Any) -> bool:
-    return type(thing) is getattr(sys.modules.get("numpy"), "ndarray", None) and not thing.dtype.hasobject
+    """Whether it is an array that `copy` copies whole: not the gaps between the fields of records."""
+    is_array = type(thing) is getattr(sys.modules.get("numpy"), "ndarray", None)
+    return is_array and not thing.dtype.hasobject and thing.dtype.names is None
 
 
 def _has_same_numbers(array: Any, other: Any) -> bool:

@@ -21,7 +21,7 @@ from allcores._board import IDLE, INDEX, MOVING, PREPARING, Board, Mark
 from allcores._channel import Channel
 from allcores._classes import inherit, learn
 from allcores._codec import Answer, PartialItems, encode_outcomes
-from allcores._comparison import find_differing, find_torn, install
+from allcores._comparison import find_differing, find_torn, install, take_away
 from allcores._dataset import Columns
 from allcores._errors import UnpicklableError
 from allcores._exceptions import encode_exception, leave_behind
@@ -194,7 +194,8 @@ class WorkerLoop:
         differing = find_differing(expected)
         while differing:
             for (module, name), why in self._ask(differing).items():
-                raise UnpicklableError(f"{module}.{name} is another here than at the caller's, and {why}")
+                if not take_away(module, name):
+                    raise UnpicklableError(f"{module}.{name} is another here than at the caller's, and {why}")
             differing = [key for key in find_torn(self._expected) if key not in differing]
 
     def _compare_for_items(self, message: Message) -> None:
