@@ -27,11 +27,11 @@ import xml.etree.ElementTree as ET
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NoReturn
 
 import numpy as np
-import pandas as pd
 
 # ------------------------------------------------------------------------------ constructors that want something else
 
@@ -493,12 +493,18 @@ ZOO: dict[str, Callable[[], Any]] = {
     "numpy linalg": lambda: np.linalg.inv(np.zeros((2, 2))),
     "numpy types": lambda: np.add("a", None),
     "numpy shapes": lambda: np.ones(2) + np.ones(3),
-    "pandas key": lambda: pd.DataFrame({"a": [1]})["b"],
-    "pandas parser": lambda: throw(pd.errors.ParserError("line 3")),
-    "pandas merge": lambda: pd.DataFrame({"a": [1]}).merge(pd.DataFrame({"b": [1]})),
     "class": lambda: throw(LookupError),
     "not an exception": lambda: throw(3),
 }
+
+with suppress(ImportError):  # it is not installed for every Python
+    import pandas as pd
+
+    ZOO |= {
+        "pandas key": lambda: pd.DataFrame({"a": [1]})["b"],
+        "pandas parser": lambda: throw(pd.errors.ParserError("line 3")),
+        "pandas merge": lambda: pd.DataFrame({"a": [1]}).merge(pd.DataFrame({"b": [1]})),
+    }
 
 
 def fail(name: str) -> Any:

@@ -109,10 +109,10 @@ def _is_local(cls: type) -> bool:
     module, name = vars(cls).get("__module__"), _qualified_name(cls)
     if type(module) is not str or module == MAIN or "<" in name or module in unimportable_modules():
         return True
-    try:
-        return attrgetter(name)(sys.modules.get(module)) is not cls
-    except AttributeError:
-        return True
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):  # past what modules do when they are asked for what they have no more
+        found = getattr(found, "__dict__", {}).get(part)
+    return found is not cls
 
 
 def _qualified_name(cls: type) -> str:
