@@ -40,7 +40,7 @@ def raised_by(call: Any, argument: Any) -> BaseException:
 def differences(one: Any, other: Any, seen: dict[int, Any] | None = None) -> Iterator[str]:
     """Tell in what two things differ, which are exceptions, or parts of them."""
     seen = {} if seen is None else seen
-    if id(one) in seen:
+    if id(one) in seen or one is other:  # a module, for one, that leads to all that there is
         return
     seen[id(one)] = one  # which keeps it, or the number could be another's
     if type(one) is not type(other):
