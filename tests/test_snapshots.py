@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -277,6 +278,37 @@ def test_a_journal_has_the_items_as_they_were(tmp_path: Path):
 
 
 @pytest.mark.once
+class TellsWhereItIsMade:
+    """Whose unpickling runs code of the user's, which may do anything, such as bringing down the process."""
+
+    MADE_BY: ClassVar[list[int]] = []
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _make_and_tell, (self.number,)
+
+
+def _make_and_tell(number: int) -> TellsWhereItIsMade:
+    TellsWhereItIsMade.MADE_BY.append(os.getpid())
+    return TellsWhereItIsMade(number)
+
+
+def number_and_maker(thing: TellsWhereItIsMade) -> tuple[int, bool]:
+    return thing.number, os.getpid() in TellsWhereItIsMade.MADE_BY
+
+
+def test_what_waits_for_a_worker_is_made_again_by_the_worker_only(start):
+    thing = TellsWhereItIsMade(0)
+    futures = []
+    with allcores.Executor(1, start=start) as executor:
+        for thing.number in range(5):
+            futures.append(executor.submit(number_and_maker, thing))
+        assert [future.result(60) for future in futures] == [(number, True) for number in range(5)]
+    assert not TellsWhereItIsMade.MADE_BY
+
+
 def test_a_failure_has_the_item_as_it_was():
     results = allcores.map(lambda row: 1 // (row["number"] % 2), reused.dicts(), workers=1, errors="collect")
     assert numbers_of(failure.item for failure in results.failures) == NUMBERS[::2]

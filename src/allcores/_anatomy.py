@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import GetSetDescriptorType, MemberDescriptorType
 
-from allcores._foreign import ask, attributes_of, give_field, is_a, set_field, text_of
+from allcores._foreign import ask, attributes_of, describe, give_field, is_a, set_field, text_of
 from allcores._hints import Any
 from allcores._outcomes import short_repr
 from allcores._records import Record
@@ -91,6 +91,9 @@ class Likeness:
 
     def __init__(self, original: object) -> None:
         try:
+            elements = _elements(original)
+            if any(is_a(element, BaseExceptionGroup) for element in elements):
+                original = list(map(describe, elements))  # or each of nested groups would spell out all that are in it
             self._repr, self._str = ask(repr, original)[:LONGEST_TEXT], text_of(original)[:LONGEST_TEXT]
         except Exception:  # it may say anything of itself
             self._repr = self._str = short_repr(original)

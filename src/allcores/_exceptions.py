@@ -270,7 +270,7 @@ def _pickle(
     if is_plain:
         with suppress(Exception):  # whatever it was, by value it may work
             return [pickle.dumps(thing, PROTOCOL)]
-    others = {key: at for key, at in positions.items() if key != id(but)}
+    others = positions if but is None else {key: at for key, at in positions.items() if key != id(but)}
 
     def reduce(one: Any) -> Any:
         if one is but or not is_a(one, BaseException) or is_copied_faithfully(one):

@@ -306,7 +306,7 @@ class Service:
         function, args, kwargs = submission.items[0]
         if is_constant(function) and has_all_to_itself(args) and has_all_to_itself(kwargs):
             return
-        snapshots = submission.snapshots = self._snapshots() or Snapshots(shares_files=True)
+        snapshots = submission.snapshots = self._snapshots() or Snapshots(shares_files=True, is_to_travel=True)
         self._snapshots = ref(snapshots)
         if not (is_constant(function) or opens_anew(function)):
             function = snapshots.copy(function)

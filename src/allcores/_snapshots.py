@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from gc import get_referents
 from itertools import chain, compress
+from operator import getitem
 from sys import getrefcount
 from types import CellType, FunctionType, ModuleType
 
@@ -65,11 +66,45 @@ class _Copied(Record):
     copies: tuple[Any, ...] = ()
 
 
+class _Pickled:
+    """Stands for things until they are where they travel to, as to make them again runs code of the user's.
+
+    That is for the worker to do: it may open what nobody here would close, or bring the process down.
+    """
+
+    def __init__(self, things: tuple[Any, ...], data: bytes, buffers: list[bytearray], kept: list[Any]) -> None:
+        self.things = things  # for whoever describes them
+        self._pickle = data, buffers, kept
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        data, buffers, kept = self._pickle
+        return _unpickle, (data, [pickle.PickleBuffer(buffer) for buffer in buffers], kept)
+
+
+class _PickledThing:
+    """Stands for one of them."""
+
+    def __init__(self, pickled: _Pickled, position: int) -> None:
+        self._place = pickled, position
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getitem, self._place
+
+    def __repr__(self) -> str:
+        pickled, position = self._place
+        return repr(pickled.things[position])
+
+
 def opens_anew(function: Any) -> bool:
     """Whether a copy of what a function is bound to might open files or connections, which nobody would close."""
     kind = type(getattr(function, "__self__", function))
-    made_by = [base for base in type.mro(kind) if base is not object and base.__flags__ & HEAP_TYPE]
-    return hasattr(kind, "__setstate__") or any("__reduce__" in vars(base) for base in made_by)
+    return hasattr(kind, "__setstate__") or _has_way(kind)
+
+
+def _has_way(kind: type) -> bool:
+    """Whether a class, written in Python, says itself how its instances are made again."""
+    made_by = (vars(base) for base in kind.__mro__ if base is not object and base.__flags__ & HEAP_TYPE)
+    return any("__reduce__" in names or "__reduce_ex__" in names for names in made_by)
 
 
 class Snapshots:
@@ -77,15 +112,18 @@ class Snapshots:
 
     Args:
         shares_files: whether arrays that map a file stay as they are, as others will map it, too.
+        is_to_travel: whether all that is done with copies is to send them, so that what the user's own code makes again
+            need not be made here.
 
     Attributes:
         kind: a type whose own instances never change: the last such thing was one. A loop over many first asks whether
             a thing is of it, which is quickest.
     """
 
-    def __init__(self, *, shares_files: bool) -> None:
+    def __init__(self, *, shares_files: bool, is_to_travel: bool = False) -> None:
         self.kind: type = int
         self._shares_files = shares_files
+        self._is_to_travel = is_to_travel
         self._last = _Copied()
         self._last_array: tuple[Any, Any] = (None, None)  # and its copy
         self._iterators: list[object] = []  # that have come lately
@@ -183,7 +221,12 @@ class Snapshots:
         have_come_again = _are_same(things, last.things) and _are_same(kept, last.kept)
         if have_come_again and (data, buffers) == (last.data, last.buffers):
             return last.copies
-        copies = _unpickle(data, copier.buffers, copier.kept)
+        copies: tuple[Any, ...]
+        if self._is_to_travel and copier.met_ways:
+            pickled = _Pickled(things, data, copier.buffers, copier.kept)
+            copies = tuple(_PickledThing(pickled, position) for position in range(len(things)))
+        else:
+            copies = _unpickle(data, copier.buffers, copier.kept)
         if len(data) + sum(map(len, buffers)) >= LARGE:
             self._last = _Copied(things, data, buffers, kept, copies)
         return copies
@@ -222,6 +265,7 @@ class _Copier(pickle.Pickler):
     Attributes:
         buffers: copies of the large parts.
         kept: what goes by its number.
+        met_ways: whether something came whose class, written in Python, says itself how it is made again.
     """
 
     def __init__(self, *, shares_files: bool) -> None:
@@ -230,6 +274,7 @@ class _Copier(pickle.Pickler):
         # Not a method of its own, or it would hold itself, and with it the things, for a while.
         super().__init__(self._file, PROTOCOL, buffer_callback=partial(_add_copy, self.buffers))
         self.kept: list[Any] = []
+        self.met_ways = False
         self._shares_files = shares_files
         self._travelling = tuple(reducers())  # in ways that pickle does not know
         self.dispatch_table = Reducers({}, copyreg.dispatch_table, is_for_worker=False)
@@ -252,6 +297,7 @@ class _Copier(pickle.Pickler):
             return self._keep(thing)
         if self._shares_files and _is_array(kind) and maps_file(thing):
             return self._keep(thing)
+        self.met_ways = self.met_ways or _has_way(kind)
         return NotImplemented
 
     def _keep(self, thing: Any) -> tuple[Any, ...]:
