@@ -8,9 +8,10 @@ from foreign.play import play
 pytestmark = [pytest.mark.timeout(300), pytest.mark.once]
 
 
-def test_joblibs_own_tests_pass(tmp_path):
-    """They take a minute, for many of them want workers of their own."""
-    complaints = play("-q", folder=tmp_path, seconds=280, module="foreign.joblibs")
+def test_joblibs_own_tests_pass(tmp_path, request):
+    """All would take minutes, for many of them want workers of their own."""
+    quick = "" if request.config.getoption("--whole") else "--quick"
+    complaints = play(f"-q {quick}", folder=tmp_path, seconds=280, module="foreign.joblibs")
     assert not complaints, complaints
 
 

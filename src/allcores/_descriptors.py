@@ -19,6 +19,7 @@ __all__ = ["Descriptors", "claim", "disclaim"]
 OURS = "allcores-"  # in the names of anonymous files
 INERT = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "anon_inode:[pidfd]"}
 TERMINALS = ("/dev/tty", "/dev/pts/")
+LIBFFI = "/libffi.so"  # keeps itself open, to map its code again; `ctypes` loads it
 GONE = " (deleted)"
 
 Target = str  # as Linux's /proc tells what a descriptor leads to: a path, "socket:[4711]", "pipe:[42]"
@@ -106,7 +107,7 @@ def _target_of(descriptor: int) -> Target:
 
 
 def _is_inert(target: Target) -> bool:
-    return target in INERT or target.startswith(TERMINALS)
+    return target in INERT or target.startswith(TERMINALS) or LIBFFI in target
 
 
 def _is_ours(descriptor: int, target: Target) -> bool:

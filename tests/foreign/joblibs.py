@@ -1,7 +1,8 @@
 """joblib's own tests of `Parallel`, with our backend in loky's place: ``python -m foreign.joblibs -k nested``.
 
 They name loky, in programs that they write, too. So it is a copy of the file in the current folder that is run, in
-which those names are ours. Arguments are pytest's; ``--all`` leaves out nothing.
+which those names are ours. Arguments are pytest's; ``--all`` leaves out nothing, and ``--quick`` plays each test once,
+with the first of its sets of parameters.
 """
 
 from __future__ import annotations
@@ -49,14 +50,16 @@ REWRITTEN = {
 class Selection:
     """Chooses from the tests those that are about our backend and not left out; a plug-in of pytest."""
 
-    def __init__(self, left_out: dict[str, str]) -> None:
-        self._left_out = left_out
+    def __init__(self, left_out: dict[str, str], *, is_quick: bool) -> None:
+        self._left_out, self._is_quick = left_out, is_quick
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         wrong = self._left_out.keys() - {name for item in items for name in _names(item)}
         if wrong:
             raise pytest.UsageError(f"left out, but there is no such test: {sorted(wrong)}")
         chosen = [item for item in items if _is_ours(item) and self._left_out.keys().isdisjoint(_names(item))]
+        if self._is_quick:
+            chosen = list({_names(item)[1]: item for item in reversed(chosen)}.values())[::-1]
         config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = chosen
 
@@ -97,10 +100,11 @@ def main(arguments: Iterable[str]) -> int:
     """Run the tests and give pytest's exit code."""
     joblib.parallel.register_parallel_backend("allcores", allcores.joblib.AllcoresBackend, make_default=True)
     joblib.parallel.DEFAULT_PROCESS_BACKEND = "allcores"
-    options = [argument for argument in arguments if argument != "--all"]
+    options = [argument for argument in arguments if argument not in ("--all", "--quick")]
     left_out = {} if "--all" in arguments else LEFT_OUT
+    selection = Selection(left_out, is_quick="--quick" in arguments)
     warnings = ["-W", "ignore::pytest.PytestUnknownMarkWarning"]
-    return pytest.main([str(write_copy()), "--rootdir=.", *warnings, *options], plugins=[Selection(left_out)])
+    return pytest.main([str(write_copy()), "--rootdir=.", *warnings, *options], plugins=[selection])
 
 
 if __name__ == "__main__":
