@@ -14,6 +14,7 @@
 unexport PYTHONDONTWRITEBYTECODE
 
 NEWEST := 3.14 3.15
+BRIEF := --brief
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -40,7 +41,7 @@ test-default: .venv/.development  ## ... on .venv's Python only
 	$(call run_tests,.venv)
 
 test-%: .venv-%/.installed  ## ... on this Python only, without what does not hang on its version
-	$(call run_tests,.venv-$*,--brief)
+	$(call run_tests,.venv-$*,$(BRIEF))
 
 define run_tests  # in this environment, with these arguments
 	@echo "=== tests on $$($(1)/bin/python --version), in $(1)"
@@ -51,7 +52,7 @@ log_if_failed = > $(LOGS)/$@ 2>&1; status=$$?; cat $(LOGS)/$@; [ $$status -ne 0 
 
 # A machine seldom has them before its distribution does; they come from Debian's newest suite, into a folder here.
 test-newest: .pythons/.installed  ## ... on the newest Pythons, which are downloaded for that (Linux, glibc)
-	@PATH="$(CURDIR)/.pythons/usr/bin:$$PATH" $(MAKE) --no-print-directory --keep-going $(NEWEST:%=test-%)
+	@PATH="$(CURDIR)/.pythons/usr/bin:$$PATH" $(MAKE) --no-print-directory --keep-going BRIEF= $(NEWEST:%=test-%)
 
 faults: .venv/.development  ## inject faults for a few minutes and check that nothing is lost
 	@cd tests && ../.venv/bin/python -m faults \

@@ -276,16 +276,18 @@ def test_signals_that_raise_at_any_moment_tear_nothing(make, signum):
 
     with interrupted_by(signum, KeyboardInterrupt) as arm, allcores.Pool(2, start="fork") as pool:
         striker, strikes = in_thread(strike_often), 0
-        while strikes < 100:
-            try:
-                arm()
-                for x in range(50):
-                    assert pool.apply(square, (x,)) == x * x
-                    assert executor.submit(square, x).result() == x * x
-            except KeyboardInterrupt:
-                strikes += 1
-        enough.set()
-        striker.join()
+        try:
+            while strikes < 100:
+                try:
+                    arm()
+                    for x in range(50):
+                        assert pool.apply(square, (x,)) == x * x
+                        assert executor.submit(square, x).result() == x * x
+                except KeyboardInterrupt:
+                    strikes += 1
+        finally:
+            enough.set()
+            striker.join()
         assert pool.apply(square, (5,)) == executor.submit(square, 5).result(SECONDS) == 25
 
 
