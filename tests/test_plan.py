@@ -102,6 +102,30 @@ def test_what_multiprocessing_was_told_is_the_default(start: Any, facts: Facts) 
     assert plan(told, on="threads").start is None
 
 
+FROZEN = SAFE._replace(clean_hazard="this program is frozen")
+
+
+def test_a_fork_where_no_worker_can_start_clean() -> None:
+    own = FROZEN._replace(has_own_thread=True)
+    needy = FROZEN._replace(fork_hazard="2 Python threads are running", fork_need="initargs[0], a Lock,")
+    for facts in (FROZEN, own, needy, FROZEN._replace(start_set="spawn")):
+        made = plan(facts)
+        assert made.start == plan(facts, start="fork").start == "fork"
+        assert made.start_reason.startswith("this program is frozen")
+
+
+@pytest.mark.parametrize("start", ["forkserver", "spawn"])
+def test_a_clean_start_where_there_is_none_is_refused_with_what_to_do(start: str) -> None:
+    with pytest.raises(RuntimeError, match="this program is frozen; use start='fork', or on='threads'"):
+        plan(FROZEN, start=start)
+    assert plan(FROZEN, start=start, on="threads").start is None
+
+
+def test_where_neither_is_safe_the_caller_is_to_decide() -> None:
+    with pytest.raises(RuntimeError, match=r"as 2 Python threads are running, and this program is frozen; use on="):
+        plan(FROZEN._replace(fork_hazard="2 Python threads are running"))
+
+
 def test_a_fork_where_there_is_none_names_what_is_allowed() -> None:
     with pytest.raises(ValueError, match="start='fork' is not possible on this platform") as caught:
         plan(FORKLESS, start="fork")

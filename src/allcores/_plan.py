@@ -25,6 +25,7 @@ class Facts(Record):
         can_fork: whether the platform can start a process by fork at all.
         fork_hazard: why forking this process now is not provably safe; None where it is.
         can_start_clean: whether the platform can start clean workers.
+        clean_hazard: why this program can start none; None where it can.
         has_own_thread: whether a thread of its own starts the workers, beside which the caller's goes on.
         fork_need: what the function or the initializer needs, and only forked workers can have; None if nothing.
         start_set: how the program has told multiprocessing to start processes, where that is not the usual way.
@@ -38,6 +39,7 @@ class Facts(Record):
     can_fork: bool
     fork_hazard: str | None
     can_start_clean: bool
+    clean_hazard: str | None = None
     has_own_thread: bool = False
     fork_need: str | None = None
     start_set: ConcreteStart | None = None
@@ -123,6 +125,7 @@ def make_plan(options: Options, facts: Facts) -> Plan:
 
     Raises:
         ValueError: the options ask for what this platform lacks, or for what the engine cannot do.
+        RuntimeError: this program can start no worker so.
     """
     _require_workers_that_can_be_killed(options)
     keeps_limits = options.on == "processes"
@@ -175,7 +178,23 @@ def _decide_start(options: Options, facts: Facts) -> tuple[ConcreteStart, str]:
         return "fork", "asked for" + _although(facts)
     if not facts.can_start_clean:
         raise ValueError("on='processes' does not run on this platform yet; allowed: on='threads', on='serial'")
+    if facts.clean_hazard is not None:
+        return _choose_fork(options, facts, facts.clean_hazard)
     return (options.start, "asked for") if options.start != "auto" else _choose_start(facts)
+
+
+def _choose_fork(options: Options, facts: Facts, clean_hazard: str) -> tuple[ConcreteStart, str]:
+    """Choose where workers cannot start clean; that a thread of its own forks is then no reason not to."""
+    if options.start != "auto":
+        raise RuntimeError(
+            f"start={options.start!r} is not possible: {clean_hazard}; use start='fork', or on='threads'"
+        )
+    if not facts.can_fork or (facts.fork_hazard is not None and facts.fork_need is None):
+        raise RuntimeError(
+            f"no worker can be started: a fork would not be safe, as {facts.fork_hazard}, and {clean_hazard}; "
+            "use on='threads', or start='fork' if you know that it will do"
+        )
+    return "fork", f"{clean_hazard}{_although(facts)}"
 
 
 def _choose_start(facts: Facts) -> tuple[ConcreteStart, str]:
