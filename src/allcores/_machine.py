@@ -148,7 +148,16 @@ def _hazard_of_program() -> str | None:
         return f"{library} has patched this program, and its greenlets would go on in every worker"
     if sys.version_info[:2] == (3, 12) and vars(threading)["_SHUTTING_DOWN"]:
         return "Python 3.12 forks nothing at the interpreter's end"
+    interpreters = _count_interpreters()
+    if interpreters > 1:
+        return f"{interpreters} interpreters are open in this process, which a forked one hangs or crashes with"
     return None
+
+
+def _count_interpreters() -> int:
+    """Count those that Python's own module for them knows, which it has had under two names."""
+    module = sys.modules.get("_interpreters") or sys.modules.get("_xxsubinterpreters")
+    return 1 if module is None else len(module.list_all())
 
 
 def _native_thread_hazard() -> str | None:
