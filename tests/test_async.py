@@ -78,6 +78,7 @@ class Gate:
 
     async def pid(self) -> int:
         """Give the process of the next item that waits."""
+        await asyncio.sleep(0)  # runs that begin now do so before there is another thread
         return int(await asyncio.to_thread(self.path.read_text))
 
 

@@ -429,8 +429,8 @@ def _stop_all() -> None:
         service.join()
 
 
-# Earlier than atexit, when no process and no thread can be started any more; private, but concurrent.futures' way, too.
-threading._register_atexit(_finish_patient)  # type: ignore[attr-defined]  # noqa: SLF001
 atexit.register(_stop_all)
+# Earlier than atexit, when no process and no thread can be started any more; private, but concurrent.futures' way, too.
+getattr(threading, "_register_atexit", atexit.register)(_finish_patient)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_services.clear)
