@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import select
 import subprocess
@@ -252,6 +253,12 @@ def _ends(pid: int) -> bool:
         return bool(select.select([process], [], [], GONE_SECONDS)[0])
     finally:
         os.close(process)
+
+
+@pytest.fixture(autouse=True)
+def tells_multiprocessing_nothing() -> None:
+    """Have a test begin as a program does, which has not yet settled how multiprocessing starts processes."""
+    multiprocessing.set_start_method(None, force=True)
 
 
 @pytest.fixture(autouse=True)

@@ -139,6 +139,28 @@ def test_a_stream_that_ends_says_how_far_it_got() -> None:
     assert stream.pull(20) == 3
 
 
+class Kept(list[Thing]):
+    """A list that gives itself as its iterator, and so is still there when that has ended."""
+
+    def __iter__(self) -> Iterator[Thing]:
+        return self
+
+    def __next__(self) -> Thing:
+        if not self:
+            raise StopIteration
+        return self.pop()
+
+
+def test_a_stream_that_has_ended_holds_nothing_of_the_input() -> None:
+    kept = Kept(Thing() for _ in range(3))
+    gone = ref(kept)
+    stream = Stream(iter(kept))
+    del kept
+    assert (stream.pull(2), gone() is None) == (2, False)
+    assert (stream.pull(4), gone()) == (3, None)
+    assert stream.pull(5) == 3
+
+
 def test_a_stream_keeps_what_came_before_an_error() -> None:
     def broken() -> Iterator[int]:
         yield from range(5)

@@ -544,6 +544,26 @@ def test_the_interpreters_exit_waits_for_what_was_handed_in(run_python, place):
     assert lines[4].startswith("cannot schedule new futures after shutdown")
 
 
+PRIVATE = """
+import concurrent.futures.process, threading
+vars(threading).pop("_register_atexit", None)
+import allcores
+
+def work(x):
+    return x
+
+if __name__ == "__main__":
+    executor = allcores.Executor(2)
+    assert executor.submit(work, 3).result() == 3
+    with allcores.Pool(2) as pool:
+        assert pool.map(work, range(5)) == list(range(5))
+"""
+
+
+def test_it_needs_nothing_of_threading_that_is_private(run_python):
+    run_python(PRIVATE)
+
+
 def test_a_forked_child_is_told_that_it_cannot_use_it(make):
     executor = make()
     context = multiprocessing.get_context("fork")

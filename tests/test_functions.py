@@ -476,6 +476,24 @@ def test_local_classes_come_back_as_themselves(place: dict[str, Any]):
         allcores.map(fail, range(3), workers=2, **place)
 
 
+@pytest.mark.parametrize("collects_classes", [True, False])
+def test_classes_that_a_forked_worker_makes_are_told_from_those_it_has_inherited(collects_classes, monkeypatch):
+    """On a free-threaded Python by their addresses, as its garbage collector knows nothing of classes."""
+    monkeypatch.setattr("allcores._classes.COLLECTS_CLASSES", collects_classes)
+    if not collects_classes:
+        monkeypatch.setattr("allcores._classes.gc.get_objects", list)
+
+    class Local:
+        pass
+
+    def make(name: str) -> tuple[type, type]:
+        return Local, type(name, (Local,), {})
+
+    for (local, made), name in zip(allcores.map(make, "abc", workers=2, start="fork"), "abc", strict=True):
+        assert local is Local
+        assert (made.__name__, made.__bases__) == (name, (Local,))
+
+
 def test_a_run_leaves_the_caller_s_classes_as_they_are(run_python, place: dict[str, Any]):
     program = """
         greeting = "hello"

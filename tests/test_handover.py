@@ -180,6 +180,109 @@ if __name__ == "__main__":
 """
 
 
+FORKED = """
+import concurrent.futures, functools, multiprocessing, threading
+import allcores
+
+context = multiprocessing.get_context("fork")
+KINDS = (
+    *(context.Lock, context.RLock, context.Semaphore, context.BoundedSemaphore, context.Event, context.Condition),
+    *(context.Queue, context.JoinableQueue, context.SimpleQueue, lambda: context.Barrier(2)),
+    *(lambda: context.Value("i", 0), lambda: context.Array("i", 2)),
+)
+
+def keep(*means):
+    global kept
+    kept = means
+
+def count(x, count=None):
+    with (count or kept[0]).get_lock():
+        (count or kept[0]).value += x
+    return x
+
+def require_forked(made):
+    assert made.start == "fork" and "can be had by forked workers alone" in made.start_reason, made
+
+end = threading.Event()
+thread = threading.Thread(target=end.wait)
+thread.start()
+try:
+    for kind in KINDS:
+        require_forked(allcores.map(abs, [1], initializer=keep, initargs=[{"deep": [kind()]}]).report.plan)
+    value = context.Value("i", 0)
+    for door in (allcores.Pool, allcores.Executor):
+        with door(2, initializer=keep, initargs=(value,)) as made:
+            require_forked(made._service.plan)
+            assert list(made.map(count, range(5))) == list(range(5))
+    for function in (lambda x: count(x, value), functools.partial(count, count=value)):
+        results = allcores.map(function, range(5))
+        require_forked(results.report.plan)
+        assert results == list(range(5))
+    keep(value)
+    require_forked(allcores.map(count, range(5)).report.plan)
+    assert value.value == 50
+    assert allcores.map(abs, range(5)).report.plan.start == "forkserver"
+finally:
+    end.set()
+"""
+
+
+def test_what_only_forked_workers_can_have_makes_them_forked(run_python):
+    run_python(FORKED, warnings="default")
+
+
+REFUSED = """
+import multiprocessing
+import allcores
+
+def refused(begin, *arguments, **options):
+    try:
+        begin(*arguments, **options)
+    except allcores.UnpicklableError as error:
+        return str(error).rpartition("; ")[2]
+    raise AssertionError("it was not refused")
+
+if __name__ == "__main__":
+    forked, other = (multiprocessing.get_context(method) for method in ("fork", "forkserver"))
+    for thing in (forked.Lock(), forked.Value("i", 0), forked.SimpleQueue()):
+        for start in ("forkserver", "spawn"):
+            for advice in (
+                refused(allcores.Pool, 1, print, (thing,), start=start),
+                refused(allcores.Executor, 1, initializer=print, initargs=(thing,), start=start),
+                refused(allcores.map, lambda x: thing, [1], start=start),
+            ):
+                assert advice == "make it with multiprocessing.get_context('forkserver'), or use start='fork'", advice
+    for thing in (forked.Lock(), other.Lock()):
+        with allcores.Pool(1, start="forkserver") as pool:
+            for function in (lambda x, thing=thing: thing, lambda x: thing):
+                assert refused(pool.map, function, [1]) == "give it to the initializer, as one of its initargs"
+"""
+
+
+def test_what_workers_that_start_clean_cannot_have_is_refused_with_what_to_do(run_python):
+    run_python(REFUSED)
+
+
+BARS = """
+import concurrent.futures, os
+import allcores
+
+concurrent.futures.ProcessPoolExecutor = allcores.Executor
+from tqdm.contrib.concurrent import process_map
+
+def work(x):
+    return x, os.getpid()
+
+results = process_map(work, range(20), max_workers=2, chunksize=1)
+assert [x for x, _ in results] == list(range(20))
+assert os.getpid() not in {pid for _, pid in results}
+"""
+
+
+def test_tqdm_has_a_lock_for_its_bars_that_its_processes_share(run_python):
+    run_python(BARS)
+
+
 def test_nobody_waits_for_a_queue_that_is_not_read(start, run_python):
     run_python(UNREAD.format(start=start), warnings="default")
 

@@ -62,6 +62,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_ownership",
         "_packing",
         "_parts",
+        "_program",
         "_pickling",
         "_numbers",
         "_reach",

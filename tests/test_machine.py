@@ -206,6 +206,43 @@ def test_a_running_thread_makes_a_fork_unsafe() -> None:
             thread.join()
 
 
+JOINED = """
+import threading
+from allcores._machine import fork_hazard
+
+for _ in range(100):
+    thread = threading.Thread(target=lambda: None)
+    thread.start()
+    thread.join()
+    assert fork_hazard() is None, fork_hazard()
+"""
+
+
+def test_a_thread_that_was_joined_is_no_hazard_though_the_system_still_shows_it(
+    run_python: Callable[..., object],
+) -> None:
+    run_python(JOINED)
+
+
+INTERPRETERS = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+import allcores
+
+inner = interpreters.create()
+plan = allcores.map(abs, range(3)).report.plan
+assert plan.start == "forkserver" and "2 interpreters are open in this process" in plan.start_reason, plan
+interpreters.destroy(inner)
+assert allcores.map(abs, range(3)).report.plan.start == "fork"
+"""
+
+
+def test_a_second_interpreter_makes_a_fork_unsafe(run_python: Callable[..., object]) -> None:
+    run_python(INTERPRETERS)
+
+
 @pytest.mark.parametrize("name", FORK_BREAKERS)
 def test_a_library_that_does_not_survive_a_fork_makes_it_unsafe(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for breaker in FORK_BREAKERS:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from allcores._options import Options
-from allcores._plan import Facts, Plan, make_plan
+from allcores._plan import OWN_THREAD, Facts, Plan, make_plan
 
 SAFE = Facts(cores=6, cores_bound="this test", can_fork=True, fork_hazard=None, can_start_clean=True)
 THREADED = SAFE._replace(fork_hazard="2 Python threads are running")
@@ -66,6 +66,64 @@ def test_a_fork_that_was_asked_for_although_it_is_not_safe_says_so() -> None:
     made = plan(THREADED, start="fork")
     assert made.start_reason == "asked for, although 2 Python threads are running"
     assert made.fork_hazard == "2 Python threads are running"
+
+
+NEEDY = SAFE._replace(fork_need="initargs[0], a Lock,")
+
+
+@pytest.mark.parametrize("facts", [THREADED, SAFE._replace(has_own_thread=True)])
+def test_a_fork_where_nothing_else_will_do_though_it_is_not_known_to_be_safe(facts: Facts) -> None:
+    made = plan(facts._replace(fork_need=NEEDY.fork_need))
+    assert made.start == "fork"
+    assert made.start_reason.startswith("initargs[0], a Lock, can be had by forked workers alone")
+    assert (made.fork_hazard or "") in made.start_reason
+    assert plan(NEEDY, start="spawn").start == "spawn"
+
+
+def test_a_run_in_a_thread_of_its_own_starts_clean_unless_multiprocessing_forks_in_this_program() -> None:
+    own = SAFE._replace(has_own_thread=True)
+    assert plan(own).start == "forkserver"
+    assert OWN_THREAD in plan(own).start_reason
+    assert plan(own._replace(start_used="forkserver")).start == "forkserver"
+    made = plan(own._replace(start_used="fork"))
+    assert (made.start, made.fork_hazard) == ("fork", None)
+    assert "multiprocessing" in made.start_reason
+    assert plan(own._replace(start_used="fork", fork_hazard="2 Python threads are running")).start == "forkserver"
+
+
+@pytest.mark.parametrize("start", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("facts", [SAFE, THREADED, NEEDY, SAFE._replace(has_own_thread=True)])
+def test_what_multiprocessing_was_told_is_the_default(start: Any, facts: Facts) -> None:
+    told = facts._replace(start_set=start)
+    assert plan(told).start == start
+    assert plan(told).start_reason.startswith("multiprocessing was told to start processes so")
+    assert ("although" in plan(told).start_reason) == (start == "fork" and facts is THREADED)
+    assert plan(told, start="fork").start_reason.startswith("asked for")
+    assert plan(told, on="threads").start is None
+
+
+FROZEN = SAFE._replace(clean_hazard="this program is frozen")
+
+
+def test_a_fork_where_no_worker_can_start_clean() -> None:
+    own = FROZEN._replace(has_own_thread=True)
+    needy = FROZEN._replace(fork_hazard="2 Python threads are running", fork_need="initargs[0], a Lock,")
+    for facts in (FROZEN, own, needy, FROZEN._replace(start_set="spawn")):
+        made = plan(facts)
+        assert made.start == plan(facts, start="fork").start == "fork"
+        assert made.start_reason.startswith("this program is frozen")
+
+
+@pytest.mark.parametrize("start", ["forkserver", "spawn"])
+def test_a_clean_start_where_there_is_none_is_refused_with_what_to_do(start: str) -> None:
+    with pytest.raises(RuntimeError, match="this program is frozen; use start='fork', or on='threads'"):
+        plan(FROZEN, start=start)
+    assert plan(FROZEN, start=start, on="threads").start is None
+
+
+def test_where_neither_is_safe_the_caller_is_to_decide() -> None:
+    with pytest.raises(RuntimeError, match=r"as 2 Python threads are running, and this program is frozen; use on="):
+        plan(FROZEN._replace(fork_hazard="2 Python threads are running"))
 
 
 def test_a_fork_where_there_is_none_names_what_is_allowed() -> None:

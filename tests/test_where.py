@@ -24,9 +24,6 @@ pytestmark = pytest.mark.starts
 
 START_METHODS = ("auto", "fork", "forkserver", "spawn")
 
-# Forking was asked for, in a process of several threads: from Python 3.12 on, it warns.
-forks_in_spite_of_threads = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-
 
 @pytest.fixture(params=START_METHODS)
 def any_start(request: pytest.FixtureRequest) -> str:
@@ -183,7 +180,6 @@ def test_a_notebook(run_python: Any):
 # ----------------------------------------------------------------------------------------- threads and event loops
 
 
-@forks_in_spite_of_threads
 def test_a_thread(place: dict[str, Any]):
     with ThreadPoolExecutor(1) as thread:
         run = thread.submit(allcores.map, lambda x: x * x, range(20), workers=2, **place)
@@ -197,7 +193,6 @@ def test_a_process_with_threads_is_not_forked():
     assert "2 Python threads are running" in plan.start_reason
 
 
-@forks_in_spite_of_threads
 def test_several_threads_at_once(place: dict[str, Any]):
     together = threading.Barrier(4)
 
@@ -278,7 +273,6 @@ def test_the_environment_bounds_the_default(monkeypatch: pytest.MonkeyPatch):
 # ----------------------------------------------------------------------------------------- next to multiprocessing
 
 
-@forks_in_spite_of_threads
 def test_a_pool_of_multiprocessing_next_to_it(place: dict[str, Any]):
     with multiprocessing.get_context("fork").Pool(1) as pool:
         assert pool.map(abs, [-1, 2]) == [1, 2]

@@ -10,6 +10,7 @@ from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptor
 from allcores._classes import MAIN
 from allcores._errors import UnpicklableError
 from allcores._foreign import ask, text_of, type_name
+from allcores._handover import advise_on_means
 from allcores._hints import Any
 from allcores._outcomes import short_repr
 from allcores._pickling import is_picklable
@@ -39,6 +40,8 @@ def explain_unpicklable(role: str, thing: Any, error: Exception) -> UnpicklableE
 
 
 def _advise(culprit: Any) -> str:
+    if (advice := advise_on_means(culprit)) is not None:
+        return advice
     if hasattr(type(culprit), "fileno"):  # forked workers would share it
         return "open it inside the function or in an initializer"
     return "create it inside the function or in an initializer, or use start='fork' where that is safe"
@@ -48,7 +51,10 @@ def _find_culprit(thing: Any) -> tuple[list[str], Any]:
     """Find the innermost capture that cannot be pickled: the names on the way to it, and itself."""
     path: list[str] = []
     seen = {id(thing)}
-    while len(path) < DEEPEST and (found := _unpicklable_capture(thing, seen)) is not None:
+    while len(path) < DEEPEST and advise_on_means(thing) is None:
+        found = _unpicklable_capture(thing, seen)
+        if found is None:
+            break
         name, thing = found
         path.append(name)
         seen.add(id(thing))

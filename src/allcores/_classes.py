@@ -54,6 +54,10 @@ _registered_classes: WeakValueDictionary[str, type] = WeakValueDictionary()
 _names_by_driver: WeakKeyDictionary[type, ClassName | None] = WeakKeyDictionary()  # in a worker
 _inherited: WeakValueDictionary[str, type] = WeakValueDictionary()  # in a forked worker, by their registered names
 _has_inherited = False
+_inherited_addresses: set[int] | None = None  # of classes, where the garbage collector does not tell those made since
+
+# Classes are immortal on a free-threaded Python, which its collector has nothing to do with.
+COLLECTS_CLASSES = "t" not in sys.abiflags
 
 
 def is_definition(thing: Any, module: str = MAIN) -> bool:
@@ -186,7 +190,8 @@ def learn(definitions: Mapping[str, Any]) -> None:
 
 def inherit() -> None:
     """Take what is there as inherited: to be called in a forked worker before it does anything."""
-    global _has_inherited  # noqa: PLW0603 - a fact about this process
+    global _has_inherited, _inherited_addresses  # noqa: PLW0603 - facts about this process
+    _inherited_addresses = None if COLLECTS_CLASSES else set(map(id, _all_classes()))
     gc.freeze()  # it is also not ours to collect, and touching it would copy its pages
     _has_inherited = True
     _names_by_driver.clear()
@@ -207,7 +212,14 @@ def is_inherited(cls: type) -> bool:
 def name_by_driver(thing: type) -> ClassName | None:
     """Give the name that the driver knows a class by; None for a class that was made here."""
     if thing not in _names_by_driver:
-        is_known = _has_inherited and not any(made is thing for made in gc.get_objects())
+        is_known = _has_inherited and not _was_made_here(thing)
         unregistered = (id(thing), thing.__qualname__) if is_known else None
         _names_by_driver[thing] = registered_name(thing) if is_inherited(thing) else unregistered
     return _names_by_driver[thing]
+
+
+def _was_made_here(thing: type) -> bool:
+    """Whether a class was not there yet when this process was forked."""
+    if _inherited_addresses is not None:
+        return id(thing) not in _inherited_addresses
+    return any(made is thing for made in gc.get_objects())

@@ -21,6 +21,7 @@ from allcores._exceptions import ExceptionData, decode_exception, encode_excepti
 from allcores._foreign import ask, describe, is_a, set_field, type_name
 from allcores._functions import advise
 from allcores._globals import NOTHING_LACKING, Key, Known, find_lacking
+from allcores._handover import advise_on_means
 from allcores._hints import Any
 from allcores._outcomes import Raised
 from allcores._packing import Parcel, packed
@@ -369,7 +370,8 @@ def encode_answer(keys: Sequence[Key], known: Known, inspection: Inspection) -> 
             except Exception as error:
                 del values[key]
                 known.contents.pop((key[0], key[1].partition(".")[0]), None)  # it is compared again next time
-                refusals[key] = f"it is a {type_name(value)}, which cannot be pickled ({describe(error)})"
+                advice = advise_on_means(value) or "create it inside the function or in an initializer"
+                refusals[key] = f"it is a {type_name(value)}, which cannot be pickled ({describe(error)}); {advice}"
         return _encode_answer(values, refusals, known, inspection)
 
 

@@ -96,6 +96,8 @@ class Stream:
                 self._chunks[self._pulled] = chunk
                 self._unsettled[self._pulled] = len(chunk)
                 self._pulled += len(chunk)
+        if self._pulled < stop:  # at its end an iterator may still have what it was made of
+            self.iterator = iter(())
         return self._pulled
 
     @property

@@ -15,9 +15,36 @@ from socket import socket
 
 from allcores._hints import Any
 
-__all__ = ["close_all", "hand_over", "received", "reducers"]
+__all__ = ["advise_on_means", "close_all", "hand_over", "may_need_fork", "needs_fork", "received", "reducers"]
+
+MEANS = {"multiprocessing.queues", "multiprocessing.sharedctypes", "multiprocessing.synchronize"}
 
 _received: Sequence[int] = ()  # in a worker, while it unpickles
+
+
+def may_need_fork() -> bool:
+    """Whether there may be anything here that `needs_fork`."""
+    return "multiprocessing.synchronize" in sys.modules
+
+
+def needs_fork(thing: Any) -> bool:
+    """Whether only forked processes can have this lock, queue, event or value: its semaphores have no names.
+
+    Those of multiprocessing's contexts have one, by which another process opens them, but for the context of fork.
+    """
+    semaphore = vars(thing).get("_semlock")
+    if semaphore is not None:
+        return semaphore.name is None
+    return any(needs_fork(part) for part in vars(thing).values() if type(part).__module__ in MEANS)
+
+
+def advise_on_means(thing: Any) -> str | None:
+    """Say how a worker can have what of multiprocessing's does not let itself be pickled; None of anything else."""
+    if type(thing).__module__ not in MEANS:
+        return None
+    if _is_handing_over() and needs_fork(thing):
+        return "make it with multiprocessing.get_context('forkserver'), or use start='fork'"
+    return "give it to the initializer, as one of its initargs"
 
 
 class _Descriptor:
@@ -57,11 +84,13 @@ def reducers() -> dict[type, Callable[[Any], Any]]:
     Outside of a block of `hand_over` these are its connections, and sockets: the other process will ask a server here
     for their descriptors, which multiprocessing runs in a thread.
     """
-    connection = sys.modules.get("multiprocessing.connection")
-    if connection is None:
+    if "multiprocessing.connection" not in sys.modules:
         return {}
-    is_handing_over = sys.modules["multiprocessing.context"].get_spawning_popen() is not None
-    return _find_reducers() if is_handing_over else _reducers_of_connections()
+    return _find_reducers() if _is_handing_over() else _reducers_of_connections()
+
+
+def _is_handing_over() -> bool:
+    return sys.modules["multiprocessing.context"].get_spawning_popen() is not None
 
 
 def _find_reducers() -> dict[type, Callable[[Any], Any]]:

@@ -16,6 +16,7 @@ from types import CodeType, FrameType, ModuleType, TracebackType
 from weakref import WeakKeyDictionary, ref
 
 from allcores._foreign import ask, is_a, type_name
+from allcores._handover import needs_fork
 from allcores._hints import Any
 from allcores._records import Record
 
@@ -28,7 +29,8 @@ class Holding(IntEnum):
     FILE = 1  # a place in a file, or a stream of the process's own
     STREAM = 2  # a connection, which multiprocessing knows how to hand over
     NUMBER = 3  # a descriptor's number, under which another process has something else
-    UNKNOWN = 4  # what cannot be told: it can be neither looked into nor pickled, or there is too much to look through
+    FORKED = 4  # a place in memory that only a forked process has, too: a lock of multiprocessing's
+    UNKNOWN = 5  # what cannot be told: it can be neither looked into nor pickled, or there is too much to look through
 
 
 class Held(Record):
@@ -173,9 +175,28 @@ def _values_here(local: Any) -> list[Any]:
     return list(vars(local).values())
 
 
+def _held_by_means(thing: Any, foreign: Mapping[int, str]) -> Held | None:  # noqa: ARG001
+    if not needs_fork(thing):
+        return None
+    return Held(Holding.FORKED, f"{_a(type_name(thing))} of multiprocessing's fork context")
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'AEIOU' else 'a'} {noun}"
+
+
+def _nothing(_: Any) -> tuple[()]:
+    return ()
+
+
+_MEANS = Nature(_held_by_means, _nothing)  # made to be shared, and so is what it consists of
+
 _KNOWN: dict[tuple[str, str], Nature | None] = {
     ("_socket", "socket"): Nature(_held_by_socket),
     ("multiprocessing.connection", "_ConnectionBase"): Nature(_held_by_connection),
+    **{("multiprocessing.synchronize", name): _MEANS for name in ("SemLock", "Condition", "Event", "Barrier")},
+    **{("multiprocessing.queues", name): _MEANS for name in ("Queue", "SimpleQueue")},
+    ("multiprocessing.sharedctypes", "SynchronizedBase"): _MEANS,
     ("sqlite3", "Connection"): Nature(_held_by_sqlite),
     ("sqlite3", "Cursor"): Nature(_held_by_sqlite),
     ("sqlite3", "Blob"): Nature(_held_by_database),

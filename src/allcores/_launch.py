@@ -5,25 +5,14 @@ from __future__ import annotations
 import os
 
 from allcores._dataset import Dataset
-from allcores._descriptors import Descriptors
 from allcores._engines import Engine
 from allcores._greenlets import refuse_copies
 from allcores._inbox import Inbox
 from allcores._job import Job
-from allcores._machine import find_facts
-from allcores._options import Options
 from allcores._outcomes import Chance
-from allcores._plan import Facts, Plan
+from allcores._plan import Plan
 
-__all__ = ["draw_chance", "find_thread_facts", "make_engine"]
-
-OWN_THREAD = "a thread of its own starts the workers"
-
-
-def find_thread_facts(options: Options, here: Descriptors | None = None) -> Facts:
-    """Gather what the plan of a run in a thread of its own needs to know: such a run forks only if it was told to."""
-    facts = find_facts(here)
-    return facts._replace(fork_hazard=OWN_THREAD) if options.start == "auto" else facts
+__all__ = ["draw_chance", "make_engine"]
 
 
 def draw_chance(seed: int | None) -> Chance:

@@ -10,6 +10,7 @@ import functools
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from math import ceil
 
@@ -17,6 +18,7 @@ from allcores._descriptors import Descriptors
 from allcores._greenlets import GREEN, patched_by
 from allcores._kernel import group_folders, read
 from allcores._plan import Facts
+from allcores._program import clean_hazard, start_set, start_used
 
 __all__ = ["CORES_VARIABLE", "find_facts", "limit_cores_here", "usable_cores"]
 
@@ -25,6 +27,9 @@ SLURM_VARIABLES = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
 
 # Modules whose threads or locks do not survive a fork, by their own documentation; importing them is enough.
 FORK_BREAKERS = ("polars", "jax", "jaxlib", "tensorflow", "grpc", "ray", "cupy", "pycuda", "pyopencl", *GREEN)
+
+ENDING_MILLISECONDS = 5  # for which the system may go on to show a thread that was joined
+_lasting_threads: set[int] = set()  # native ones that were still there after that
 
 GPUS = ("/dev/nvidia", "/dev/kfd", "/dev/dri/render")
 
@@ -45,6 +50,9 @@ def find_facts(here: Descriptors | None = None) -> Facts:
         can_fork=is_posix,
         fork_hazard=fork_hazard(here) if is_posix else "there is no fork here",
         can_start_clean=is_posix,
+        clean_hazard=clean_hazard(),
+        start_set=start_set(),
+        start_used=start_used(),
     )
 
 
@@ -140,17 +148,39 @@ def _hazard_of_program() -> str | None:
         return f"{library} has patched this program, and its greenlets would go on in every worker"
     if sys.version_info[:2] == (3, 12) and vars(threading)["_SHUTTING_DOWN"]:
         return "Python 3.12 forks nothing at the interpreter's end"
+    interpreters = _count_interpreters()
+    if interpreters > 1:
+        return f"{interpreters} interpreters are open in this process, which a forked one hangs or crashes with"
     return None
 
 
+def _count_interpreters() -> int:
+    """Count those that Python's own module for them knows, which it has had under two names."""
+    module = sys.modules.get("_interpreters") or sys.modules.get("_xxsubinterpreters")
+    return 1 if module is None else len(module.list_all())
+
+
 def _native_thread_hazard() -> str | None:
-    native = len(os.listdir("/proc/self/task")) - threading.active_count()
-    if native <= 0:
+    global _lasting_threads  # noqa: PLW0603 - a fact about the process
+    native = _find_native_threads()
+    if not native:
         return None
     survivors = _threads_that_survive()
-    if native <= survivors:
+    for _ in range(ENDING_MILLISECONDS):
+        if len(native) <= survivors or native <= _lasting_threads:
+            break
+        time.sleep(0.001)
+        native = _find_native_threads()
+    _lasting_threads = native
+    if len(native) <= survivors:
         return None
-    return f"{native - survivors} native threads are running of which nobody knows whether they survive a fork"
+    return f"{len(native) - survivors} native threads are running of which nobody knows whether they survive a fork"
+
+
+def _find_native_threads() -> set[int]:
+    """Give the ids of threads that Python knows nothing of, or nothing any more: they may be about to end."""
+    known = {thread.native_id for thread in threading.enumerate()}
+    return {int(name) for name in os.listdir("/proc/self/task")} - known
 
 
 def _threads_that_survive() -> int:

@@ -43,10 +43,7 @@ class Asker:
             return False
         refusals = self._ask([(MAIN, name)])
         if refusals:
-            raise UnpicklableError(
-                f"the function needs the variable {name!r} of __main__, and {refusals[MAIN, name]}; "
-                "create it inside the function or in an initializer"
-            )
+            raise UnpicklableError(f"the function needs the variable {name!r} of __main__, and {refusals[MAIN, name]}")
         return name in vars(sys.modules[MAIN])
 
 

@@ -25,6 +25,7 @@ from types import FrameType
 import allcores._settings.adoption  # noqa: F401 - all that it forks make settings: none need import this for itself
 from allcores._descriptors import claim
 from allcores._lifeline import descendants, die_with_parent, end_all, peak_of
+from allcores._program import python
 from allcores._worker import absolute_path, enter_worker_process, present_folder, serve_clean
 
 __all__ = ["END", "REQUEST", "Order", "interpreter_command", "interpreter_environment", "main"]
@@ -55,7 +56,7 @@ def interpreter_command(code: str) -> list[str]:
 
     path = absolute_path(present_folder())
     flags = [IGNORING.get(flag, flag) for flag in _args_from_interpreter_flags()]
-    return [sys.executable, *filter(None, flags), "-c", f"import sys; sys.path[:] = {path!r}; {code}"]
+    return [python(), *filter(None, flags), "-c", f"import sys; sys.path[:] = {path!r}; {code}"]
 
 
 def interpreter_environment() -> dict[str, str]:
@@ -178,7 +179,8 @@ class Nursery:
                 os.set_inheritable(channel, True)
                 os.set_inheritable(board, True)
                 code = f"from allcores._nursery import be_spawned; be_spawned{arguments}"
-                os.execv(sys.executable, interpreter_command(code))
+                command = interpreter_command(code)
+                os.execv(command[0], command)
             self._forget()
             enter_worker_process()
             serve_clean(*arguments)

@@ -51,8 +51,9 @@ class Options(Record):
     Args:
         workers: how many workers; by default as many as usable cores.
         on: the engine: ``"processes"``, ``"threads"`` or ``"serial"`` (in the caller's own thread, for debugging).
-        start: how processes start: ``"fork"``, ``"forkserver"``, ``"spawn"``, or ``"auto"``, which forks where that
-            is safe and starts clean otherwise.
+        start: how processes start: ``"fork"``, ``"forkserver"``, ``"spawn"``, or ``"auto"``, which heeds
+            ``multiprocessing.set_start_method``, and else forks where that is safe, or where a worker is to have what
+            only forked ones can, and starts clean otherwise.
         batch: items per batch; by default measured and adapted.
         ahead: how many items a lazy run may read past what its consumer has taken; by default a few batches per
             worker.

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from allcores._bytes import format_bytes, parse_bytes
-from allcores._hints import Literal
+from allcores._hints import Literal, TypeAlias
 from allcores._options import Engine, Errors, Options
 from allcores._records import Record
 
-__all__ = ["Facts", "Plan", "make_plan"]
+__all__ = ["OWN_THREAD", "ConcreteStart", "Facts", "Plan", "make_plan"]
+
+ConcreteStart: TypeAlias = Literal["fork", "forkserver", "spawn"]
+
+OWN_THREAD = "a thread of its own starts the workers"
 
 
 class Facts(Record):
@@ -21,6 +25,11 @@ class Facts(Record):
         can_fork: whether the platform can start a process by fork at all.
         fork_hazard: why forking this process now is not provably safe; None where it is.
         can_start_clean: whether the platform can start clean workers.
+        clean_hazard: why this program can start none; None where it can.
+        has_own_thread: whether a thread of its own starts the workers, beside which the caller's goes on.
+        fork_need: what the function or the initializer needs, and only forked workers can have; None if nothing.
+        start_set: how the program has told multiprocessing to start processes, where that is not the usual way.
+        start_used: the usual way, if multiprocessing has gone it here, or was told to: the two look the same.
         settings: what clean workers would be given of this process's settings, in words; for a plan to be read.
         left: what they would lack, likewise.
     """
@@ -30,6 +39,11 @@ class Facts(Record):
     can_fork: bool
     fork_hazard: str | None
     can_start_clean: bool
+    clean_hazard: str | None = None
+    has_own_thread: bool = False
+    fork_need: str | None = None
+    start_set: ConcreteStart | None = None
+    start_used: ConcreteStart | None = None
     settings: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
 
@@ -60,7 +74,7 @@ class Plan(Record):
     on: Engine
     workers: int
     workers_reason: str
-    start: Literal["fork", "forkserver", "spawn"] | None
+    start: ConcreteStart | None
     start_reason: str
     fork_hazard: str | None
     batch: int | None
@@ -111,6 +125,7 @@ def make_plan(options: Options, facts: Facts) -> Plan:
 
     Raises:
         ValueError: the options ask for what this platform lacks, or for what the engine cannot do.
+        RuntimeError: this program can start no worker so.
     """
     _require_workers_that_can_be_killed(options)
     keeps_limits = options.on == "processes"
@@ -156,15 +171,45 @@ def _decide_workers(options: Options, facts: Facts) -> tuple[int, str]:
     return facts.cores, f"usable cores, bounded by {facts.cores_bound}"
 
 
-def _decide_start(options: Options, facts: Facts) -> tuple[Literal["fork", "forkserver", "spawn"], str]:
+def _decide_start(options: Options, facts: Facts) -> tuple[ConcreteStart, str]:
     if options.start == "fork":
         if not facts.can_fork:
             raise ValueError("start='fork' is not possible on this platform; allowed: 'auto', 'forkserver', 'spawn'")
-        return "fork", "asked for" + (f", although {facts.fork_hazard}" if facts.fork_hazard else "")
+        return "fork", "asked for" + _although(facts)
     if not facts.can_start_clean:
         raise ValueError("on='processes' does not run on this platform yet; allowed: on='threads', on='serial'")
+    if facts.clean_hazard is not None:
+        return _choose_fork(options, facts, facts.clean_hazard)
+    return (options.start, "asked for") if options.start != "auto" else _choose_start(facts)
+
+
+def _choose_fork(options: Options, facts: Facts, clean_hazard: str) -> tuple[ConcreteStart, str]:
+    """Choose where workers cannot start clean; that a thread of its own forks is then no reason not to."""
     if options.start != "auto":
-        return options.start, "asked for"
+        raise RuntimeError(
+            f"start={options.start!r} is not possible: {clean_hazard}; use start='fork', or on='threads'"
+        )
+    if not facts.can_fork or (facts.fork_hazard is not None and facts.fork_need is None):
+        raise RuntimeError(
+            f"no worker can be started: a fork would not be safe, as {facts.fork_hazard}, and {clean_hazard}; "
+            "use on='threads', or start='fork' if you know that it will do"
+        )
+    return "fork", f"{clean_hazard}{_although(facts)}"
+
+
+def _choose_start(facts: Facts) -> tuple[ConcreteStart, str]:
+    """Choose for who has not: as the program has for multiprocessing, or else by what is safe."""
+    if facts.start_set is not None:
+        return facts.start_set, f"multiprocessing was told to start processes so{_although(facts, facts.start_set)}"
+    if facts.can_fork and facts.fork_need is not None:
+        return "fork", f"{facts.fork_need} can be had by forked workers alone{_although(facts)}"
     if facts.can_fork and facts.fork_hazard is None:
-        return "fork", "safe here, and workers inherit the function and the dataset"
-    return "forkserver", f"a fork would not be safe: {facts.fork_hazard}"
+        if not facts.has_own_thread:
+            return "fork", "safe here, and workers inherit the function and the dataset"
+        if facts.start_used == "fork":
+            return "fork", "multiprocessing starts processes so in this program"
+    return "forkserver", f"a fork would not be safe: {facts.fork_hazard or OWN_THREAD}"
+
+
+def _although(facts: Facts, start: ConcreteStart = "fork") -> str:
+    return f", although {facts.fork_hazard}" if start == "fork" and facts.fork_hazard else ""

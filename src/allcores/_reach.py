@@ -35,6 +35,7 @@ __all__ = [
     "Finding",
     "Root",
     "Way",
+    "find_forked",
     "find_held",
     "find_shared",
 ]
@@ -48,6 +49,8 @@ UNSPOKEN = {"func", "__wrapped__"}  # names that say nothing
 FUNCTION, INITIALIZER, ITEMS = "the function", "the initializer", "the dataset"
 
 NAMELESS = {list, tuple, set, frozenset}
+
+_BUT_FORKED = frozenset(Holding) - {Holding.FORKED}
 
 
 class Way(Record):
@@ -68,12 +71,12 @@ class Root(Record):
     Attributes:
         role: what it is to the caller: one of the three constants, or its name, as ``"initargs"``.
         thing: the object.
-        ignored: what it may well hold.
+        ignored: what it may well hold; by default what is no descriptor's.
     """
 
     role: str
     thing: Any
-    ignored: frozenset[Holding] = frozenset()
+    ignored: frozenset[Holding] = frozenset({Holding.FORKED})
 
 
 class Finding(Record):
@@ -116,7 +119,7 @@ def find_shared(
         has_globals: whether they are born with the globals of this process.
         only_certain: whether what nobody can tell does not count.
     """
-    ignored = frozenset({Holding.UNKNOWN} if only_certain else ())
+    ignored = frozenset({Holding.FORKED, Holding.UNKNOWN} if only_certain else {Holding.FORKED})
     is_meant = ignored | {Holding.STREAM}  # who gives a connection as an argument or an item means to share it
     roots = [
         Root(FUNCTION, function, ignored),
@@ -125,6 +128,12 @@ def find_shared(
         *(Root(ITEMS, column, is_meant) for column in columns),
     ]
     return find_held(roots, foreign, Way(is_born, has_globals and not is_born))
+
+
+def find_forked(function: Any, initializer: Any, initargs: Sequence[Any]) -> Finding | None:
+    """Find what is pickled for workers that start clean, and only forked ones can have."""
+    roles = ((FUNCTION, function), (INITIALIZER, initializer), ("initargs", tuple(initargs)))
+    return find_held([Root(role, thing, _BUT_FORKED) for role, thing in roles], {}, Way(inherits=False))
 
 
 def find_held(roots: Sequence[Root], foreign: Mapping[int, str], way: Way) -> Finding | None:
@@ -205,7 +214,7 @@ class _Walk:
 
     def _is_shared(self, thing: Any, held: Held) -> bool:
         """Whether it would be shared, and not refused by who pickles it; of a text file cloudpickle makes a copy."""
-        is_sent = held.holding is Holding.STREAM or isinstance(thing, TextIOWrapper)
+        is_sent = held.holding in {Holding.STREAM, Holding.FORKED} or isinstance(thing, TextIOWrapper)
         return self._way.inherits or is_sent or id(thing) in self._opened
 
     # --------------------------------------------------------------------------------------------------- one layer

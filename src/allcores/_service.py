@@ -31,8 +31,9 @@ from allcores._helm import Helm
 from allcores._inbox import Inbox, Line, Receiver, Submission, showing_errors
 from allcores._interrupts import hold_interrupts
 from allcores._job import Job
-from allcores._launch import draw_chance, find_thread_facts, make_engine
+from allcores._launch import draw_chance, make_engine
 from allcores._leaving import begin_to_leave, go_on_when_leaving, stop_if_left
+from allcores._machine import find_facts
 from allcores._options import Options
 from allcores._outcomes import short_repr
 from allcores._ownership import has_all_to_itself, is_constant
@@ -67,11 +68,14 @@ class Service:
     def __init__(self, options: Options, *, name: str, is_patient: bool) -> None:
         if options.resume is not None:
             raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
-        facts = find_thread_facts(options)
+        here = Descriptors()
+        belongings = Belongings(None, options.initializer, options.initargs)
+        facts = find_facts(here)._replace(has_own_thread=True)
+        if options.on == "processes" and options.start == "auto":
+            facts = belongings.weigh(facts, here)
         self.plan = make_plan(options, facts)
         if self.plan.start is not None:
-            belongings = Belongings(None, options.initializer, options.initargs)
-            belongings.require_unshared(self.plan.start, Descriptors())
+            belongings.require_unshared(self.plan.start, here)
         self._clearance = Clearance(self.plan.start)
         self.is_patient = is_patient
         self._chance = draw_chance(options.seed)
@@ -425,8 +429,8 @@ def _stop_all() -> None:
         service.join()
 
 
-# Earlier than atexit, when no process and no thread can be started any more; private, but concurrent.futures' way, too.
-threading._register_atexit(_finish_patient)  # type: ignore[attr-defined]  # noqa: SLF001
 atexit.register(_stop_all)
+# Earlier than atexit, when no process and no thread can be started any more; private, but concurrent.futures' way, too.
+getattr(threading, "_register_atexit", atexit.register)(_finish_patient)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_services.clear)

@@ -16,7 +16,9 @@ from allcores._dataset import Columns, Dataset
 from allcores._descriptors import Descriptors
 from allcores._errors import UnpicklableError
 from allcores._foreign import is_a
+from allcores._handover import may_need_fork
 from allcores._hints import TYPE_CHECKING, Any
+from allcores._plan import Facts
 from allcores._records import Record
 
 if TYPE_CHECKING:
@@ -41,6 +43,23 @@ class Belongings(Record):
     initargs: Sequence[Any] = ()
     dataset: Dataset | None = None
     is_star: bool = False
+
+    def weigh(self, facts: Facts, here: Descriptors) -> Facts:
+        """Add to what is known of this process what speaks against a fork, and for one if nothing else will do."""
+        if facts.fork_hazard is None and not facts.has_own_thread:
+            facts = facts._replace(fork_hazard=self.fork_hazard(here))
+        if facts.fork_hazard is not None or facts.has_own_thread:
+            facts = facts._replace(fork_need=self.fork_need())
+        return facts
+
+    def fork_need(self) -> str | None:
+        """Say what only forked workers can have; None if there is nothing of the kind."""
+        if not may_need_fork():
+            return None
+        from allcores._reach import find_forked
+
+        finding = find_forked(self.function, self.initializer, self.initargs)
+        return None if finding is None else finding.text
 
     def fork_hazard(self, here: Descriptors) -> str | None:
         """Say what forked workers would share; None if there is nothing of the kind."""

@@ -12,7 +12,7 @@ from allcores._driver import Run
 from allcores._functions import refuse_deferring
 from allcores._hints import TYPE_CHECKING, Any
 from allcores._job import Job
-from allcores._launch import draw_chance, find_thread_facts, make_engine
+from allcores._launch import draw_chance, make_engine
 from allcores._leaving import stop_if_left
 from allcores._machine import find_facts
 from allcores._options import Options
@@ -139,11 +139,12 @@ def prepare(
 def _decide(options: Options, belongings: Belongings, *, has_own_thread: bool) -> tuple[Plan, int]:
     """Make the plan, in view of what workers must not share; give the cores for each worker, too."""
     here = Descriptors()
-    facts = find_thread_facts(options, here) if has_own_thread else find_facts(here)
-    if options.on == "processes" and options.start == "auto" and facts.fork_hazard is None:
-        facts = facts._replace(fork_hazard=belongings.fork_hazard(here))
+    facts = find_facts(here)._replace(has_own_thread=has_own_thread)
+    if options.on == "processes" and options.start == "auto":
+        facts = belongings.weigh(facts, here)
     plan = make_plan(options, facts)
-    if plan.start is not None and not (plan.start == "fork" and options.start == "auto"):
+    was_weighed = options.start == "auto" and plan.fork_hazard is None and not has_own_thread
+    if plan.start is not None and not (plan.start == "fork" and was_weighed):
         belongings.require_unshared(plan.start, here)
     return plan, max(1, facts.cores // plan.workers)
 

@@ -28,7 +28,8 @@ __all__ = [
     "without_our_frames",
 ]
 
-OUR_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+# As our code has it, which in a frozen program is not where the files are.
+OUR_FOLDER = os.path.dirname((lambda: None).__code__.co_filename) + os.sep
 STOP, CALLER = "(stop)", "(caller)"  # in a stand-in's frame: no names that Python could take a misspelt one for
 FRAMES_KEPT = 40  # at each end: endless recursion leaves a thousand frames that say the same
 

@@ -23,3 +23,10 @@ LEFT_OUT = {
     "ExecutorDeadlockTest.test_exit_during_result_unpickle_in_result_handler": UNREADABLE,
     "ExecutorDeadlockTest.test_shutdown_deadlock_pickle": "joins the private `_executor_manager_thread`",
 }
+
+# Likewise, of tests that not every supported Python has.
+LEFT_OUT_IF_THERE = {
+    "ProcessPoolExecutorTest.test_broken_process_pool_traceback": "ends one of the private `_processes`",
+    "ProcessPoolShutdownTest.test_shutdown_gh_132969_case_1": "joins the private `_executor_manager_thread`",
+    "ProcessPoolShutdownTest.test_shutdown_gh_132969_case_2": "joins the private `_executor_manager_thread`",
+}

@@ -54,8 +54,8 @@ def main() -> int:
     if arguments.quick:
         support.use_resources = []  # nor time, as the tests see it
     suite.replace(Door(*(arguments.door or suite.door).split(":"), arguments.start))
-    left_out = {} if arguments.all else import_module(suite.left_out).LEFT_OUT
     tests = dict(_tests(suite, arguments.start))
+    left_out = {} if arguments.all else _left_out(suite, tests)
     unknown = [f"{name}: left out, but there is no such test" for name in left_out.keys() - tests.keys()]
     tests = {
         name: test
@@ -88,6 +88,12 @@ def _tests(suite: Suite, start: str) -> Iterator[tuple[str, Test]]:
                 yield from (
                     (f"{name}.{method}", case(method)) for method in unittest.TestLoader().getTestCaseNames(case)
                 )
+
+
+def _left_out(suite: Suite, tests: dict[str, Test]) -> dict[str, str]:
+    module = import_module(suite.left_out)
+    if_there = getattr(module, "LEFT_OUT_IF_THERE", {})
+    return module.LEFT_OUT | {name: why for name, why in if_there.items() if name in tests}
 
 
 def _is_for(start: str, case: object) -> bool:

@@ -32,8 +32,7 @@ class ForkedSource:
     """Forks the workers of one run.
 
     Args:
-        plan: says how many there may be, and whether forking is safe; where it is, Python's warning that it may not be
-            is not for the user.
+        plan: says how many there may be; whether forking is safe is for it to tell, and not for Python to warn of.
         job: inherited by the workers; nothing is pickled.
         dataset: inherited too, unless it is a stream.
         cores: how many cores each worker may use itself.
@@ -43,7 +42,6 @@ class ForkedSource:
     keeps_processes = False  # they have inherited what belongs to this run alone
 
     def __init__(self, plan: Plan, job: Job, dataset: Dataset | Inbox, cores: int) -> None:
-        self._is_safe = plan.fork_hazard is None
         self._settings = job.settings
         self._job = job if job.settings is None else job._replace(settings=job.settings.sealed)
         self._columns = dataset if isinstance(dataset, Columns) else None
@@ -61,7 +59,7 @@ class ForkedSource:
         """Fork a worker."""
         if self._columns is None:  # items will travel, and with them classes that the worker shall know
             register_local_classes()
-        with _no_fork_warnings(is_safe=self._is_safe):
+        with _no_fork_warnings():
             return ForkedProcess(self._board, self._job, self._columns, self._cores)
 
     def keep(self, process: ForkedProcess) -> None:
@@ -169,11 +167,21 @@ def _be_forked(
     os._exit(0)
 
 
+_filters_lock = threading.Lock()  # warnings are filtered for all threads alike
+
+
+def _forget_lock() -> None:
+    global _filters_lock  # noqa: PLW0603 - whoever holds it is not in the forked process
+    _filters_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)
+
+
 @contextmanager
-def _no_fork_warnings(*, is_safe: bool) -> Iterator[None]:
-    if not is_safe:
-        yield
-        return
-    with warnings.catch_warnings():
+def _no_fork_warnings() -> Iterator[None]:
+    """Keep Python from warning of a fork: if that is an error, it comes when the worker is there, and nobody's."""
+    with _filters_lock, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
         yield

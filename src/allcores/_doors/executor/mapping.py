@@ -74,6 +74,8 @@ class Mapping:
             items.extend(islice(self._items, count))
         else:
             self._snapshots.gather(islice(self._items, count), items)
+        if count is None or len(items) < count:  # at its end an iterator may still have what it was made of
+            self._items = iter(())
         if items:
             part = _Part(self._arrived, self._handed_in)
             self._submissions = [one for one in self._submissions if one.unsettled]

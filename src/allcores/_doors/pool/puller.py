@@ -106,6 +106,7 @@ class Puller:
                 self._add(items)
         except BaseException as raised:  # the input's own; it is raised where its item would have been given
             error = raised
+        self._items = iter(())  # at its end an iterator may still have what it was made of
         with self._arrivals.changed:
             self._hand_in()
             self._arrivals.end(self._pulled, error)

@@ -1,0 +1,100 @@
+"""What the program is that this process runs: how it means processes to start, and with which Python they can.
+
+Clean workers are interpreters of their own. A program may have none to start: where it is frozen, or has Python built
+in, ``sys.executable`` is the program itself, which would run again from its beginning, and start workers again.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Iterator
+
+from allcores._hints import Any
+from allcores._plan import ConcreteStart
+
+__all__ = ["clean_hazard", "python", "start_set", "start_used"]
+
+PYTHONS = ("python", "pypy", "graalpy")  # one of them is in the name of every interpreter
+
+
+def start_set() -> ConcreteStart | None:
+    """Give the start method that was set with `multiprocessing.set_start_method`, if it is not the usual one."""
+    method, usual = _start_methods()
+    return method if method != usual else None
+
+
+def start_used() -> ConcreteStart | None:
+    """Give the usual start method, if it was set, or something of multiprocessing's was made that settles it.
+
+    Nobody can tell these two apart.
+    """
+    method, usual = _start_methods()
+    return method if method == usual else None
+
+
+def _start_methods() -> tuple[ConcreteStart | None, ConcreteStart | None]:
+    """Give the method that is settled, and the usual one of this platform and Python; None if it matters to nobody."""
+    multiprocessing: Any = sys.modules.get("multiprocessing")
+    if multiprocessing is None:
+        return None, None
+    return multiprocessing.get_start_method(allow_none=True), multiprocessing.get_all_start_methods()[0]
+
+
+def clean_hazard() -> str | None:
+    """Say why no clean worker can be started from here; None where one can."""
+    if _is_frozen():
+        return "this program is frozen, and brings no Python along that a clean worker could be"
+    if _find_python(_told_executable(), sys.executable) is None:
+        return (
+            "no Python is found that a clean worker could be, as this program is none itself; "
+            "multiprocessing.set_executable can name one"
+        )
+    return None
+
+
+def python() -> str:
+    """Give the path of a Python like this one, where there is no `clean_hazard`."""
+    path = _find_python(_told_executable(), sys.executable)
+    assert path is not None
+    return path
+
+
+def _is_frozen() -> bool:
+    """Whether PyInstaller, cx_Freeze or the like has made it; Nuitka does not say so, but leaves no Python there."""
+    return bool(getattr(sys, "frozen", False))
+
+
+def _told_executable() -> str | None:
+    """Give what `multiprocessing.set_executable` was told, or else what multiprocessing took over from `sys`."""
+    spawn: Any = sys.modules.get("multiprocessing.spawn")
+    told = None if spawn is None else spawn.get_executable()
+    return None if told is None else os.fsdecode(told)
+
+
+@functools.cache
+def _find_python(told: str | None, own: str | None) -> str | None:
+    """Find one; what was told is believed, if it is not just the program's own path."""
+    if told and told != own and _can_run(told):
+        return told
+    return next((path for path in _candidates(own) if _is_python(path) and _can_run(path)), None)
+
+
+def _candidates(own: str | None) -> Iterator[str]:
+    yield own or ""
+    yield getattr(sys, "_base_executable", None) or ""
+    name = f"python{sys.version_info[0]}.{sys.version_info[1]}{sys.abiflags}"
+    for prefix in filter(None, (sys.exec_prefix, sys.base_exec_prefix)):
+        yield os.path.join(prefix, "bin", name)
+
+
+def _is_python(path: str) -> bool:
+    """Tell by the names of a file and of what it is a link to: to run it could be to run this program again."""
+    return any(
+        python in os.path.basename(each).lower() for each in (path, os.path.realpath(path)) for python in PYTHONS
+    )
+
+
+def _can_run(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)
