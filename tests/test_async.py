@@ -24,7 +24,6 @@ from allcores._sinks import ListSink
 from allcores.testing import FakeEngine
 
 # Asked for, in a process of several threads.
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 LAZY = {"aimap": allcores.aimap, "aimap_unordered": allcores.aimap_unordered}
 

@@ -372,7 +372,6 @@ def blas_threads():
 
 
 @pytest.mark.parametrize("start", ["forkserver", "fork"])
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_inner_threads_are_bounded_wherever_the_library_was_loaded(start):
     blas_threads()  # here, and so in forked workers
     with joblib.parallel_config("allcores", n_jobs=2, inner_max_num_threads=3, start=start):

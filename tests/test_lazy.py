@@ -341,7 +341,6 @@ def test_lazy_runs_in_a_chain(place: dict[str, Any]):
         assert list(itertools.islice(results, 20)) == [x * x + 1 for x in range(20)]
 
 
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # asked for, in a process of several threads
 def test_an_iterator_made_in_one_thread_and_consumed_in_others(lazy: Lazy, place: dict[str, Any]):
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
         results = one.submit(lazy, abs, range(50), workers=2, **place).result()
@@ -350,7 +349,6 @@ def test_an_iterator_made_in_one_thread_and_consumed_in_others(lazy: Lazy, place
     assert values(taken) == list(range(50))
 
 
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # as above
 def test_workers_outlive_the_thread_that_started_them(start: str, tmp_path: Path):
     gate = tmp_path / "gate"
     os.mkfifo(gate)

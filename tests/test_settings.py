@@ -193,7 +193,6 @@ def test_a_run_has_the_settings_of_its_caller_and_leaves_none_to_the_next(
 
 
 @pytest.mark.starts
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_each_call_of_a_pool_has_the_settings_of_the_moment(start: str, put_back: Callable[[], None]) -> None:
     usual = look_at_all()
     with allcores.Pool(1, start=start) as pool, allcores.Executor(1, start=start) as executor:
@@ -328,7 +327,6 @@ def divide(number: float) -> object:
         return "raised"
 
 
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_what_an_initializer_sets_lasts_until_the_caller_sets_it(start: str) -> None:
     def prepare() -> None:
         decimal.getcontext().prec = 33
@@ -591,7 +589,6 @@ def test_an_event_loops_task_has_its_own_settings(place: dict[str, str]) -> None
 # ----------------------------------------------------------------------------------------------- context variables
 
 
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_context_variables_that_a_module_holds(start: str) -> None:
     look = lambda _: in_context()  # noqa: E731 - its module is not imported for it
     unpicklable: ContextVar[object] = ContextVar("unpicklable")
