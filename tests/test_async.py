@@ -23,8 +23,6 @@ from allcores._plan import Facts, make_plan
 from allcores._sinks import ListSink
 from allcores.testing import FakeEngine
 
-# Asked for, in a process of several threads.
-
 LAZY = {"aimap": allcores.aimap, "aimap_unordered": allcores.aimap_unordered}
 
 Lazy = Callable[..., Any]

@@ -366,7 +366,7 @@ from allcores._service import Service
 sys.path.insert(0, {tests!r})
 from test_service import run_items
 
-with multiprocessing.Manager() as manager:
+with multiprocessing.get_context("fork").Manager() as manager:
     shared = manager.dict()
     service = Service(Options(workers=2, start=sys.argv[1]), name="test", is_patient=False)
     run_items(service, lambda x: shared.update({x: x * x}), range(10))
