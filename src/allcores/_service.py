@@ -76,7 +76,7 @@ class Service:
         self.plan = make_plan(options, facts)
         if self.plan.start is not None:
             belongings.require_unshared(self.plan.start, here)
-        self._clearance = Clearance(self.plan.start)
+        self._clearance = Clearance(self.plan.start, was_chosen=options.start == "auto")
         self.is_patient = is_patient
         self._chance = draw_chance(options.seed)
         self._inbox = Inbox()
