@@ -29,7 +29,8 @@ class Facts(Record):
         has_own_thread: whether a thread of its own starts the workers, beside which the caller's goes on.
         fork_need: what the function or the initializer needs, and only forked workers can have; None if nothing.
         start_set: how the program has told multiprocessing to start processes, where that is not the usual way.
-        start_used: the usual way, if multiprocessing has gone it here, or was told to: the two look the same.
+        start_used: the usual way, if multiprocessing has gone it here, or was told to: the two look the same. Told for
+            who stands in for the standard library.
         settings: what clean workers would be given of this process's settings, in words; for a plan to be read.
         left: what they would lack, likewise.
     """
