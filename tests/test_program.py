@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from allcores import _program
+
 pytestmark = pytest.mark.starts
 
 # ------------------------------------------------------------------------------------- what multiprocessing was told
@@ -158,6 +160,20 @@ finally:
 def test_without_a_python_workers_are_forked_or_refused(head, other, run_python):
     run_python(head.format(other=str(other)) + NO_PYTHON)
     assert not Path(f"{other}.trace").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        *((name, True) for name in ("python", "python3.11", "python3.13t", ".python-wrapped", "Python", "pypy3")),
+        *((name, False) for name in ("uwsgi_python3", "blender", "soffice.bin", "program", "")),
+    ],
+)
+def test_a_python_is_known_by_its_name(name, is_one, tmp_path):
+    assert _program._is_python(str(tmp_path / name)) == is_one
+    if name:
+        (tmp_path / "link").symlink_to(tmp_path / name)
+        assert _program._is_python(str(tmp_path / "link")) == is_one
 
 
 FOUND = """

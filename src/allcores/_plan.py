@@ -190,7 +190,8 @@ def _choose_fork(options: Options, facts: Facts, clean_hazard: str) -> tuple[Con
         raise RuntimeError(
             f"start={options.start!r} is not possible: {clean_hazard}; use start='fork', or on='threads'"
         )
-    if not facts.can_fork or (facts.fork_hazard is not None and facts.fork_need is None):
+    is_wanted = facts.fork_need is not None or facts.start_set == "fork"
+    if not facts.can_fork or (facts.fork_hazard is not None and not is_wanted):
         raise RuntimeError(
             f"no worker can be started: a fork would not be safe, as {facts.fork_hazard}, and {clean_hazard}; "
             "use on='threads', or start='fork' if you know that it will do"

@@ -99,13 +99,11 @@ def _told_executable() -> str | None:
 
 @functools.cache
 def _find_python(told: str | None, own: str | None) -> str | None:
-    """Find one; what was told is believed, if it is not just the program's own path."""
-    if told and told != own and _can_run(told):
-        return told
-    return next((path for path in _candidates(own) if _is_python(path) and _can_run(path)), None)
+    return next((path for path in _candidates(told, own) if _is_python(path) and _can_run(path)), None)
 
 
-def _candidates(own: str | None) -> Iterator[str]:
+def _candidates(told: str | None, own: str | None) -> Iterator[str]:
+    yield told or ""
     yield own or ""
     yield getattr(sys, "_base_executable", None) or ""
     name = f"python{sys.version_info[0]}.{sys.version_info[1]}{sys.abiflags}"
