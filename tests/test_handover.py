@@ -231,6 +231,46 @@ def test_what_only_forked_workers_can_have_makes_them_forked(run_python):
     run_python(FORKED, warnings="default")
 
 
+HELPER = """
+import multiprocessing
+
+value = multiprocessing.get_context("fork").Value("i", 0)
+
+def count(x):
+    with value.get_lock():
+        value.value += x
+    return x
+"""
+IMPORTED = """
+import threading
+import allcores, helper
+
+end = threading.Event()
+thread = threading.Thread(target=end.wait)
+thread.start()
+try:
+    for function in (helper.count, lambda x: helper.count(x)):
+        results = allcores.map(function, range(5))
+        assert results.report.plan.start == "fork" and results == list(range(5)), results.report.plan
+    assert helper.value.value == 20
+    with allcores.Pool(2) as pool:
+        for hand_in in (pool.map, pool.imap):
+            try:
+                hand_in(helper.count, range(5))
+            except allcores.UnpicklableError as error:
+                assert "variable 'value', a Synchronized" in str(error) and "use start='fork'" in str(error), error
+            else:
+                raise AssertionError("it was not refused")
+finally:
+    end.set()
+"""
+
+
+def test_what_processes_share_in_a_module_of_the_users_is_shared(run_python, tmp_path):
+    (tmp_path / "helper.py").write_text(HELPER)
+    run_python(IMPORTED)
+
+
 REFUSED = """
 import multiprocessing
 import allcores

@@ -127,6 +127,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_doors.pool.puller",
         "_doors.pool.raised",
         "_doors.pool.waiting",
+        "_pyinstaller",
+        "_pyinstaller.rthooks.pyi_rth_allcores",
         "joblib",
         "pandas",
         "testing",

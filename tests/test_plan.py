@@ -108,7 +108,8 @@ FROZEN = SAFE._replace(clean_hazard="this program is frozen")
 def test_a_fork_where_no_worker_can_start_clean() -> None:
     own = FROZEN._replace(has_own_thread=True)
     needy = FROZEN._replace(fork_hazard="2 Python threads are running", fork_need="initargs[0], a Lock,")
-    for facts in (FROZEN, own, needy, FROZEN._replace(start_set="spawn")):
+    told = FROZEN._replace(fork_hazard="2 Python threads are running", start_set="fork")
+    for facts in (FROZEN, own, needy, told, FROZEN._replace(start_set="spawn")):
         made = plan(facts)
         assert made.start == plan(facts, start="fork").start == "fork"
         assert made.start_reason.startswith("this program is frozen")

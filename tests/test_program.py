@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+
+from allcores import _program
 
 pytestmark = pytest.mark.starts
 
@@ -24,7 +27,7 @@ for door in (allcores.Pool, allcores.Executor):
     with door(2) as made:
         plan = made._service.plan
         assert plan.start == {start!r}, plan
-        assert "multiprocessing" in plan.start_reason
+        assert "multiprocessing" in plan.start_reason or {start!r} == usual == "forkserver", plan
         assert (os.getpid() in list(made.map(parent, range(2)))) == ({start!r} == "fork")
     other = "forkserver" if {start!r} == "fork" else "fork"
     with door(2, start=other) as made:
@@ -159,6 +162,20 @@ def test_without_a_python_workers_are_forked_or_refused(head, other, run_python)
     assert not Path(f"{other}.trace").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        *((name, True) for name in ("python", "python3.11", "python3.13t", ".python-wrapped", "Python", "pypy3")),
+        *((name, False) for name in ("uwsgi_python3", "blender", "soffice.bin", "program", "")),
+    ],
+)
+def test_a_python_is_known_by_its_name(name, is_one, tmp_path):
+    assert _program._is_python(str(tmp_path / name)) == is_one
+    if name:
+        (tmp_path / "link").symlink_to(tmp_path / name)
+        assert _program._is_python(str(tmp_path / "link")) == is_one
+
+
 FOUND = """
 import os
 import allcores
@@ -170,15 +187,12 @@ def tell(_):
 {more}
 for start in ("forkserver", "spawn"):
     assert sys.executable not in allcores.map(tell, range(2), start=start)
-with allcores.Pool(2) as pool:
-    assert sys.executable not in pool.map(tell, range(2))
 """
 
 
-@pytest.mark.parametrize("nothing", ["", None])
-def test_a_python_is_found_beside_the_program_that_has_it_built_in(nothing, other, run_python):
-    run_python(EMBEDDED.format(other=str(other)) + FOUND.format(more=""))
-    run_python(EMBEDDED.format(other=nothing) + FOUND.format(more=""))
+@pytest.mark.parametrize("known", ["other", "", None])
+def test_a_python_is_found_beside_the_program_that_has_it_built_in(known, other, run_python):
+    run_python(EMBEDDED.format(other=str(other) if known else known) + FOUND.format(more=""))
     assert not Path(f"{other}.trace").exists()
 
 
@@ -186,3 +200,38 @@ def test_a_python_that_multiprocessing_was_told_will_do(other, run_python):
     told = "import multiprocessing; multiprocessing.set_executable(REAL)"
     run_python(ALONE.format(other=str(other)) + FOUND.format(more=told))
     assert not Path(f"{other}.trace").exists()
+
+
+ASKING = """
+import sys, threading
+import allcores
+
+sys.frozen, sys.executable = True, {launcher!r}
+allcores.freeze_support()
+print("begun")
+
+def tell(x):
+    import os
+    return x, os.getppid()
+
+if __name__ == "__main__":
+    end = threading.Event()
+    thread = threading.Thread(target=end.wait)
+    thread.start()
+    try:
+        for start in ("auto", "forkserver", "spawn"):
+            results = allcores.map(tell, range(3), start=start)
+            assert [x for x, _ in results] == [0, 1, 2]
+            assert results.report.plan.start != "fork"
+            with allcores.Pool(2, start=start) as pool:
+                assert pool.map(lambda x: tell(x)[0], range(3)) == [0, 1, 2]
+    finally:
+        end.set()
+"""
+
+
+def test_a_frozen_program_that_asks_whether_it_is_a_worker_can_be_started_as_one(run_python, tmp_path):
+    launcher = tmp_path / "frozen"
+    launcher.write_text(f'#!/bin/sh\nexec {sys.executable} {tmp_path / "program.py"} "$@"\n')
+    launcher.chmod(0o755)
+    assert run_python(ASKING.format(launcher=str(launcher))).stdout == "begun\n"

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from allcores._options import Options
     from allcores._outcomes import Failure, Results, WorkerIdentity, finished
     from allcores._plan import Plan
+    from allcores._program import freeze_support
     from allcores._replay import replay
     from allcores._report import Report
 
@@ -78,6 +79,7 @@ _HOMES = {
     "amap": "_doors.asynchronous",
     "current_item": "_current",
     "finished": "_outcomes",
+    "freeze_support": "_program",
     "imap": "_map",
     "imap_unordered": "_map",
     "map": "_map",
@@ -122,6 +124,7 @@ __all__ = [
     "amap",
     "current_item",
     "finished",
+    "freeze_support",
     "imap",
     "imap_unordered",
     "map",

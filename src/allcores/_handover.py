@@ -15,7 +15,16 @@ from socket import socket
 
 from allcores._hints import Any
 
-__all__ = ["advise_on_means", "close_all", "hand_over", "may_need_fork", "needs_fork", "received", "reducers"]
+__all__ = [
+    "advise_on_means",
+    "close_all",
+    "hand_over",
+    "is_means",
+    "may_need_fork",
+    "needs_fork",
+    "received",
+    "reducers",
+]
 
 MEANS = {"multiprocessing.queues", "multiprocessing.sharedctypes", "multiprocessing.synchronize"}
 
@@ -27,6 +36,11 @@ def may_need_fork() -> bool:
     return "multiprocessing.synchronize" in sys.modules
 
 
+def is_means(thing: Any) -> bool:
+    """Whether it is one of multiprocessing's locks, queues, events or values."""
+    return type(thing).__module__ in MEANS
+
+
 def needs_fork(thing: Any) -> bool:
     """Whether only forked processes can have this lock, queue, event or value: its semaphores have no names.
 
@@ -35,12 +49,12 @@ def needs_fork(thing: Any) -> bool:
     semaphore = vars(thing).get("_semlock")
     if semaphore is not None:
         return semaphore.name is None
-    return any(needs_fork(part) for part in vars(thing).values() if type(part).__module__ in MEANS)
+    return any(needs_fork(part) for part in vars(thing).values() if is_means(part))
 
 
 def advise_on_means(thing: Any) -> str | None:
     """Say how a worker can have what of multiprocessing's does not let itself be pickled; None of anything else."""
-    if type(thing).__module__ not in MEANS:
+    if not is_means(thing):
         return None
     if _is_handing_over() and needs_fork(thing):
         return "make it with multiprocessing.get_context('forkserver'), or use start='fork'"

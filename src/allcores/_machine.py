@@ -18,7 +18,7 @@ from allcores._descriptors import Descriptors
 from allcores._greenlets import GREEN, patched_by
 from allcores._kernel import group_folders, read
 from allcores._plan import Facts
-from allcores._program import clean_hazard, start_set, start_used
+from allcores._program import clean_hazard, start_set
 
 __all__ = ["CORES_VARIABLE", "find_facts", "limit_cores_here", "usable_cores"]
 
@@ -52,7 +52,6 @@ def find_facts(here: Descriptors | None = None) -> Facts:
         can_start_clean=is_posix,
         clean_hazard=clean_hazard(),
         start_set=start_set(),
-        start_used=start_used(),
     )
 
 

@@ -25,7 +25,7 @@ from types import FrameType
 import allcores._settings.adoption  # noqa: F401 - all that it forks make settings: none need import this for itself
 from allcores._descriptors import claim
 from allcores._lifeline import descendants, die_with_parent, end_all, peak_of
-from allcores._program import python
+from allcores._program import python_command
 from allcores._worker import absolute_path, enter_worker_process, present_folder, serve_clean
 
 __all__ = ["END", "REQUEST", "Order", "interpreter_command", "interpreter_environment", "main"]
@@ -56,7 +56,7 @@ def interpreter_command(code: str) -> list[str]:
 
     path = absolute_path(present_folder())
     flags = [IGNORING.get(flag, flag) for flag in _args_from_interpreter_flags()]
-    return [python(), *filter(None, flags), "-c", f"import sys; sys.path[:] = {path!r}; {code}"]
+    return python_command([flag for flag in flags if flag], f"import sys; sys.path[:] = {path!r}; {code}")
 
 
 def interpreter_environment() -> dict[str, str]:

@@ -29,7 +29,8 @@ class Facts(Record):
         has_own_thread: whether a thread of its own starts the workers, beside which the caller's goes on.
         fork_need: what the function or the initializer needs, and only forked workers can have; None if nothing.
         start_set: how the program has told multiprocessing to start processes, where that is not the usual way.
-        start_used: the usual way, if multiprocessing has gone it here, or was told to: the two look the same.
+        start_used: the usual way, if multiprocessing has gone it here, or was told to: the two look the same. Told for
+            who stands in for the standard library.
         settings: what clean workers would be given of this process's settings, in words; for a plan to be read.
         left: what they would lack, likewise.
     """
@@ -189,7 +190,8 @@ def _choose_fork(options: Options, facts: Facts, clean_hazard: str) -> tuple[Con
         raise RuntimeError(
             f"start={options.start!r} is not possible: {clean_hazard}; use start='fork', or on='threads'"
         )
-    if not facts.can_fork or (facts.fork_hazard is not None and facts.fork_need is None):
+    is_wanted = facts.fork_need is not None or facts.start_set == "fork"
+    if not facts.can_fork or (facts.fork_hazard is not None and not is_wanted):
         raise RuntimeError(
             f"no worker can be started: a fork would not be safe, as {facts.fork_hazard}, and {clean_hazard}; "
             "use on='threads', or start='fork' if you know that it will do"

@@ -1,7 +1,8 @@
 """What the program is that this process runs: how it means processes to start, and with which Python they can.
 
 Clean workers are interpreters of their own. A program may have none to start: where it is frozen, or has Python built
-in, ``sys.executable`` is the program itself, which would run again from its beginning, and start workers again.
+in, ``sys.executable`` is the program itself, which would run again from its beginning, and start workers again. Only a
+frozen one that asks, before it does anything else, whether it is to be a worker instead, can be started for one.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from collections.abc import Iterator
 from allcores._hints import Any
 from allcores._plan import ConcreteStart
 
-__all__ = ["clean_hazard", "python", "start_set", "start_used"]
+__all__ = ["clean_hazard", "freeze_support", "python_command", "start_set", "start_used"]
 
-PYTHONS = ("python", "pypy", "graalpy")  # one of them is in the name of every interpreter
+CALL = "--allcores-run"  # what a frozen program is called with, before the code that it shall run
+PYTHONS = ("python", "pypy", "graalpy")  # with one of them begins the name of every interpreter
 
 
 def start_set() -> ConcreteStart | None:
@@ -42,10 +44,39 @@ def _start_methods() -> tuple[ConcreteStart | None, ConcreteStart | None]:
     return multiprocessing.get_start_method(allow_none=True), multiprocessing.get_all_start_methods()[0]
 
 
+_asks = False  # whether this program has asked
+
+
+def freeze_support() -> None:
+    """Have a frozen program be a worker if that is what it was started for; otherwise, go on.
+
+    To be called before the program does anything, and imports much. Those that PyInstaller makes do so by themselves;
+    elsewhere than in frozen programs it does nothing.
+
+    Example:
+        >>> import allcores
+        >>> allcores.freeze_support()
+    """
+    global _asks  # noqa: PLW0603 - a fact about the process
+    _asks = True
+    if _is_frozen() and sys.argv[1:2] == [CALL]:
+        exec(sys.argv[2], {})  # noqa: S102 - what `python_command` was given
+        sys.exit()
+
+
+def python_command(flags: list[str], code: str) -> list[str]:
+    """Give the command line that has a Python like this one run `code`, where there is no `clean_hazard`."""
+    if _is_frozen():
+        return [sys.executable, CALL, code]
+    path = _find_python(_told_executable(), sys.executable)
+    assert path is not None
+    return [path, *flags, "-c", code]
+
+
 def clean_hazard() -> str | None:
     """Say why no clean worker can be started from here; None where one can."""
     if _is_frozen():
-        return "this program is frozen, and brings no Python along that a clean worker could be"
+        return None if _asks else "this program is frozen, and does not call allcores.freeze_support() at its beginning"
     if _find_python(_told_executable(), sys.executable) is None:
         return (
             "no Python is found that a clean worker could be, as this program is none itself; "
@@ -54,15 +85,8 @@ def clean_hazard() -> str | None:
     return None
 
 
-def python() -> str:
-    """Give the path of a Python like this one, where there is no `clean_hazard`."""
-    path = _find_python(_told_executable(), sys.executable)
-    assert path is not None
-    return path
-
-
 def _is_frozen() -> bool:
-    """Whether PyInstaller, cx_Freeze or the like has made it; Nuitka does not say so, but leaves no Python there."""
+    """Whether PyInstaller, cx_Freeze or the like has made it; with Nuitka, only no Python is found."""
     return bool(getattr(sys, "frozen", False))
 
 
@@ -75,13 +99,11 @@ def _told_executable() -> str | None:
 
 @functools.cache
 def _find_python(told: str | None, own: str | None) -> str | None:
-    """Find one; what was told is believed, if it is not just the program's own path."""
-    if told and told != own and _can_run(told):
-        return told
-    return next((path for path in _candidates(own) if _is_python(path) and _can_run(path)), None)
+    return next((path for path in _candidates(told, own) if _is_python(path) and _can_run(path)), None)
 
 
-def _candidates(own: str | None) -> Iterator[str]:
+def _candidates(told: str | None, own: str | None) -> Iterator[str]:
+    yield told or ""
     yield own or ""
     yield getattr(sys, "_base_executable", None) or ""
     name = f"python{sys.version_info[0]}.{sys.version_info[1]}{sys.abiflags}"
@@ -91,9 +113,8 @@ def _candidates(own: str | None) -> Iterator[str]:
 
 def _is_python(path: str) -> bool:
     """Tell by the names of a file and of what it is a link to: to run it could be to run this program again."""
-    return any(
-        python in os.path.basename(each).lower() for each in (path, os.path.realpath(path)) for python in PYTHONS
-    )
+    names = (os.path.basename(each).lower().removeprefix(".") for each in (path, os.path.realpath(path)))
+    return any(name.startswith(PYTHONS) for name in names)
 
 
 def _can_run(path: str) -> bool:

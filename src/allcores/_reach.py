@@ -22,6 +22,7 @@ from types import CodeType, FunctionType
 from allcores._captures import named_parts
 from allcores._classes import MAIN
 from allcores._foreign import ask, type_name
+from allcores._handover import is_means
 from allcores._hints import Any
 from allcores._holders import Held, Holding, Nature, is_library, is_opaque, nature_of, pickles_itself
 from allcores._numbers import CONTAINERS, LARGE, has_number, is_named_as_number
@@ -297,23 +298,28 @@ class _Walk:
             self.inherited += shared
             shared = []
         elif not self._way.inherits:
-            shared = self._as_imported(shared, is_all=travels_by_name)
+            shared = self._as_imported(shared, is_all=travels_by_name, is_users=not is_library(function.__globals__))
         return [value for _, value in own + shared]
 
-    def _as_imported(self, named: list[tuple[str, Any]], *, is_all: bool) -> list[tuple[str, Any]]:
+    def _as_imported(self, named: list[tuple[str, Any]], *, is_all: bool, is_users: bool) -> list[tuple[str, Any]]:
         """Leave out what need not be looked at of the globals of modules that a clean worker imports itself.
 
         What a module opens is open in the worker, too, as its own: all is well with connections, but a file is read
-        from its beginning there.
+        from its beginning there. And what processes shall share is not the same there.
 
         Args:
             named: globals that a function refers to, those of other modules with a dot in their names.
             is_all: whether the function's own module is imported, too.
+            is_users: whether the function is no library's, whose locks are each process's own affair.
         """
         imported = named if is_all else [(name, value) for name, value in named if "." in name]
         self._opened |= {id(value) for _, value in imported if isinstance(value, IOBase)}
         kinds = FunctionType, type, IOBase
-        return [(name, value) for name, value in named if isinstance(value, kinds) or not (is_all or "." in name)]
+        return [
+            (name, value)
+            for name, value in named
+            if isinstance(value, kinds) or not (is_all or "." in name) or (is_users and is_means(value))
+        ]
 
     def _parts_of(self, kind: type) -> list[Any]:
         """Give what a class of the user's has."""

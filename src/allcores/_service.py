@@ -38,6 +38,7 @@ from allcores._options import Options
 from allcores._outcomes import short_repr
 from allcores._ownership import has_all_to_itself, is_constant
 from allcores._plan import make_plan
+from allcores._program import start_used
 from allcores._settings.snapshot import find_settings
 from allcores._sharing import Belongings, Clearance
 from allcores._snapshots import Snapshots, opens_anew
@@ -70,13 +71,13 @@ class Service:
             raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
         here = Descriptors()
         belongings = Belongings(None, options.initializer, options.initargs)
-        facts = find_facts(here)._replace(has_own_thread=True)
+        facts = find_facts(here)._replace(has_own_thread=True, start_used=start_used())
         if options.on == "processes" and options.start == "auto":
             facts = belongings.weigh(facts, here)
         self.plan = make_plan(options, facts)
         if self.plan.start is not None:
             belongings.require_unshared(self.plan.start, here)
-        self._clearance = Clearance(self.plan.start)
+        self._clearance = Clearance(self.plan.start, was_chosen=options.start == "auto")
         self.is_patient = is_patient
         self._chance = draw_chance(options.seed)
         self._inbox = Inbox()

@@ -126,20 +126,28 @@ class Clearance:
 
     Args:
         start: of the plan; None where workers are no processes.
+        was_chosen: whether nobody has asked for it.
     """
 
-    def __init__(self, start: str | None) -> None:
+    def __init__(self, start: str | None, *, was_chosen: bool = False) -> None:
         self._start = start
+        self._needs_fork = was_chosen and start not in {None, "fork"}  # to be as with the standard library's own pool
         self._cleared: dict[tuple[int, int], ref[Any]] = {}  # {id of an object, and of its method: the object}
 
     def require(self, function: Callable[..., Any]) -> None:
-        """Raise as `Belongings.require_unshared` does, unless nothing was found in the function before."""
+        """Raise as `Belongings.require_unshared` does, and if a fork is needed, unless nothing was found before."""
         if self._start is None:
             return
         owner, method = (function.__self__, function.__func__) if is_a(function, MethodType) else (function, None)
         key = id(owner), id(method)
         if key not in self._cleared:
-            Belongings(function).require_unshared(self._start, Descriptors(), is_born_with_function=False)
+            belongings = Belongings(function)
+            belongings.require_unshared(self._start, Descriptors(), is_born_with_function=False)
+            if self._needs_fork and (need := belongings.fork_need()) is not None:
+                raise UnpicklableError(
+                    f"{need} can be had by forked workers alone; use start='fork', or make it with "
+                    "multiprocessing.get_context('forkserver') and give it to the initializer"
+                )
             try:
                 self._cleared[key] = ref(owner, lambda _: self._cleared.pop(key, None))
             except TypeError:  # it cannot be referred to weakly: it is looked at each time

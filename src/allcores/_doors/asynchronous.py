@@ -91,7 +91,8 @@ async def amap(
         iterables: as for `map`, or one asynchronous iterable. That one is iterated in a task of the event loop, others
             in the run's thread, in which a `progress` callback is called, too.
         errors: as for `map`.
-        options: see `Options`. ``start="auto"`` never forks, as the loop has a thread of its own.
+        options: see `Options`. ``start="auto"`` forks only where nothing else will do, as the loop has a thread of its
+            own.
 
     Returns:
         A list, which also bears `failures` and `report`.
