@@ -34,6 +34,11 @@ __all__ = [
 ]
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# In the command lines of processes that end when those have that they serve, and then clear away what these have left:
+# resource trackers, of multiprocessing's and joblib's kind; and our own nursery, which workers are forked from, so that
+# they have its command line, with the process id that is not their parent's.
+TRACKER, NURSERY = b"resource_tracker import main", b"allcores._nursery import main"
+MOST_CHILDREN = 4096  # that are looked for on macOS
 
 
 def die_with_parent(parent: int) -> None:
@@ -85,13 +90,44 @@ def peak_of(usage: struct_rusage) -> int:
 
 
 def descendants(pid: int) -> list[int]:
-    """Give the processes that a process has started, and those that they have, as far as the system tells."""
+    """Give the processes that a process has started, and those that they have, as far as the system tells.
+
+    A process in a session of its own was to be on its own, with all that it starts. Helpers end by themselves, after
+    what they help.
+    """
     found: list[int] = []
-    with suppress(OSError, ValueError):  # it has just ended, or this system has no such files
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            for child in map(int, _read(f"/proc/{pid}/task/{thread}/children").split()):
+    with suppress(OSError):  # it has just ended
+        session = os.getsid(pid)
+        for child, command in _children(pid):
+            if _session_of(child) == session and not _is_helper(command, pid):
                 found += [child, *descendants(child)]
     return found
+
+
+def _is_helper(command: bytes, parent: int) -> bool:
+    return TRACKER in command or (NURSERY in command and b", %d, " % parent in command)
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:  # it has ended
+        return None
+
+
+def _children(pid: int) -> Iterator[tuple[int, bytes]]:
+    """Give the process ids, and the command lines where the system tells."""
+    if sys.platform == "linux":
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            for child in map(int, _read(f"/proc/{pid}/task/{thread}/children").split()):
+                with suppress(OSError):  # it has ended
+                    yield child, _read(f"/proc/{child}/cmdline")
+    elif sys.platform == "darwin":
+        from ctypes import CDLL, c_int, sizeof
+
+        children = (c_int * MOST_CHILDREN)()
+        CDLL(None).proc_listchildpids(pid, children, sizeof(children))
+        yield from ((child, b"") for child in children if child)
 
 
 def _read(path: str) -> bytes:
