@@ -178,3 +178,41 @@ def test_a_nursery_inside_ends_with_the_worker(start, outliving):
         pool.close()
         pool.join()
     assert outliving([pid]) == set()
+
+
+# ------------------------------------------------------------------------------------------------- when one is killed
+
+BUSY = """
+import multiprocessing, os, signal, subprocess
+import allcores
+
+def work(_):
+    program = subprocess.Popen(["sleep", "1000"])
+    daemon = multiprocessing.get_context("fork").Process(target=signal.pause, daemon=True)
+    daemon.start()
+    print(program.pid, daemon.pid, flush=True)
+    {then}
+
+try:
+    allcores.map(work, [None], start="{start}")
+except allcores.WorkerDied:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("killed", ["the caller", "the worker"])
+def test_programs_and_processes_end_with_whoever_is_killed(start, killed, tmp_path, outliving):
+    then = {"the caller": "signal.pause()", "the worker": "os.kill(os.getpid(), signal.SIGKILL)"}[killed]
+    script = tmp_path / "program.py"
+    script.write_text(BUSY.format(start=start, then=then))
+    with subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as caller:
+        try:
+            pids = {int(pid) for pid in caller.stdout.readline().split()}
+            assert len(pids) == 2
+            if killed == "the caller":
+                caller.kill()
+            assert outliving(pids) == set()
+        finally:
+            caller.kill()

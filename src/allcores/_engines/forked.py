@@ -23,7 +23,7 @@ from allcores._hints import NoReturn
 from allcores._inbox import Inbox
 from allcores._job import Job
 from allcores._kinship import Kinship, become_forked_child, next_number
-from allcores._lifeline import End, descendants, die_with_parent, die_with_peer, end_all, peak_of
+from allcores._lifeline import End, descendants, die_with_parent, die_with_peer, end_all, followers, lead_group, peak_of
 from allcores._plan import Plan
 from allcores._tracking import SharedTracker
 from allcores._worker import enter_worker_process, flush_output, serve_forked
@@ -130,6 +130,8 @@ class ForkedProcess:
             _, status, usage = os.wait4(self._pid, 0)
         except ChildProcessError:
             return End(None)
+        if status != 0:  # it has not left, but died
+            end_all(followers(self._pid))
         return End(status, peak_of(usage))
 
     def see_end(self) -> None:
@@ -160,6 +162,7 @@ def _be_forked(
 ) -> NoReturn:
     """The whole life of a forked worker; whatever happens, it must not return into the caller's code."""
     try:
+        lead_group()
         die_with_peer(lifeline)
         if driver is not None:  # surer, as no other process can stand in the way, but only where the thread stays
             die_with_parent(driver)
