@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 
 import pytest
 
@@ -71,6 +72,18 @@ def test_a_worker_that_is_used_again_opens_nothing_more(clean_start):
 
     counts = {allcores.map(count_open, [None], workers=1, start=clean_start)[0] for _ in range(4)}
     assert len(counts) == 1
+
+
+def test_items_run_in_a_main_thread(start):
+    """Whichever thread has forked."""
+
+    def look() -> tuple[str, bool, bool, bool]:
+        thread = threading.current_thread()
+        is_main = thread is threading.main_thread() and thread.native_id == threading.get_native_id()
+        return thread.name, is_main, thread.daemon, threading.Thread().daemon
+
+    with allcores.Executor(1, start=start) as executor:
+        assert executor.submit(look).result() == ("MainThread", True, False, False)
 
 
 LATE = """

@@ -12,7 +12,6 @@ import atexit
 import os
 import select
 import sys
-import threading
 from collections.abc import Collection
 from itertools import count
 
@@ -141,7 +140,6 @@ def become_forked_child(kinship: Kinship, number: int, tracker: int) -> None:
     global _here, _numbers
     _here, _numbers = None, count(1)
     vars(atexit)["_clear"]()
-    vars(threading.Thread).get("_set_native_id", id)(threading.main_thread())
     process, util = _inside("multiprocessing.process"), _inside("multiprocessing.util")
     before = process and process["_current_process"]  # lives until what hangs on it has begun anew
     become_child(kinship, number, tracker)

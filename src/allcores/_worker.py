@@ -365,7 +365,7 @@ def _handed_out(items: list[Any]) -> Iterator[Any]:
 
 
 def enter_worker_process() -> None:
-    """Cut what a worker must not share with the process it comes from: signals, the terminal, its importance."""
+    """Cut what a worker must not share with where it comes from: signals, the terminal, its importance, its thread."""
     # A handler that does nothing, rather than ignoring: programs that the user's function starts must still be
     # interruptible, and only a handler is reset in them.
     signal.signal(signal.SIGINT, _leave_it_to_the_driver)
@@ -373,6 +373,15 @@ def enter_worker_process() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     offer_to_oom_killer()
     leave_terminal()
+    _become_main_thread()
+
+
+def _become_main_thread() -> None:
+    """Have the thread that forked, which is the main one here, be like one, and start threads that are like its."""
+    thread = threading.main_thread()
+    thread.name = "MainThread"
+    vars(thread)["_daemonic"] = False
+    vars(threading.Thread).get("_set_native_id", id)(thread)
 
 
 def _leave_it_to_the_driver(signum: int, frame: FrameType | None) -> None:
