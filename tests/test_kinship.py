@@ -184,3 +184,41 @@ print(allcores.map(abs, [-1, -2], workers=2, start="fork"), flush=True)
 
 def test_what_the_caller_does_at_its_end_its_workers_do_not(run_python):
     assert run_python(INHERITED).stdout == "[1, 2]\nthe end\nthe end\n"
+
+
+INSIDE = """
+import multiprocessing, sys, allcores
+
+FACTOR = 3
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+
+def scale(x):
+    return Point(FACTOR * x)
+
+def work(start, sending):
+    points = allcores.map(scale, range(4), workers=2, start=start)
+    with allcores.Executor(1, start=start) as executor:
+        points += executor.map(lambda x: scale(x), range(2))
+        points += executor.map(scale, range(2))
+    assert all(type(point) is Point for point in points)
+    sending.send([point.x for point in points])
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("{outer}")
+    receiving, sending = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=("{start}", sending))
+    process.start()
+    sending.close()
+    assert receiving.recv() == [0, 3, 6, 9, 0, 3, 0, 3]
+    process.join()
+    assert process.exitcode == 0
+"""
+
+
+@pytest.mark.parametrize("outer", ["fork", "forkserver", "spawn"])
+def test_a_process_of_multiprocessings_may_use_all_cores(start, outer, run_python):
+    """Though the program's main module has another name there, and is there twice."""
+    run_python(INSIDE.format(start=start, outer=outer), warnings="default")
