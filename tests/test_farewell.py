@@ -67,8 +67,15 @@ def touch_finally(path: Path) -> int:
     return os.getpid()
 
 
-@pytest.mark.parametrize("begin", [touch_later, touch_at_exit, touch_finally])
-@pytest.mark.parametrize("way", [in_replaced_worker, in_pool, in_executor])
+@pytest.mark.parametrize(
+    ("begin", "way"),
+    [
+        (touch_later, in_replaced_worker),
+        (touch_later, in_executor),
+        (touch_at_exit, in_pool),
+        (touch_finally, in_executor),
+    ],
+)
 def test_what_was_left_for_the_end_is_done(start, way, begin, tmp_path, outliving):
     pid = way(partial(begin, tmp_path / "touched"), start)
     assert outliving([pid]) == set()
@@ -85,7 +92,7 @@ def touch_late(path: Path) -> None:
     path.touch()
 
 
-@pytest.mark.parametrize("way", [in_map, in_executor])
+@pytest.mark.parametrize("way", [in_map, in_executor])  # in a pool, none can be started
 def test_processes_that_are_no_daemons_are_waited_for(start, way, tmp_path):
     way(partial(touch_in_process, tmp_path / "touched"), start)
     assert (tmp_path / "touched").exists()
@@ -134,14 +141,16 @@ def start_pool_of_another() -> int:
     return kept.submit(os.getpid).result()
 
 
-@pytest.mark.parametrize("begin", [start_program, start_program_of_a_program])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("begin", "way"), [(start_program_of_a_program, in_map), *((start_program, way) for way in WAYS)]
+)
 def test_programs_end_with_the_worker(start, way, begin, outliving):
     assert outliving([way(begin, start)]) == set()
 
 
-@pytest.mark.parametrize("begin", [start_daemon, start_pool_of_another])
-@pytest.mark.parametrize("way", [in_map, in_executor])
+@pytest.mark.parametrize(
+    ("begin", "way"), [(start_daemon, in_map), (start_pool_of_another, in_map), (start_pool_of_another, in_executor)]
+)
 def test_processes_of_others_end_with_the_worker(start, way, begin, outliving):
     assert outliving([way(begin, start)]) == set()
 
