@@ -70,6 +70,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_segment",
         "_sharing",
         "_terminal",
+        "_tracking",
         "_settings",
         "_settings.adoption",
         "_settings.arrivals",
@@ -88,7 +89,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_variables",
         "_waker",
     ),
-    ("_current", "_inbox", "_job", "_namesake", "_worker", "_nursery"),
+    ("_current", "_farewell", "_inbox", "_job", "_kinship", "_namesake", "_worker", "_nursery"),
     (
         "_engines",
         "_engines.bundles",

@@ -37,7 +37,7 @@ def test_a_worker_whose_child_keeps_running_is_still_seen_to_die(start, tmp_path
 
     def run(x: int) -> int:
         if x == 5:
-            subprocess.Popen(["cat", str(fifo)], stdout=subprocess.DEVNULL)
+            subprocess.Popen(["cat", str(fifo)], stdout=subprocess.DEVNULL, start_new_session=True)
             os._exit(1)
         return x
 

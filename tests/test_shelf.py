@@ -265,7 +265,7 @@ class OneProcess:
     keeps_processes = False
 
     def __init__(self, process: EndedProcess) -> None:
-        self.start = lambda: process
+        self.start = lambda _: process
 
     def set_up(self) -> Setup:
         """It needs nothing."""

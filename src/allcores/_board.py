@@ -19,6 +19,7 @@ from allcores._messages import Moment
 from allcores._segment import anonymous_file
 
 __all__ = [
+    "HAS_KIN",
     "IDLE",
     "INDEX",
     "MOVING",
@@ -26,6 +27,9 @@ __all__ = [
     "SINCE",
     "SPAN",
     "STARTING",
+    "TAKES_LEAVE",
+    "TELLS_TRACKER",
+    "TIES",
     "WANTED",
     "WORDS",
     "Board",
@@ -51,6 +55,10 @@ INDEX, SPAN, SINCE, KEPT_TOKEN, KEPT_START, KEPT_COUNT, KEPT_SINCE, OWNER = rang
 # The worker writes that it runs an item, and only then looks here before it runs it; the driver writes here, lets time
 # pass until that is visible, and only then looks what runs. So nothing will be begun behind what it sees.
 WANTED = 8
+# And beside it one more of the worker's, that it writes before it reports, and hardly ever changes: what to know before
+# ending it. It may have something to do first; it may have processes of its own; and it tells the resource tracker.
+TIES = 9
+TAKES_LEAVE, HAS_KIN, TELLS_TRACKER = 1, 2, 4
 WORDS = 16
 
 STARTING, PREPARING, IDLE, MOVING = -1, -2, -3, -4
@@ -93,6 +101,10 @@ class Mark:
     def is_busy(self) -> bool:
         """Whether the worker is in the middle of a batch."""
         return self.words[INDEX] >= 0 or self.words[INDEX] == MOVING
+
+    def is_tied(self, ties: int) -> bool:
+        """Whether the worker has one of these ties."""
+        return bool(self.words[TIES] & ties)
 
     def running_since(self) -> tuple[int, int] | None:
         """Give the index of the one item that runs, and since when, in nanoseconds; None if none does."""
@@ -218,7 +230,7 @@ class Board:
         slot = self._free.pop()
         self._taken.add(slot)
         words = self.mark(slot).words
-        words[INDEX], words[KEPT_COUNT], words[WANTED] = STARTING, 0, -1
+        words[INDEX], words[KEPT_COUNT], words[WANTED], words[TIES] = STARTING, 0, -1, 0
         return slot
 
     def free_slot(self, slot: int) -> None:

@@ -69,7 +69,8 @@ def find_alias(thing: Any) -> Reduction | None:
     otherwise than the variable it is in.
     """
     module = sys.modules.get(thing.__module__)
-    if module is None or thing.__module__ == MAIN or "<locals>" in thing.__qualname__:  # else it is made at run time
+    is_of_main = module is sys.modules[MAIN]  # which multiprocessing's children call otherwise
+    if module is None or is_of_main or "<locals>" in thing.__qualname__:  # else it is made at run time
         return None
     outer = thing.__qualname__.rpartition(".")[0]
     try:
@@ -115,9 +116,10 @@ def _finish_if_made(function: Any, finish: tuple[tuple[str, str], Any, Callable[
 
 
 def _find(name: tuple[str, str]) -> Any:
-    module, qualified_name = name
+    module, (outer, _, rest) = name[0], name[1].partition(".")
+    found = getattr(sys.modules.get(module), "__dict__", {}).get(outer)  # a worker's ``__main__`` would ask for more
     try:
-        return attrgetter(qualified_name)(sys.modules.get(module))
+        return found if found is None or not rest else attrgetter(rest)(found)
     except AttributeError:
         return None
 

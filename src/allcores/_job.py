@@ -39,6 +39,7 @@ class Job(Record):
         initargs: its arguments.
         is_timed: whether somebody watches how long an item runs, so that each must be marked, however short.
         chance: what the run's random numbers come from.
+        is_daemon: whether workers are daemons for multiprocessing, and so may start none of its processes.
         settings: `Settings` under which workers begin, `Sealed` on the way to one; None: those of who starts workers.
     """
 
@@ -49,6 +50,7 @@ class Job(Record):
     initargs: tuple[Any, ...] = ()
     is_timed: bool = False
     chance: Chance = Chance(0, is_seeded=False)
+    is_daemon: bool = False
     settings: Any = None
 
     def prepare(self) -> None:

@@ -1,7 +1,7 @@
 """No orphans and no strays: how the lives of processes hang together.
 
-A worker must not outlive the process it works for, whatever ends that process; and Ctrl-C, which the terminal sends
-to every process of the group, is the driver's to handle.
+A worker must not outlive the process it works for, whatever ends that process, and what its items have started must not
+outlive the worker. Ctrl-C, which the terminal sends to every process of the group, is the driver's to handle.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from allcores._greenlets import unpatched_select
@@ -28,12 +28,20 @@ __all__ = [
     "die_with_parent",
     "die_with_peer",
     "end_all",
+    "followers",
     "has_news",
+    "lead_group",
     "peak_of",
     "shield_children",
 ]
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+TERMINAL = "/dev/tty"  # of the session, whatever the standard streams are
+# In the command lines of processes that end when those have that they serve, and then clear away what these have left:
+# resource trackers, of multiprocessing's and joblib's kind; and our own nursery, which workers are forked from, so that
+# they have its command line, with the process id that is not their parent's.
+TRACKER, NURSERY = b"resource_tracker import main", b"allcores._nursery import main"
+MOST_CHILDREN = 4096  # that are looked for on macOS
 
 
 def die_with_parent(parent: int) -> None:
@@ -55,7 +63,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def die_with_peer(lifeline: socket.socket) -> None:
-    """Have the kernel kill this process when the other end of a socket is closed; Linux only.
+    """Have the kernel kill this process, or the group that it leads, when a socket's other end is closed; Linux only.
 
     It is closed when the process that holds it ends, whichever of its threads are still there. The kernel acts even
     while C code holds the interpreter's lock.
@@ -65,11 +73,38 @@ def die_with_peer(lifeline: socket.socket) -> None:
     """
     if sys.platform != "linux":
         return
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    is_leader = os.getpgrp() == os.getpid()
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpid() if is_leader else os.getpid())
     fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(lifeline, fcntl.F_SETFL, os.O_ASYNC)
     if has_news(lifeline.fileno()):
         os._exit(1)
+
+
+def lead_group() -> None:
+    """Have this process, and what it will start, be a group of processes, which can be ended though its leader has.
+
+    Where there is a terminal, its keys stop, continue and interrupt the group that the caller is in. So must they what
+    works for the caller: all stay in that one then.
+    """
+    try:
+        os.close(os.open(TERMINAL, os.O_RDONLY))
+    except OSError:
+        os.setpgid(0, 0)
+
+
+def followers(leader: int) -> list[int]:
+    """Give what is left of the group that an ended process has led; as `descendants`, without helpers.
+
+    For a moment its number is no other's: numbers are given in turn.
+    """
+    if sys.platform != "linux":
+        return [-leader]  # means all of them
+    return [
+        pid
+        for pid in map(int, filter(str.isdecimal, os.listdir("/proc")))
+        if _ask(os.getpgid, pid) == leader and TRACKER not in _command_of(pid)
+    ]
 
 
 class End(Record):
@@ -85,13 +120,50 @@ def peak_of(usage: struct_rusage) -> int:
 
 
 def descendants(pid: int) -> list[int]:
-    """Give the processes that a process has started, and those that they have, as far as the system tells."""
+    """Give the processes that a process has started, and those that they have, as far as the system tells.
+
+    A process in a session of its own was to be on its own, with all that it starts. Helpers end by themselves, after
+    what they help.
+    """
     found: list[int] = []
-    with suppress(OSError, ValueError):  # it has just ended, or this system has no such files
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            for child in map(int, _read(f"/proc/{pid}/task/{thread}/children").split()):
+    with suppress(OSError):  # it has just ended
+        session = os.getsid(pid)
+        for child, command in _children(pid):
+            if _ask(os.getsid, child) == session and not _is_helper(command, pid):
                 found += [child, *descendants(child)]
     return found
+
+
+def _is_helper(command: bytes, parent: int) -> bool:
+    return TRACKER in command or (NURSERY in command and b", %d, " % parent in command)
+
+
+def _ask(question: Callable[[int], int], pid: int) -> int | None:
+    try:
+        return question(pid)
+    except OSError:  # it has ended
+        return None
+
+
+def _command_of(pid: int) -> bytes:
+    try:
+        return _read(f"/proc/{pid}/cmdline")
+    except OSError:  # it has ended
+        return b""
+
+
+def _children(pid: int) -> Iterator[tuple[int, bytes]]:
+    """Give the process ids, and the command lines where the system tells."""
+    if sys.platform == "linux":
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            for child in map(int, _read(f"/proc/{pid}/task/{thread}/children").split()):
+                yield child, _command_of(child)
+    elif sys.platform == "darwin":
+        from ctypes import CDLL, c_int, sizeof
+
+        children = (c_int * MOST_CHILDREN)()
+        CDLL(None).proc_listchildpids(pid, children, sizeof(children))
+        yield from ((child, b"") for child in children if child)
 
 
 def _read(path: str) -> bytes:

@@ -20,6 +20,8 @@ from allcores._hints import Any
 
 __all__ = ["Asker", "become_namesake"]
 
+ALIAS = "__mp_main__"  # multiprocessing's second name for it
+
 
 class Asker:
     """Asks the driver for what stands under a name in the caller's ``__main__``.
@@ -64,5 +66,7 @@ def become_namesake(asker: Asker, *, is_inherited: bool) -> None:
     if not is_inherited:
         sys.modules[MAIN] = _Namesake(MAIN)
         vars(sys.modules[MAIN])["__builtins__"] = builtins
+        if ALIAS in sys.modules:
+            sys.modules[ALIAS] = sys.modules[MAIN]
     elif type(sys.modules[MAIN]) is ModuleType:
         sys.modules[MAIN].__class__ = _Namesake

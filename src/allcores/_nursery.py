@@ -24,7 +24,7 @@ from types import FrameType
 
 import allcores._settings.adoption  # noqa: F401 - all that it forks make settings: none need import this for itself
 from allcores._descriptors import claim
-from allcores._lifeline import descendants, die_with_parent, end_all, peak_of
+from allcores._lifeline import descendants, die_with_parent, end_all, followers, lead_group, peak_of
 from allcores._program import python_command
 from allcores._worker import absolute_path, enter_worker_process, present_folder, serve_clean
 
@@ -173,6 +173,7 @@ class Nursery:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            lead_group()
             die_with_parent(self._pid)
             arguments = (channel, board, self._slots, slot, self._idle_seconds)
             if order == Order.SPAWN:
@@ -203,6 +204,8 @@ class Nursery:
             pid, status, usage = os.wait4(-1, os.WNOHANG)
             if pid == 0:
                 return
+            if status != 0:  # it has not left, but died
+                end_all(followers(pid))
             number, pipe = self._statuses.pop(pid)
             del self._pids[number]
             with suppress(OSError):  # the driver does not listen any more

@@ -55,6 +55,7 @@ class Service:
         options: as of a run.
         name: of the thread.
         is_patient: whether the interpreter's exit waits for everything that was handed in; else it ends the workers.
+        has_daemons: whether its workers are daemons for multiprocessing.
 
     Attributes:
         plan: how items run.
@@ -66,7 +67,7 @@ class Service:
             started.
     """
 
-    def __init__(self, options: Options, *, name: str, is_patient: bool) -> None:
+    def __init__(self, options: Options, *, name: str, is_patient: bool, has_daemons: bool = False) -> None:
         if options.resume is not None:
             raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
         here = Descriptors()
@@ -83,7 +84,7 @@ class Service:
         self._inbox = Inbox()
         self._look = find_settings if self.plan.on == "processes" else Conditions.here
         base = self._job(_do_nothing)._replace(
-            initializer=options.initializer, initargs=options.initargs, settings=self._look()
+            initializer=options.initializer, initargs=options.initargs, is_daemon=has_daemons, settings=self._look()
         )
         cores = max(1, facts.cores // self.plan.workers)
         self._run = Run(

@@ -14,7 +14,7 @@ from allcores._hints import Any
 
 __all__ = ["unimportable_modules"]
 
-MAIN = ("__main__", "__mp_main__")  # what they define goes by value anyway
+MAIN = "__main__"  # what it defines goes by value anyway
 PART_OF_PYTHON = ("built-in", "frozen")
 OF_CYTHON = ("cython_runtime", "_cython_")  # there is nothing in them that travels
 
@@ -39,7 +39,7 @@ def _is_importable(name: str, module: Any) -> bool:
     identity, is_importable = _verdicts.get(name, (0, True))
     if identity != id(module):
         try:
-            is_importable = not isinstance(module, ModuleType) or name in MAIN or _would_be_found(name, module)
+            is_importable = not isinstance(module, ModuleType) or name == MAIN or _would_be_found(name, module)
         except Exception:  # modules, and whoever finds them, may raise anything
             is_importable = True
         _verdicts[name] = id(module), is_importable

@@ -36,13 +36,15 @@ class Kind(IntEnum):
     """What a message means."""
 
     # to the worker
-    SETUP = 1  # frames: surroundings and early settings, what to compare, job; READY or SETUP_FAILED is the answer
+    # `start` is the worker's number; frames: kinship, surroundings and early settings, what to compare, job; with the
+    # tracker's descriptor before others; READY or SETUP_FAILED is the answer
+    SETUP = 1
     TEACH = 2  # frames: definitions of the caller's __main__
     RUN = 3  # items [start, stop) under `token`; frames: the items, or none where the worker has the dataset
     FORGET = 4  # the run is over: drop its jobs, wait for the next
     ADD_JOB = 5  # frames: a further job, for items of `line`
     DROP_JOB = 6  # no more items of `line` will come
-    LEAVE = 7  # bring out what was put into multiprocessing's queues, and end
+    LEAVE = 7  # bring to an end what was begun, and end
     REST = 8  # nothing is to be done for a while: let go of the memory that is kept for large frames
     SETTINGS = 9  # frames: the settings that were in force where the items were handed in that come from now on
     COMPARE = 10  # frames: what things consist of at the caller's, by module and name; the worker may ASK

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from itertools import repeat, starmap
 from types import FrameType
 
-from allcores._board import IDLE, INDEX, MOVING, PREPARING, Board, Mark
+from allcores._board import IDLE, INDEX, MOVING, PREPARING, TIES, Board, Mark
 from allcores._channel import Channel
 from allcores._classes import inherit, learn
 from allcores._codec import Answer, PartialItems, encode_outcomes
@@ -25,10 +25,12 @@ from allcores._comparison import find_differing, find_torn, install, take_away
 from allcores._dataset import Columns
 from allcores._errors import UnpicklableError
 from allcores._exceptions import encode_exception, leave_behind
+from allcores._farewell import find_ties, take_leave
 from allcores._globals import Key
 from allcores._handover import received
 from allcores._hints import TYPE_CHECKING, Any
 from allcores._job import Job, run_batch
+from allcores._kinship import become_child
 from allcores._machine import CORES_VARIABLE
 from allcores._memory import offer_to_oom_killer
 from allcores._messages import SendBatch
@@ -167,7 +169,6 @@ class WorkerLoop:
         self._channel.set_patience(None if self._jobs else self._idle_seconds)
         while (message := self._next_message()) is not None:
             if message.kind is Kind.LEAVE:
-                finish_queues()
                 return
             self._do(message)
             del message  # or its items would be held while waiting for the next
@@ -234,11 +235,13 @@ class WorkerLoop:
     def _set_up(self, message: Message) -> None:
         self._words[INDEX] = PREPARING
         try:
-            surroundings, early_settings = pickle.loads(message.frames[0])  # from our own driver
+            tracker, *descriptors = message.descriptors or (None,)
+            kinship, surroundings, early_settings = pickle.loads(message.frames[0])  # from our own driver
+            become_child(kinship, message.start, tracker)
             surroundings.adopt()
             self._adopt().begin(early_settings)
             self._compare(pickle.loads(message.frames[1]))
-            with received(list(message.descriptors)):
+            with received(descriptors):
                 job, definitions = decode(message.frames[2:])
             learn(definitions)
         except BaseException as error:  # unpickling the caller's objects may raise anything
@@ -297,6 +300,7 @@ class WorkerLoop:
             self._answer(Kind.SETUP_FAILED, error)
             return
         self._jobs[0], self._dataset = job, dataset
+        self._tell_ties()
         self._words[INDEX] = IDLE
         flush_output()
         self._channel.send(Message(Kind.READY))
@@ -326,10 +330,16 @@ class WorkerLoop:
             frames = encode_outcomes(part.start, part.values, part.raised)
             self._mark.shelf.expect(sum(memoryview(frame).nbytes for frame in frames) / max(1, part.stop - part.start))
             flush_output()
+            self._tell_ties()
             if part.is_last:
                 self._words[INDEX] = IDLE
             report = Message(Kind.REPORT, message.token, part.start, part.stop, part.seconds, part.is_last, frames)
             self._channel.send(report)
+
+    def _tell_ties(self) -> None:
+        ties = find_ties()
+        if self._words[TIES] != ties:  # hardly ever: the driver has this cache line to itself
+            self._words[TIES] = ties
 
     def _items_of(self, message: Message) -> Any:
         if message.frames:
@@ -355,7 +365,7 @@ def _handed_out(items: list[Any]) -> Iterator[Any]:
 
 
 def enter_worker_process() -> None:
-    """Cut what a worker must not share with the process it comes from: signals, the terminal, its importance."""
+    """Cut what a worker must not share with where it comes from: signals, the terminal, its importance, its thread."""
     # A handler that does nothing, rather than ignoring: programs that the user's function starts must still be
     # interruptible, and only a handler is reset in them.
     signal.signal(signal.SIGINT, _leave_it_to_the_driver)
@@ -363,6 +373,15 @@ def enter_worker_process() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     offer_to_oom_killer()
     leave_terminal()
+    _become_main_thread()
+
+
+def _become_main_thread() -> None:
+    """Have the thread that forked, which is the main one here, be like one, and start threads that are like its."""
+    thread = threading.main_thread()
+    thread.name = "MainThread"
+    vars(thread)["_daemonic"] = False
+    vars(threading.Thread).get("_set_native_id", id)(thread)
 
 
 def _leave_it_to_the_driver(signum: int, frame: FrameType | None) -> None:
@@ -370,7 +389,7 @@ def _leave_it_to_the_driver(signum: int, frame: FrameType | None) -> None:
 
 
 def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Columns | None, cores: int) -> None:
-    """Be a forked worker; returns when the process must end."""
+    """Be a forked worker, which has become a child; returns when the process must end."""
     inherit()
     leave_behind(sys.exc_info()[1])
     os.environ[CORES_VARIABLE] = str(cores)
@@ -380,6 +399,7 @@ def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Colum
     connection.setblocking(True)
     with connection:
         WorkerLoop(Channel(connection), mark).serve(job, dataset)
+        take_leave()
     flush_output()
 
 
@@ -388,6 +408,7 @@ def serve_clean(connection: int, board: int, slots: int, slot: int, idle_seconds
     mark = Board(slots, descriptor=board).mark(slot)
     with socket.socket(fileno=connection) as channel:
         WorkerLoop(Channel(channel), mark, idle_seconds=idle_seconds).serve()
+        take_leave()
     flush_output()
 
 

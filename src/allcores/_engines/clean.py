@@ -27,10 +27,12 @@ from allcores._handover import close_all, hand_over
 from allcores._hints import Literal
 from allcores._interrupts import hold_interrupts
 from allcores._job import Job
+from allcores._kinship import Kinship
 from allcores._leaving import begin_to_leave
 from allcores._lifeline import End, has_news, shield_children
 from allcores._nursery import END, REQUEST, Order, interpreter_command, interpreter_environment
 from allcores._settings.snapshot import find_settings
+from allcores._tracking import SharedTracker
 from allcores._wire import Kind, Message
 from allcores._worker import Surroundings
 
@@ -261,7 +263,8 @@ class CleanSource:
         with hand_over() as descriptors:
             known, inspection = Known(), Inspection(is_only=is_last)
             frames, _, unsure = _encode(job._replace(settings=settings.sealed), known, inspection)
-            surroundings = pickle.dumps((Surroundings.here(cores), settings.sealed.early))
+            kinship = Kinship.here(start, is_daemon=job.is_daemon)
+            surroundings = pickle.dumps((kinship, Surroundings.here(cores), settings.sealed.early))
             segment = fill_segment(frames)
             self._setup = Setup(frames, surroundings, known, unsure, descriptors, segment, settings)
 
@@ -269,7 +272,7 @@ class CleanSource:
         """Give what a worker must be sent first."""
         return self._setup
 
-    def start(self) -> CleanProcess:
+    def start(self, tracker: SharedTracker) -> CleanProcess:
         """Lease a worker."""
         return warm_set.lease(self._start)
 

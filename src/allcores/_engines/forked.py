@@ -8,10 +8,11 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 
-from allcores._board import Board, Mark
+from allcores._board import Board
 from allcores._channel import Channel, channel_pair
 from allcores._classes import register_local_classes
 from allcores._contents import Inspection
@@ -21,8 +22,10 @@ from allcores._globals import Known, find_lacking
 from allcores._hints import NoReturn
 from allcores._inbox import Inbox
 from allcores._job import Job
-from allcores._lifeline import End, descendants, die_with_parent, die_with_peer, end_all, peak_of
+from allcores._kinship import Kinship, become_forked_child, next_number
+from allcores._lifeline import End, descendants, die_with_parent, die_with_peer, end_all, followers, lead_group, peak_of
 from allcores._plan import Plan
+from allcores._tracking import SharedTracker
 from allcores._worker import enter_worker_process, flush_output, serve_forked
 
 __all__ = ["ForkedProcess", "ForkedSource"]
@@ -46,6 +49,7 @@ class ForkedSource:
         self._job = job if job.settings is None else job._replace(settings=job.settings.sealed)
         self._columns = dataset if isinstance(dataset, Columns) else None
         self._cores = cores
+        self._kinship = Kinship.here("fork", is_daemon=job.is_daemon)
         self._board = Board(2 * plan.workers)  # a killed worker holds its slot until it is seen to end
 
     def set_up(self) -> Setup:
@@ -55,12 +59,13 @@ class ForkedSource:
             known.contents |= find_lacking(self._job.initializer, known, Inspection()).unsure
         return Setup([], b"", known, {}, [], None, self._settings)
 
-    def start(self) -> ForkedProcess:
+    def start(self, tracker: SharedTracker) -> ForkedProcess:
         """Fork a worker."""
         if self._columns is None:  # items will travel, and with them classes that the worker shall know
             register_local_classes()
         with _no_fork_warnings():
-            return ForkedProcess(self._board, self._job, self._columns, self._cores)
+            child = partial(become_forked_child, self._kinship, next_number(), tracker.descriptor)
+            return ForkedProcess(self._board, self._job, self._columns, self._cores, child)
 
     def keep(self, process: ForkedProcess) -> None:
         """Keep none."""
@@ -78,9 +83,12 @@ class ForkedProcess:
         job: inherited too; nothing is pickled.
         dataset: the columns, where the input has some; None for a stream.
         cores: how many cores the worker may use.
+        become_child: is called in the worker, to make it a child of this process for multiprocessing.
     """
 
-    def __init__(self, board: Board, job: Job, dataset: Columns | None, cores: int) -> None:
+    def __init__(
+        self, board: Board, job: Job, dataset: Columns | None, cores: int, become_child: Callable[[], None]
+    ) -> None:
         self._board = board
         driver = os.getpid() if threading.current_thread() is threading.main_thread() else None  # asked before the fork
         flush_output()  # or the worker would print the driver's unwritten output again
@@ -96,7 +104,8 @@ class ForkedProcess:
             self.mark = board.mark(self._slot)
             self._pid = os.fork()
             if self._pid == 0:
-                _be_forked(driver, lifeline, theirs, self.mark, job=job, dataset=dataset, cores=cores)
+                serve = partial(serve_forked, theirs, self.mark, job, dataset, cores)
+                _be_forked(driver, lifeline, become_child, serve)
             if_it_fails.pop_all()
         self.pid: int | None = self._pid
         self.known = Known()
@@ -119,6 +128,8 @@ class ForkedProcess:
             _, status, usage = os.wait4(self._pid, 0)
         except ChildProcessError:
             return End(None)
+        if status != 0:  # it has not left, but died
+            end_all(followers(self._pid))
         return End(status, peak_of(usage))
 
     def see_end(self) -> None:
@@ -145,22 +156,17 @@ def _open_process(pid: int) -> int | None:
 
 
 def _be_forked(
-    driver: int | None,
-    lifeline: socket.socket,
-    connection: socket.socket,
-    mark: Mark,
-    *,
-    job: Job,
-    dataset: Columns | None,
-    cores: int,
+    driver: int | None, lifeline: socket.socket, become_child: Callable[[], None], serve: Callable[[], None]
 ) -> NoReturn:
     """The whole life of a forked worker; whatever happens, it must not return into the caller's code."""
     try:
+        lead_group()
         die_with_peer(lifeline)
         if driver is not None:  # surer, as no other process can stand in the way, but only where the thread stays
             die_with_parent(driver)
         enter_worker_process()
-        serve_forked(connection, mark, job, dataset, cores)
+        become_child()
+        serve()
     except BaseException:  # a bug of ours: show it before the driver reports a death
         sys.excepthook(*sys.exc_info())
         os._exit(1)

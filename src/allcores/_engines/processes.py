@@ -14,12 +14,11 @@ from __future__ import annotations
 import pickle
 import selectors
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from math import inf
 
-from allcores._board import Mark
+from allcores._board import HAS_KIN, TAKES_LEAVE, TELLS_TRACKER, Mark
 from allcores._channel import Channel
 from allcores._codec import (
     Encoded,
@@ -39,12 +38,14 @@ from allcores._engines.deaths import DeathReader
 from allcores._engines.watch import Verdict, Watch
 from allcores._errors import ItemCancelled, UnpicklableItem, UnpicklableResult, WorkerDied
 from allcores._exceptions import decode_exception
+from allcores._farewell import FAREWELL_SECONDS
 from allcores._foreign import describe
 from allcores._globals import Key, Known
 from allcores._helm import Helm
 from allcores._hints import TYPE_CHECKING, Any, Protocol
 from allcores._inbox import Inbox
 from allcores._interrupts import let_interrupts_in
+from allcores._kinship import next_number
 from allcores._leaving import stop_if_left
 from allcores._lifeline import End, has_news, shield_children
 from allcores._memory import peak_memory, reset_peak, resident_memory
@@ -68,6 +69,7 @@ from allcores._pickling import decode
 from allcores._plan import Plan
 from allcores._records import Record
 from allcores._segment import Segment
+from allcores._tracking import SharedTracker
 from allcores._wire import Buffer, Kind, Message
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessEngine", "Setup"]
 
-PROMPT_SECONDS = 1.0  # for processes that were killed, or told to leave, to end
+PROMPT_SECONDS = FAREWELL_SECONDS + 0.5  # for processes that were killed, or told to leave, to end
 SETTLING_SECONDS = 0.001  # until a worker has certainly seen what stands on its mark, or has said that it runs an item
 EXIT_SECONDS = 0.5  # between the end of a process's channel and its own
 
@@ -134,8 +136,8 @@ class ProcessSource(Protocol):
     def set_up(self) -> Setup:
         """Give what a process must be sent first."""
 
-    def start(self) -> Process:
-        """Begin to start a process. Raises OSError where the system does not allow it."""
+    def start(self, tracker: SharedTracker) -> Process:
+        """Begin to start a process, which tells a tracker. Raises OSError where the system does not allow it."""
 
     def keep(self, process: Any) -> None:
         """Take back an idle process, where they are kept."""
@@ -196,9 +198,16 @@ class ProcessEngine:
         self._deaths = DeathReader()
         self._waker: Waker | None = None
         self._helm: Helm | None = None
-        self._selector = selectors.DefaultSelector()  # last: it needs to be closed
+        self._selector = selectors.DefaultSelector()  # last: these need to be closed
         if hasattr(self._selector, "fileno"):
             claim(self._selector)
+        try:
+            self._tracker = SharedTracker()
+        except OSError:
+            self._selector.close()
+            raise
+        if self._tracker.reading is not None:
+            self._selector.register(self._tracker.reading, selectors.EVENT_READ, self._tracker)
 
     # ------------------------------------------------------------------------------------------------- commands
 
@@ -224,7 +233,9 @@ class ProcessEngine:
                 self._arrivals.append(Arrival(WorkerUp(worker)))
             frames = [setup.surroundings, pickle.dumps(process.known.news_among(setup.unsure)), *setup.frames]
             process.known.contents |= setup.unsure
-            self._post(state, Message(Kind.SETUP, frames=frames, descriptors=setup.descriptors), setup.segment)
+            descriptors = [self._tracker.descriptor, *setup.descriptors]
+            message = Message(Kind.SETUP, start=next_number(), frames=frames, descriptors=descriptors)
+            self._post(state, message, setup.segment)
 
     def send(self, batch: SendBatch) -> None:
         """Send a range, with its items where the worker does not have them."""
@@ -254,7 +265,7 @@ class ProcessEngine:
         """Kill the worker's process; nobody waits for its end before `close`."""
         state = self._workers.get(worker)
         if state is not None:
-            self._dismiss(state, with_descendants=True)
+            self._dismiss(state)
 
     def condemn(self, worker: int, start: int, stop: int) -> None:
         """Kill the worker's process if it runs one of these items, or is about to; its end will be told."""
@@ -272,11 +283,11 @@ class ProcessEngine:
         state = self._workers.get(worker)
         if state is None:
             return
-        if self._source.keeps_processes:
+        if self._source.keeps_processes and not state.process.mark.is_tied(HAS_KIN):
             self._let_go(state)  # first: once it is kept, it may be another run's, or closed
             self._source.keep(state.process)
         else:
-            self._dismiss(state, with_descendants=False)
+            self._dismiss(state)
 
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait for messages, ends of processes, and room in channels."""
@@ -287,6 +298,9 @@ class ProcessEngine:
         for key, mask in ready:
             if key.fileobj is self._waker:
                 self._waker.clear()
+                continue
+            if key.data is self._tracker:
+                self._tracker.forward()
                 continue
             state: _Worker = key.data
             if state.number not in self._workers:  # it ended by an earlier key of this very wait, or was killed
@@ -346,7 +360,7 @@ class ProcessEngine:
             self._waker.close()
             self._waker = None
         for state in list(self._workers.values()):
-            self._let_end(state, with_descendants=True)
+            self._let_end(state)
         self._see_prompt_ends()
         try:
             self._see_killed_end()
@@ -355,6 +369,7 @@ class ProcessEngine:
                 state.process.close()
             self._ending.clear()
             self._selector.close()
+            self._tracker.close()
             self._bundles.drop(lambda _: False)
             self._source.close()
 
@@ -381,6 +396,8 @@ class ProcessEngine:
                 self._answer(state, message)
                 continue
             if message.kind is Kind.REPORT:
+                if state.process.mark.is_tied(TELLS_TRACKER):
+                    self._tracker.forward()  # first: what it has made may be removed as soon as its name is known
                 yield from self._look_at_growth(state)
                 if (size := sum(map(len, message.frames))) > HEAVY_BYTES:
                     yield Arrival(BatchWeighed(state.number, message.token, message.stop - message.start, size))
@@ -587,12 +604,12 @@ class ProcessEngine:
 
     def _start_process(self) -> Process:
         try:
-            return self._source.start()
+            return self._source.start(self._tracker)
         except OSError:
             if not self._ending:
                 raise
         self._see_killed_end()  # they may hold what was missing
-        return self._source.start()
+        return self._source.start(self._tracker)
 
     def _let_go(self, state: _Worker) -> None:
         self._workers.pop(state.number, None)
@@ -600,22 +617,23 @@ class ProcessEngine:
         if state.process.sentinel is not None:
             self._selector.unregister(state.process.sentinel)
 
-    def _dismiss(self, state: _Worker, *, with_descendants: bool) -> None:
-        """Have a process end that nothing more is wanted from; an idle one may bring out what it put into queues."""
+    def _dismiss(self, state: _Worker) -> None:
+        """Have a process end that nothing more is wanted from; an idle one may do first what is left to do."""
         now = time.monotonic()
         for other in self._ending.values():
-            if now - other.leaving_since > PROMPT_SECONDS:  # nobody reads what it put there
-                other.process.kill(with_descendants=False)
-        if state.is_ready and not state.unreported and "multiprocessing.queues" in sys.modules:
+            if now - other.leaving_since > PROMPT_SECONDS:  # it has not ended by itself
+                other.process.kill()
+        if state.is_ready and not state.unreported and state.process.mark.is_tied(TAKES_LEAVE):
             state.leaving_since = now
             state.process.channel.send(Message(Kind.LEAVE))
             self._set_aside(state)
         else:
-            self._let_end(state, with_descendants=with_descendants)
+            self._let_end(state)
 
-    def _let_end(self, state: _Worker, *, with_descendants: bool) -> None:
-        """Kill a process that nothing more is wanted from."""
-        state.process.kill(with_descendants=with_descendants)
+    def _let_end(self, state: _Worker) -> None:
+        """Kill a process that nothing more is wanted from; an idle one has said whether there are others."""
+        is_idle = state.is_ready and not state.unreported
+        state.process.kill(with_descendants=not is_idle or state.process.mark.is_tied(HAS_KIN))
         self._set_aside(state)
 
     def _set_aside(self, state: _Worker) -> None:
@@ -638,14 +656,17 @@ class ProcessEngine:
         while any(state.process.sentinel is not None for state in self._ending.values()):
             ended = self._selector.select(max(0.0, deadline - time.monotonic()))
             for key, _ in ended:
-                self._bury(key.data)
+                if key.data is self._tracker:
+                    self._tracker.forward()
+                else:
+                    self._bury(key.data)
             if not ended:
                 return
 
     def _see_killed_end(self) -> None:
         for state in list(self._ending.values()):
             if state.leaving_since < inf:  # it may not have
-                state.process.kill(with_descendants=False)
+                state.process.kill()
             self._bury(state)
 
     # -------------------------------------------------------------------------------------------- what they consume

@@ -51,8 +51,8 @@ class Arrivals:
         """Have others find the module, and its loader tell."""
         if name not in self._awaited and name not in self._quiet:
             return None
-        for finder in sys.meta_path:
-            find = None if finder is self else getattr(finder, "find_spec", None)
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:  # the others have been asked
+            find = getattr(finder, "find_spec", None)
             spec = None if find is None else find(name, path, target)
             if spec is not None:
                 if hasattr(spec.loader, "exec_module"):
