@@ -94,6 +94,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_engines.clean",
         "_engines.deaths",
         "_engines.forked",
+        "_engines.holdings",
         "_engines.processes",
         "_engines.serial",
         "_engines.threads",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from time import monotonic_ns
 
-from allcores._board import INDEX, SINCE, SPAN, WANTED, WORDS, Mark, Shelf
+from allcores._board import INDEX, KEPT_TOKEN, SINCE, SPAN, WANTED, WORDS, Mark, Shelf
 from allcores._codec import PartialItems
 from allcores._comparison import find_missing
 from allcores._current import RunningItem
@@ -24,6 +24,7 @@ REPORT_SECONDS = 0.050  # after so long, a worker reports what it has, or gives 
 STRIDE = 64  # items that are marked together, once they have proved short
 LONG_STRIDE = 1024  # of items that take less than a tenth of a microsecond
 SHORT_NANOSECONDS = 150_000  # a stride that took less may grow; one beyond `STRIDE`, if it took less than half
+NEVER = 1 << 62  # a token that no batch has
 LOOKUP_ERRORS = (NameError, KeyError)  # by which an item may fail that looks for a variable when it runs
 KEPT_ONE_BY_ONE = 100  # values of a part, before they are put on the shelf by strides, to bound what that costs
 
@@ -104,7 +105,7 @@ def run_batch(
     strides = _Strides(
         call,
         iter(items),
-        index=batch.start,
+        batch,
         longest=longest,
         mark=mark,
         passing=passing,
@@ -115,7 +116,7 @@ def run_batch(
     while not is_over:
         begun = monotonic_ns()
         start, values, due, goes_on = strides.index, gather(), begun + int(REPORT_SECONDS * 1e9), True
-        strides.begin_part(batch.token, begun)
+        strides.begin_part(begun)
         while goes_on:
             strides.begin_chunk()
             with running.here(strides.index, strides.values):
@@ -144,39 +145,43 @@ class _Strides:
         self,
         call: Callable[[Any], Any],
         iterator: Iterator[Any],
+        batch: SendBatch,
         *,
-        index: int,
         longest: int,
         mark: Mark | None,
         passing: tuple[type[BaseException], ...],
         fetch: Callable[[str], bool] | None,
         snapshots: Snapshots | None,
     ) -> None:
-        self.index = index
+        self.index = batch.start
         self.values: list[Any] = []
+        self._token = batch.token
+        self._last_token = batch.token  # unless it is wanted back up to this one, the next item is run
+        self._may_be_split = batch.may_give_back
         self._call = call
         self._iterator = iterator
         self._longest = longest
         self._length = 1  # items of the next stride
         self._words: Any = [-1] * WORDS if mark is None else mark.words
-        self._shelf: Shelf | None = None if mark is None else mark.shelf
+        self._shelf: Shelf | None = mark.shelf if mark is not None and mark.has_shelf else None
         self._passing = passing
         self._fetch = fetch
         self._missing: list[Any] = []  # the item that missed a variable which is here now
         self._snapshots = snapshots
 
-    def begin_part(self, token: int, now: int) -> None:
+    def begin_part(self, now: int) -> None:
         """Begin what will be reported together."""
         self.now = now
         self.raised: dict[int, BaseException] = {}
         self.must_report = False
         self.is_wanted_back = False
         self.values = []
-        self._token = token
         self._kept = 0  # of these
         self._has_gap = False  # whether some values were not put on the shelf, so that later ones cannot be
-        if self._shelf is not None:
-            self._shelf.clear(token, self.index, now)
+        if self._shelf is None:
+            self._words[KEPT_TOKEN] = self._token
+        else:
+            self._shelf.clear(self._token, self.index, now)
 
     def begin_chunk(self) -> None:
         """Begin values that are gathered together; a part has one or more of them."""
@@ -191,7 +196,7 @@ class _Strides:
         words[INDEX], words[SPAN] = self.index, 1 if length < STRIDE else length
         first = self.index - len(self.values)
         try:
-            if words[WANTED] >= self._token:
+            if words[WANTED] >= self._last_token:
                 self.is_wanted_back = True
             elif length < STRIDE:
                 self._run_marked(first, length)
@@ -208,6 +213,8 @@ class _Strides:
             self.values.append(None)
             self.must_report = self._shelf is not None
         self.index = first + len(self.values)
+        if not self._may_be_split:
+            self._last_token = NEVER
         self._look_at_clock()
 
     # The hot loops: what stands here is paid for every item.
@@ -243,7 +250,7 @@ class _Strides:
                 kind = snapshots.kind
 
     def _run_marked(self, first: int, count: int) -> None:
-        words, token, values, call, snapshots = self._words, self._token, self.values, self._call, self._snapshots
+        words, token, values, call, snapshots = self._words, self._last_token, self.values, self._call, self._snapshots
         keeps = self._shelf is not None and self._kept == len(values) < KEPT_ONE_BY_ONE
         for item in islice(self._iterator, count):
             words[SINCE] = monotonic_ns()
