@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from itertools import islice
 from time import monotonic_ns
 
@@ -11,12 +12,15 @@ from allcores._codec import PartialItems
 from allcores._comparison import find_missing
 from allcores._current import RunningItem
 from allcores._errors import UnpicklableItem
-from allcores._hints import Any
+from allcores._hints import TYPE_CHECKING, Any
 from allcores._messages import SendBatch
 from allcores._outcomes import Chance
 from allcores._packing import CHUNK
 from allcores._records import Record
 from allcores._snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from allcores._lookout import Lookout
 
 __all__ = ["Job", "Part", "run_batch"]
 
@@ -26,6 +30,7 @@ LONG_STRIDE = 1024  # of items that take less than a tenth of a microsecond
 SHORT_NANOSECONDS = 150_000  # a stride that took less may grow; one beyond `STRIDE`, if it took less than half
 NEVER = 1 << 62  # a token that no batch has
 LOOKUP_ERRORS = (NameError, KeyError)  # by which an item may fail that looks for a variable when it runs
+_NOBODY = nullcontext()  # looks
 KEPT_ONE_BY_ONE = 100  # values of a part, before they are put on the shelf by strides, to bound what that costs
 
 
@@ -40,6 +45,7 @@ class Job(Record):
         initargs: its arguments.
         is_timed: whether somebody watches how long an item runs, so that each must be marked, however short.
         chance: what the run's random numbers come from.
+        is_awaited: whether somebody takes results one by one, so that none may lie and wait for a later item.
         settings: `Settings` under which workers begin, `Sealed` on the way to one; None: those of who starts workers.
     """
 
@@ -50,6 +56,7 @@ class Job(Record):
     initargs: tuple[Any, ...] = ()
     is_timed: bool = False
     chance: Chance = Chance(0, is_seeded=False)
+    is_awaited: bool = False
     settings: Any = None
 
     def prepare(self) -> None:
@@ -79,6 +86,7 @@ def run_batch(
     fetch: Callable[[str], bool] | None = None,
     gather: Callable[[], Any] = list,
     snapshots: Snapshots | None = None,
+    lookout: Lookout | None = None,
 ) -> Iterator[Part]:
     """Run a batch's items one after another.
 
@@ -93,6 +101,7 @@ def run_batch(
             where items have all the caller's.
         gather: makes what a part's values are added to with ``+=``, a list of some thousands at a time.
         snapshots: keep values as they are when their items end; None where they are handed on as they are.
+        lookout: where what is finished can be seen, and told before its part ends; None where nobody looks.
 
     Yields:
         The parts, in order; the last one says so.
@@ -114,19 +123,72 @@ def run_batch(
     )
     is_over = False
     while not is_over:
-        begun = monotonic_ns()
-        start, values, due, goes_on = strides.index, gather(), begun + int(REPORT_SECONDS * 1e9), True
-        strides.begin_part(begun)
+        part, goes_on = _GrowingPart(strides, gather), True
+        due = strides.now + int(REPORT_SECONDS * 1e9)
         while goes_on:
-            strides.begin_chunk()
-            with running.here(strides.index, strides.values):
+            part.begin_chunk()
+            with running.here(strides.index, strides.values), _NOBODY if lookout is None else lookout.showing(part):
                 while goes_on and len(strides.values) < CHUNK:
                     strides.run()
                     is_over = strides.index >= batch.stop or (bool(strides.raised) and job.stops_at_failure)
                     goes_on = not (is_over or strides.must_report or strides.is_wanted_back or strides.now >= due)
-            values += strides.values
+                    goes_on = goes_on and not part.is_told
+            part.end_chunk()
         is_over = is_over or strides.is_wanted_back or (batch.may_give_back and strides.now >= due)
-        yield Part(start, strides.index, values, strides.raised, (strides.now - begun) / 1e9, is_over)
+        yield part.end(is_last=is_over)
+
+
+class _GrowingPart:
+    """Gathers a part of a batch, by the chunk; what is finished may be told before its end.
+
+    Attributes:
+        is_told: whether some of it was, so that it should end.
+    """
+
+    def __init__(self, strides: _Strides, gather: Callable[[], Any]) -> None:
+        self.is_told = False
+        self._strides = strides
+        self._gather = gather
+        self._values = gather()  # those of earlier chunks
+        self._start = self._first = strides.index  # of what was not told, and of the chunk
+        self._since = monotonic_ns()
+        self._seen = -1  # how many of the chunk's there were at the last look
+        strides.begin_part(self._since)
+
+    def begin_chunk(self) -> None:
+        """Begin values that are gathered together."""
+        self._strides.begin_chunk()
+        self._first, self._seen = self._strides.index, -1
+
+    def look(self, tell: Callable[[Part], object]) -> None:
+        """Tell what is finished, if nothing more has been since the last look: what is there stays as it is."""
+        seen, self._seen = self._seen, len(self._strides.values)
+        stop = self._first + self._seen
+        if seen != self._seen or stop == self._start:
+            return
+        values, until = self._gather(), self._strides.began
+        values += [*self._values, *self._new_values(self._seen)]
+        tell(self._part(values, stop, until, is_last=False))
+        self._start, self._since, self._values = stop, until, self._gather()
+        self.is_told = True
+
+    def end_chunk(self) -> None:
+        """Gather the chunk's values."""
+        values = self._strides.values
+        self._values += self._new_values(len(values)) if self.is_told else values  # no copy in the common case
+
+    def end(self, *, is_last: bool) -> Part:
+        """Give what was not told."""
+        return self._part(self._values, self._strides.index, self._strides.now, is_last=is_last)
+
+    def _new_values(self, count: int) -> list[Any]:
+        """Give those of the chunk's first values that were not told."""
+        return self._strides.values[max(0, self._start - self._first) : count]
+
+    def _part(self, values: Any, stop: int, until: int, *, is_last: bool) -> Part:
+        items = list(self._strides.raised.items())  # at once, as it may grow meanwhile
+        raised = {index: error for index, error in items if self._start <= index < stop}
+        return Part(self._start, stop, values, raised, max(0, until - self._since) / 1e9, is_last)
 
 
 class _Strides:
@@ -139,6 +201,7 @@ class _Strides:
         must_report: whether the part should end here, because what is finished could not be kept.
         is_wanted_back: whether it must end here, because the driver wants the rest of the batch back.
         now: when the last stride ended.
+        began: when the item that runs began, or the items that are marked together.
     """
 
     def __init__(
@@ -168,6 +231,11 @@ class _Strides:
         self._fetch = fetch
         self._missing: list[Any] = []  # the item that missed a variable which is here now
         self._snapshots = snapshots
+
+    @property
+    def began(self) -> int:
+        since: int = self._words[SINCE]
+        return since
 
     def begin_part(self, now: int) -> None:
         """Begin what will be reported together."""

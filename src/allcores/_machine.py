@@ -144,13 +144,19 @@ def _hazard_of_program() -> str | None:
 
 
 def _native_thread_hazard() -> str | None:
-    native = len(os.listdir("/proc/self/task")) - threading.active_count()
+    native = len(os.listdir("/proc/self/task")) - threading.active_count() - _threads_that_leave()
     if native <= 0:
         return None
     survivors = _threads_that_survive()
     if native <= survivors:
         return None
     return f"{native - survivors} native threads are running of which nobody knows whether they survive a fork"
+
+
+def _threads_that_leave() -> int:
+    """Count our own threads that end before a fork."""
+    bystander = sys.modules.get("allcores._bystander")
+    return 0 if bystander is None else int(bystander.count_bystanders())
 
 
 def _threads_that_survive() -> int:

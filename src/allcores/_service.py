@@ -121,20 +121,28 @@ class Service:
         """Whether the caller is the service's own thread, or turns its loop, and so must not wait for it."""
         return self._helm.is_mine or self._helm.is_own
 
-    def line(self, function: Callable[..., Any], *, is_star: bool = False, batch: int | None = None) -> Line:
+    def line(
+        self,
+        function: Callable[..., Any],
+        *,
+        is_star: bool = False,
+        batch: int | None = None,
+        is_awaited: bool = False,
+    ) -> Line:
         """Prepare to run a function on items.
 
         Args:
             function: travels once to each worker that is to run it.
             is_star: whether an item is a tuple of arguments.
             batch: items per batch; None to measure and adapt.
+            is_awaited: whether somebody takes the results one by one.
 
         Raises:
             UnpicklableError: it cannot travel, or leads to something that workers must not share.
         """
         refuse_deferring(function, self.plan.on)
         self._clearance.require(function)
-        job = self._job(function, is_star=is_star)
+        job = self._job(function, is_star=is_star)._replace(is_awaited=is_awaited)
         if self.plan.on == "processes":
             try:
                 encode_job(job, Known())

@@ -6,7 +6,10 @@ import os
 import queue
 import socket
 import threading
+import time
 from contextlib import suppress
+from functools import partial
+from math import inf
 
 from allcores._board import IDLE, INDEX, Mark
 from allcores._conditions import Conditions
@@ -18,7 +21,8 @@ from allcores._helm import Helm
 from allcores._hints import TYPE_CHECKING
 from allcores._inbox import Inbox, conditions_at, job_at
 from allcores._interrupts import let_interrupts_in
-from allcores._job import Job, run_batch
+from allcores._job import Job, Part, run_batch
+from allcores._lookout import LOOK_SECONDS, Lookout
 from allcores._machine import limit_cores_here
 from allcores._messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
 from allcores._outcomes import WorkerIdentity
@@ -36,6 +40,8 @@ class _Worker:
         self.work: Queue = queue.SimpleQueue()
         self.mark = Mark.of_thread()
         self.held: Held = {}
+        self.lookout = Lookout()  # of a batch of which results are awaited one by one
+        self.batch: SendBatch | None = None  # that one
 
 
 class ThreadEngine:
@@ -52,6 +58,7 @@ class ThreadEngine:
         self._conditions = Conditions.here()
         self._workers: dict[int, _Worker] = {}
         self._takings = Takings()
+        self._looks_at = inf  # when to look next what threads have finished that are in a long item
         self._outbox: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()  # None: wait no longer
         self._is_closed = threading.Event()
 
@@ -67,6 +74,8 @@ class ThreadEngine:
         conditions = conditions_at(self._conditions, self._dataset, batch.start)
         state = self._workers[batch.worker]
         state.held[batch.token] = batch
+        if job.is_awaited and batch.stop - batch.start > 1:
+            self._looks_at = min(self._looks_at, time.monotonic() + LOOK_SECONDS)
         state.work.put((batch, job, self._dataset.items(batch.start, batch.stop), conditions))
 
     def take_back(self, worker: int) -> None:
@@ -92,6 +101,8 @@ class ThreadEngine:
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait for what the threads report."""
         patience = self._takings.patience(timeout)
+        if self._looks_at < inf:
+            patience = self._look(patience)
         reported = []
         with suppress(queue.Empty):
             with let_interrupts_in():
@@ -123,6 +134,22 @@ class ThreadEngine:
         for worker in list(self._workers):
             self.release(worker)
 
+    def _look(self, patience: float | None) -> float:
+        """Have told what is finished before a long item, if it is time; say how long one may wait."""
+        now = time.monotonic()
+        if now >= self._looks_at:
+            self._looks_at = now + LOOK_SECONDS
+            for state in self._workers.values():
+                state.lookout.look(partial(self._tell, state))
+            if all(batch.stop - batch.start == 1 for state in self._workers.values() for batch in state.held.values()):
+                self._looks_at = inf
+        left = max(0.0, self._looks_at - now)
+        return min(left, threading.TIMEOUT_MAX) if patience is None else min(patience, left)
+
+    def _tell(self, state: _Worker, part: Part) -> None:
+        assert state.batch is not None
+        self._outbox.put(arrival_of(state.batch, part))
+
     def _is_news(self, arrival: Arrival) -> bool:
         """Take down what a thread no longer holds; False if it tells of a batch that was taken from it before."""
         event = arrival.event
@@ -151,14 +178,16 @@ class ThreadEngine:
         self._outbox.put(Arrival(WorkerReady(worker)))
         while (work := state.work.get()) is not None:
             batch, job, items, conditions = work
-            conditions.run_on(self._conditions, context, self._run, state.mark, batch, job, items)
+            conditions.run_on(self._conditions, context, self._run, state, batch, job, items)
             if self._is_closed.is_set():
                 return
 
-    def _run(self, mark: Mark, batch: SendBatch, job: Job, items: Iterable[object]) -> None:
-        for part in run_batch(job, items, batch, mark):
+    def _run(self, state: _Worker, batch: SendBatch, job: Job, items: Iterable[object]) -> None:
+        lookout = state.lookout if job.is_awaited else None
+        state.batch = batch
+        for part in run_batch(job, items, batch, state.mark, lookout=lookout):
             if part.is_last:
-                mark.words[INDEX] = IDLE
+                state.mark.words[INDEX] = IDLE
             self._outbox.put(arrival_of(batch, part))
             if self._is_closed.is_set():
                 return

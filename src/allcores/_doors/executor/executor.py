@@ -154,7 +154,8 @@ class Executor(concurrent.futures.Executor):
             with translated_refusals(self._service):
                 self._service.require_open()
             is_adaptive = chunksize in (None, 1) and timeout is None
-            line = self._service.line(fn, is_star=is_star, batch=None if is_adaptive else chunksize or 1)
+            batch = None if is_adaptive else chunksize or 1
+            line = self._service.line(fn, is_star=is_star, batch=batch, is_awaited=True)
             return Mapping(self._service, line, items, timeout=timeout, ahead=buffersize or self._ahead).results()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as the original

@@ -283,7 +283,7 @@ class Pool:
     def _imap(
         self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None, ahead: int | None, order: Order
     ) -> PoolIterator[R]:
-        line = self._line(func, chunksize, is_star=False)
+        line = self._line(func, chunksize, is_awaited=True)
         ahead = self._ahead if ahead is None else _count("ahead", ahead)
         arrivals = Arrivals(self, self._service, line, order, is_counted=ahead is not None)
         items = at_hand(iterable) if ahead is None else None
@@ -366,10 +366,12 @@ class Pool:
             raise ValueError("Pool not running")
         self._service.require_open()
 
-    def _line(self, func: Callable[..., Any], chunksize: int | None, *, is_star: bool) -> Line:
+    def _line(
+        self, func: Callable[..., Any], chunksize: int | None, *, is_star: bool = False, is_awaited: bool = False
+    ) -> Line:
         self._require_running()
         batch = None if chunksize is None else _count("chunksize", chunksize)
-        return self._service.line(func, is_star=is_star, batch=batch)
+        return self._service.line(func, is_star=is_star, batch=batch, is_awaited=is_awaited)
 
 
 def _check(options: dict[str, Any], processes: int | None, limit: object, context: Context | None) -> Options:
