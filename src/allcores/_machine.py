@@ -1,7 +1,7 @@
 """What this machine and this process allow: cores, and whether a fork is safe.
 
-Cores are the least of what the scheduler lets this process use, what its control groups grant it, what a batch
-system allotted, and what the user or an outer run of allcores said.
+Cores are the least of what the scheduler lets this process use, or else what Python was told of that, what its control
+groups grant it, what a batch system allotted, and what the user or an outer run of allcores said.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from allcores._plan import Facts
 __all__ = ["CORES_VARIABLE", "find_facts", "limit_cores_here", "usable_cores"]
 
 CORES_VARIABLE = "ALLCORES_WORKERS"
+PYTHON_VARIABLE = "PYTHON_CPU_COUNT"
 SLURM_VARIABLES = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
 
 # Modules whose threads or locks do not survive a fork, by their own documentation; importing them is enough.
@@ -62,7 +63,10 @@ def limit_cores_here(cores: int) -> None:
 
 
 def _bounds() -> Iterator[tuple[int, str]]:
-    if hasattr(os, "sched_getaffinity"):
+    told = _told_to_python()
+    if told is not None:
+        yield told
+    elif hasattr(os, "sched_getaffinity"):
         yield len(os.sched_getaffinity(0)), "this process's CPU affinity"
     else:
         yield os.cpu_count() or 1, "the machine's cores"
@@ -76,6 +80,16 @@ def _bounds() -> Iterator[tuple[int, str]]:
     cores = getattr(_here, "cores", None)
     if cores is not None:
         yield cores, "the share of an outer run"
+
+
+def _told_to_python() -> tuple[int, str] | None:
+    """Give what Python 3.13's `os.process_cpu_count` says instead of the affinity; None where it was told nothing."""
+    options = sys._xoptions  # noqa: SLF001 - no other way
+    if "cpu_count" in options:
+        switch, text = "-X cpu_count", options["cpu_count"]
+    else:
+        switch, text = PYTHON_VARIABLE, None if sys.flags.ignore_environment else os.environ.get(PYTHON_VARIABLE)
+    return (int(text), f"{switch}={text}") if isinstance(text, str) and text.isdecimal() and int(text) > 0 else None
 
 
 @functools.cache
