@@ -116,6 +116,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "_doors.executor.executor",
         "_doors.executor.future",
         "_doors.executor.initializer",
+        "_doors.executor.refused",
         "_doors.joblib",
         "_doors.joblib.backend",
         "_doors.joblib.kept",

@@ -400,8 +400,8 @@ def _spreading(function: Callable[..., Any]) -> Callable[[Any], Any]:
 class _Refused:
     """Takes the place of an item that did not reach the worker."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
+    def __init__(self, error: UnpicklableItem) -> None:
+        self.error = error
 
 
 def _refusing(job: Job, partial: PartialItems) -> tuple[Job, list[Any]]:
@@ -410,7 +410,7 @@ def _refusing(job: Job, partial: PartialItems) -> tuple[Job, list[Any]]:
 
     def call_or_refuse(item: Any) -> Any:
         if isinstance(item, _Refused):
-            raise UnpicklableItem(item.reason)
+            raise item.error
         return call(item)
 
     items = [_Refused(partial.errors[at]) if at in partial.errors else item for at, item in enumerate(partial.items)]
