@@ -571,6 +571,34 @@ def test_chunksizes_that_make_no_sense_are_refused(make_pool, name, chunksize, e
         getattr(make_pool(), name)(abs, [1], chunksize)
 
 
+def test_classes_that_a_forked_worker_has_inherited_need_not_be_picklable(run_python):
+    run_python("""
+import threading
+import allcores
+
+class Case:
+    lock = threading.Lock()
+
+    @classmethod
+    def of_class(cls, _):
+        return cls.__name__
+
+    def of_instance(self, _):
+        return type(self).__name__
+
+def name(cls):
+    return cls.__name__
+
+with allcores.Pool(1, start="fork") as pool:
+    for function, argument in ((Case.of_class, 1), (Case().of_instance, lambda: 1), (name, Case)):
+        assert pool.apply(function, (argument,)) == "Case"
+        assert pool.map(function, [argument]) == list(pool.imap(function, [argument])) == ["Case"]
+with allcores.Executor(1, start="fork") as executor:
+    assert list(executor.map(Case.of_class, [1])) == ["Case"]
+    assert executor.submit(Case.of_class, lambda: 1).result() == "Case"
+""")
+
+
 # ------------------------------------------------------------------------------------- what it is to those who look
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -19,6 +20,7 @@ from typing import Any
 from weakref import WeakSet, ref
 
 from allcores._captures import explain_unpicklable
+from allcores._classes import MAIN
 from allcores._codec import encode_job
 from allcores._conditions import Conditions
 from allcores._contents import Inspection
@@ -73,6 +75,8 @@ class Service:
             belongings = Belongings(None, options.initializer, options.initargs)
             belongings.require_unshared(self.plan.start, Descriptors())
         self._clearance = Clearance(self.plan.start)
+        # What every worker has of the caller's: those that are forked, later than this, inherit it.
+        self._born_with = Known(vars(sys.modules[MAIN]) if self.plan.start == "fork" else ())
         self.is_patient = is_patient
         self._chance = draw_chance(options.seed)
         self._inbox = Inbox()
@@ -145,7 +149,7 @@ class Service:
         job = self._job(function, is_star=is_star)._replace(is_awaited=is_awaited)
         if self.plan.on == "processes":
             try:
-                encode_job(job, Known())
+                encode_job(job, self._born_with.copy())
             except Exception as error:  # its captures may raise anything
                 raise explain_unpicklable("the function", function, error) or error from None
         return Line(job, batch=batch or self.plan.batch, depth=2, inspection=Inspection(), conditions=self._look())
