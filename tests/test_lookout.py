@@ -9,15 +9,16 @@ import sys
 import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import allcores
-from allcores._board import Board, Mark
+from allcores._board import INDEX, SPAN, Board, Mark
 from allcores._job import Job, Part, run_batch
-from allcores._lookout import Lookout
+from allcores._lookout import Cuttable, Lookout
 from allcores._messages import SendBatch
 from allcores._packing import CHUNK, Parcel
 
@@ -34,6 +35,10 @@ Entry = Callable[..., None]  # calls with each result
 def mark() -> Mark:
     board = Board(1)
     return board.mark(board.take_slot())
+
+
+def ignore(part: Part) -> None:
+    """Nobody is told."""
 
 
 def parts_of(run: Callable[[int], Any], lookout: Lookout, mark: Mark, gather: Callable[[], Any] = Parcel) -> list[Part]:
@@ -69,6 +74,47 @@ def test_each_item_is_told_once_whenever_somebody_looks(shares: int, mark: Mark,
     assert all(part.seconds >= 0 for part in parts)
     assert [part.is_last for part in rest] == [False] * (len(rest) - 1) + [True]
     assert not any(part.is_last for part in told)
+
+
+@pytest.mark.once
+def test_what_is_put_off_runs_in_its_turn_and_the_mark_tells_the_very_item(mark: Mark) -> None:
+    dice, lookout, seen = random.Random(1), Lookout(), []
+
+    def run(x: int) -> int:
+        if dice.random() < 0.002:
+            lookout.look(ignore)
+            lookout.look(ignore)
+            seen.append((x, mark.words[INDEX], mark.words[SPAN]))
+        return x
+
+    parts = parts_of(run, lookout, mark)
+    ran = {value for part in parts for value in part.values}
+    assert len(ran) == sum(len(list(part.values)) for part in parts)
+    assert seen
+    assert all((index, span) == (x, 1) for x, index, span in seen)
+
+
+@pytest.mark.once
+def test_cutting_while_items_are_given_loses_none() -> None:
+    for seed in range(200):
+        dice = random.Random(seed)
+        values: list[int] = []
+        stride = Cuttable(list(range(30)), 0, values, is_marked_together=True)
+
+        class Items(list[int]):
+            """Has some more given amid a cut."""
+
+            def __delitem__(self, place: Any) -> None:
+                values.extend(islice(stride.iterator, given))  # noqa: B023 - at once
+                super().__delitem__(place)
+
+        stride._items = Items(range(30))
+        stride.iterator = iter(stride._items)
+        values.extend(islice(stride.iterator, dice.randrange(30)))
+        given = dice.randrange(40)
+        rest = stride.cut()
+        assert [*values, *rest] == list(range(30))
+        assert list(stride.iterator) == []
 
 
 @pytest.mark.once
@@ -177,6 +223,39 @@ def test_an_item_may_wait_for_whoever_takes_the_results_before_it(
 
     ENTRIES[entry](work, held_up + 40, see, **places)
     assert sorted(seen) == list(range(held_up + 40))
+
+
+def with_pool_of_two(work: Work, count: int, **place: Any) -> list[int]:
+    with allcores.Pool(2, **place) as pool:
+        return list(pool.imap(work, list(range(count))))
+
+
+def with_executor_of_two(work: Work, count: int, **place: Any) -> list[int]:
+    with allcores.Executor(2, **place) as executor:
+        return list(executor.map(work, range(count)))
+
+
+MEETINGS: dict[str, Callable[..., list[int]]] = {
+    "imap": lambda work, count, **place: list(allcores.imap(work, range(count), workers=2, **place)),
+    "Pool.imap": with_pool_of_two,
+    "Executor.map": with_executor_of_two,
+}
+
+
+@pytest.mark.parametrize("entry", MEETINGS)
+def test_of_items_that_are_marked_together_two_may_wait_for_each_other(
+    entry: str, places: dict[str, str], tmp_path: Path
+) -> None:
+    """Where results are taken one by one, as the standard library's executor sends items one by one."""
+    first, gate = 3000, tmp_path / "gate"
+    os.mkfifo(gate)
+
+    def work(index: int) -> int:
+        if index in {first, first + 1}:
+            os.close(os.open(gate, os.O_RDONLY if index == first else os.O_WRONLY))
+        return index
+
+    assert MEETINGS[entry](work, first + 100, **places) == list(range(first + 100))
 
 
 def test_what_is_told_early_is_what_would_be_told_later(start: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import allocate_lock
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from itertools import islice
@@ -20,7 +21,7 @@ from allcores._records import Record
 from allcores._snapshots import Snapshots
 
 if TYPE_CHECKING:
-    from allcores._lookout import Lookout
+    from allcores._lookout import Cuttable, Lookout
 
 __all__ = ["Job", "Part", "run_batch"]
 
@@ -116,6 +117,7 @@ def run_batch(
         iter(items),
         batch,
         longest=longest,
+        lookout=lookout,
         mark=mark,
         passing=passing,
         fetch=fetch,
@@ -164,6 +166,8 @@ class _GrowingPart:
         """Tell what is finished, if nothing more has been since the last look: what is there stays as it is."""
         seen, self._seen = self._seen, len(self._strides.values)
         stop = self._first + self._seen
+        if seen == self._seen:
+            self._strides.cut()
         if seen != self._seen or stop == self._start:
             return
         values, until = self._gather(), self._strides.began
@@ -211,6 +215,7 @@ class _Strides:
         batch: SendBatch,
         *,
         longest: int,
+        lookout: Lookout | None,
         mark: Mark | None,
         passing: tuple[type[BaseException], ...],
         fetch: Callable[[str], bool] | None,
@@ -223,6 +228,10 @@ class _Strides:
         self._may_be_split = batch.may_give_back
         self._call = call
         self._iterator = iterator
+        self._lookout = lookout
+        self._cutting = allocate_lock()
+        self._stride: Cuttable | None = None  # that runs
+        self._put_off: list[Any] = []  # items that come before those of the iterator
         self._longest = longest
         self._length = 1  # items of the next stride
         self._words: Any = [-1] * WORDS if mark is None else mark.words
@@ -267,11 +276,11 @@ class _Strides:
             if words[WANTED] >= self._last_token:
                 self.is_wanted_back = True
             elif length < STRIDE:
-                self._run_marked(first, length)
+                self._run_marked(first, self._next_items(length))
             elif self._snapshots is None:
-                self._run_together(length)
+                self._run_together(self._next_items(length))
             else:
-                self._run_apart(length, self._snapshots)
+                self._run_apart(self._next_items(length), self._snapshots)
             while self._missing:
                 self._run_again(self._missing.pop())
         except self._passing:
@@ -280,16 +289,44 @@ class _Strides:
             self.raised[first + len(self.values)] = error
             self.values.append(None)
             self.must_report = self._shelf is not None
+        if self._stride is not None:
+            self._end_stride()
         self.index = first + len(self.values)
         if not self._may_be_split:
             self._last_token = NEVER
         self._look_at_clock()
 
+    def _next_items(self, count: int) -> Iterator[Any]:
+        if self._lookout is None or (count < STRIDE and not self._put_off):
+            return islice(self._iterator, count)
+        items = self._put_off[:count] or list(islice(self._iterator, count))
+        del self._put_off[:count]
+        self._stride = self._lookout.cuttable(items, self.index, self.values, is_marked_together=count >= STRIDE)
+        return self._stride.iterator
+
+    def _end_stride(self) -> None:
+        with self._cutting:  # waits for who cuts it, who writes to the mark
+            stride, self._stride = self._stride, None
+        if stride is not None:
+            self._put_off[:0] = stride.iterator
+
+    def cut(self) -> None:
+        """Put off what is marked together with the item that runs, so that it can be taken back.
+
+        For another thread, once that item runs long.
+        """
+        with self._cutting:
+            stride = self._stride
+            if stride is not None and stride.is_marked_together:
+                self._put_off[:0] = stride.cut()
+                if stride.running is not None:
+                    self._words[INDEX], self._words[SPAN] = stride.running, 1
+
     # The hot loops: what stands here is paid for every item.
 
-    def _run_together(self, count: int) -> None:
+    def _run_together(self, items: Iterator[Any]) -> None:
         values, call = self.values, self._call
-        for item in islice(self._iterator, count):
+        for item in items:
             try:
                 value = call(item)
             except LOOKUP_ERRORS as error:
@@ -299,10 +336,10 @@ class _Strides:
                 return
             values.append(value)
 
-    def _run_apart(self, count: int, snapshots: Snapshots) -> None:
+    def _run_apart(self, items: Iterator[Any], snapshots: Snapshots) -> None:
         """Run items of which none can change what came of another."""
         values, call, kind, take = self.values, self._call, snapshots.kind, snapshots.take
-        for item in islice(self._iterator, count):
+        for item in items:
             try:
                 value = call(item)
             except LOOKUP_ERRORS as error:
@@ -317,10 +354,10 @@ class _Strides:
                 values.append(take(value))
                 kind = snapshots.kind
 
-    def _run_marked(self, first: int, count: int) -> None:
+    def _run_marked(self, first: int, items: Iterator[Any]) -> None:
         words, token, values, call, snapshots = self._words, self._last_token, self.values, self._call, self._snapshots
         keeps = self._shelf is not None and self._kept == len(values) < KEPT_ONE_BY_ONE
-        for item in islice(self._iterator, count):
+        for item in items:
             words[SINCE] = monotonic_ns()
             words[INDEX] = first + len(values)
             if words[WANTED] >= token:

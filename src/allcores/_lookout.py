@@ -3,7 +3,10 @@
 Whoever runs a batch reports what is finished when a part of it is, and cannot while it is inside of an item. So it
 opens a `Lookout` whenever it goes on to items, and closes it before it touches what they gave. Somebody else looks from
 time to time: a thread beside a worker process's own one (`Bystander`), or the driver, where workers are threads. Items
-pay nothing for it; to open and to close it is to let go of a lock and to take it, once for thousands of short items.
+pay next to nothing for it; to open and to close it is to let go of a lock and to take it, once for thousands of them.
+
+Of items that are marked together, one that runs long would hold up those behind it, too, as nobody could take them back
+without knowing which one runs. Who looks puts them off, and has the mark tell.
 """
 
 from __future__ import annotations
@@ -12,12 +15,12 @@ from _thread import allocate_lock
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from allcores._hints import TYPE_CHECKING, Protocol, Self
+from allcores._hints import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
     from allcores._job import Part
 
-__all__ = ["LOOK_SECONDS", "Lookout"]
+__all__ = ["LOOK_SECONDS", "Cuttable", "Lookout"]
 
 LOOK_SECONDS = 0.020  # between two looks; what has lain there at both is told
 
@@ -29,6 +32,47 @@ class View(Protocol):
         """Tell what came of items, if nothing more has since the last look."""
 
 
+class Cuttable:
+    """Items of one stride, of which another thread may take those that have not begun.
+
+    Attributes:
+        iterator: gives them.
+        is_marked_together: whether the mark does not tell which of them runs.
+    """
+
+    def __init__(self, items: list[Any], first: int, values: list[Any], *, is_marked_together: bool) -> None:
+        self.iterator = iter(items)
+        self.is_marked_together = is_marked_together
+        self._items = items
+        self._first = first  # index
+        self._values = values  # to which theirs are added
+        self._before = len(values)
+
+    @property
+    def running(self) -> int | None:
+        """The index of the item that runs, which was given last; None if all have run."""
+        given = self._given
+        return None if given is None or given == 0 else self._first + given - 1
+
+    def cut(self) -> list[Any]:
+        """Take what was not given; what is given meanwhile stays."""
+        given = self._given
+        if given is None:
+            return []
+        rest = self._items[given:]
+        del self._items[given:]
+        now = self._given
+        if now is None:  # it has come to its end since, and whatever it gave has a value
+            now = len(self._values) - self._before
+        return rest[now - given :]
+
+    @property
+    def _given(self) -> int | None:
+        """How many items the iterator gave; None if it has come to its end."""
+        state: Any = self.iterator.__reduce__()  # its third part is how far it is
+        return state[2] if state[2:] else None
+
+
 class Lookout:
     """Shows what is finished, while it is open.
 
@@ -38,6 +82,8 @@ class Lookout:
     Attributes:
         is_open: whether there is something to see, or will be.
     """
+
+    cuttable = Cuttable  # what items are given by that are marked together
 
     def __init__(self, when_open: Callable[[], object] | None = None) -> None:
         self.is_open = False

@@ -14,6 +14,8 @@ __all__ = ["SETTLING_SECONDS", "Held", "Takings"]
 
 SETTLING_SECONDS = 0.001  # until a worker has certainly seen what stands on its mark, or has said that it runs an item
 
+AGAIN_SECONDS = 0.050  # until a worker that is still in an item may tell better which one it is
+
 Held = dict[int, SendBatch]  # {token: what is left of the batch}, oldest first
 
 
@@ -59,16 +61,18 @@ class Takings:
             del self._asked[worker]
             running = asked.mark.running_part()
             if running is not None:
-                yield from _take_behind(worker, asked, *running)
+                yield from self._take_behind(worker, asked, *running)
 
-
-def _take_behind(worker: int, asked: _Asked, token: int, index: int, stop: int) -> Iterator[Arrival]:
-    held, last = asked.held, asked.last
-    batch = held.get(token)
-    if batch is None or not batch.start <= index < batch.stop or token > last:
-        return
-    stop = min(stop, batch.stop) if batch.may_give_back else batch.stop
-    held[token] = batch._replace(stop=stop)
-    for behind in [other for other in held if token < other <= last]:
-        del held[behind]
-    yield Arrival(ItemsTakenBack(worker, token, stop, last))
+    def _take_behind(self, worker: int, asked: _Asked, token: int, index: int, stop: int) -> Iterator[Arrival]:
+        held, last = asked.held, asked.last
+        batch = held.get(token)
+        if batch is None or not batch.start <= index < batch.stop or token > last:
+            return
+        stop = min(stop, batch.stop) if batch.may_give_back else batch.stop
+        if stop < batch.stop or max(held) > token:
+            held[token] = batch._replace(stop=stop)
+            for behind in [other for other in held if token < other <= last]:
+                del held[behind]
+            yield Arrival(ItemsTakenBack(worker, token, stop, last))
+        if batch.may_give_back and stop - index > 1:  # they are marked together; that may yet change
+            self._asked[worker] = asked._replace(due=time.monotonic() + AGAIN_SECONDS)
