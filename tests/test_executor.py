@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import gc
 import itertools
+import json
 import multiprocessing
 import os
 import pickle
@@ -16,7 +18,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, CancelledError, Future, as_completed, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -618,7 +620,7 @@ def test_limits_are_kept_for_calls_as_for_items(make):
             ValueError,
             "mp_context='spawn' contradicts start='forkserver'",
         ),
-        ({"max_tasks_per_child": 0}, ValueError, "recycle=0"),
+        ({"max_tasks_per_child": 0}, ValueError, "max_tasks_per_child=0"),
         ({"initializer": 5}, TypeError, "initializer=5"),
         ({"resume": "file"}, ValueError, "resume='file'"),
         ({"errors": "collect"}, ValueError, "errors='collect'"),
@@ -629,3 +631,90 @@ def test_limits_are_kept_for_calls_as_for_items(make):
 def test_options_that_make_no_sense_are_refused(options, error, text):
     with pytest.raises(error, match=text):
         allcores.Executor(**options)
+
+
+# ------------------------------------------------------------------------------------- what it is to those who look
+
+
+def test_it_is_an_executor_of_processes_and_its_futures_are_futures(make):
+    executor = make()
+    assert isinstance(executor, ProcessPoolExecutor)
+    assert issubclass(allcores.Executor, concurrent.futures.Executor)
+    assert isinstance(executor.submit(abs, -1), Future)
+
+
+class Stubborn:
+    """Raises what it was made with when it is pickled."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __reduce__(self) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ValueError("no"), ValueError),
+        (AttributeError("no"), AttributeError),
+        (json.JSONDecodeError("no", "", 0), ValueError),
+        (OSError(2, "no"), OSError),
+        (UnicodeDecodeError("ascii", b"", 0, 1, "no"), Exception),  # no text alone makes one of these
+    ],
+)
+def test_what_cannot_be_pickled_raises_what_its_pickling_raises_and_ours(make, error, kind):
+    executor = make()
+    for future, ours in (
+        (executor.submit(id, Stubborn(error)), allcores.UnpicklableItem),
+        (executor.submit(Stubborn, error), allcores.UnpicklableResult),
+    ):
+        with pytest.raises(kind, match=r"a Stubborn,? cannot be pickled") as caught:
+            future.result()
+        assert isinstance(caught.value, ours)
+        assert isinstance(caught.value, pickle.PicklingError)
+        assert caught.value.__notes__
+        copy = pickle.loads(pickle.dumps(caught.value))
+        assert (type(copy), str(copy), vars(copy)) == (type(caught.value), str(caught.value), vars(caught.value))
+
+
+@pytest.mark.parametrize("argument", [threading.Lock(), [1, {"key": (2, threading.Lock())}]])
+def test_the_very_thing_is_named_that_cannot_be_pickled(make, argument):
+    executor = make()
+    with pytest.raises(TypeError, match=r"a lock cannot be pickled: TypeError: cannot pickle ._thread.lock. object"):
+        executor.submit(id, argument).result()
+    with pytest.raises(TypeError, match="a lock cannot be pickled"):
+        list(executor.map(id, [1, argument]))
+
+
+def test_a_container_that_holds_itself_ends_the_search(make):
+    argument: list[Any] = [threading.Lock]
+    argument += [argument, threading.Lock()]
+    with pytest.raises(TypeError, match="cannot be pickled"):
+        make().submit(id, argument).result()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_workers": "2"},
+        {"max_workers": 0},
+        {"max_workers": 1.5},
+        {"max_tasks_per_child": "1"},
+        {"max_tasks_per_child": 0},
+        {"max_tasks_per_child": 1.5},
+        {"initializer": 3},
+        {"mp_context": "fork"},
+        {"initargs": 3},
+        {"max_workers": True},
+    ],
+)
+def test_arguments_are_refused_as_by_the_original_before_anything_starts(options):
+    outcomes = []
+    for kind in (allcores.Executor, ProcessPoolExecutor):
+        try:
+            with kind(**options):
+                outcomes.append(None)
+        except Exception as error:
+            outcomes.append(type(error))
+    assert outcomes[0] is outcomes[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from allcores import _machine
 from allcores._machine import (
     CORES_VARIABLE,
     FORK_BREAKERS,
+    PYTHON_VARIABLE,
     SLURM_VARIABLES,
     cgroup_quota,
     find_facts,
@@ -30,7 +32,7 @@ Tree = Callable[..., Path]
 
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in (CORES_VARIABLE, *SLURM_VARIABLES):
+    for variable in (CORES_VARIABLE, PYTHON_VARIABLE, *SLURM_VARIABLES):
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -138,6 +140,27 @@ def test_usable_cores_are_the_least_of_all_bounds() -> None:
 def test_affinity_bounds_the_cores() -> None:
     assert usable_cores() == (1, "this process's CPU affinity")
     assert find_facts().cores == 1
+
+
+@pytest.mark.parametrize(("how", "switches"), [("PYTHON_CPU_COUNT=1", []), ("-X cpu_count=1", ["-X", "cpu_count=1"])])
+def test_what_python_was_told_takes_the_place_of_the_affinity(how: str, switches: list[str]) -> None:
+    program = "import allcores; print(allcores.plan().workers_reason)"
+    environment = {**os.environ, PYTHON_VARIABLE: "3" if switches else "1"}
+    done = subprocess.run([sys.executable, *switches, "-c", program], env=environment, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == f"usable cores, bounded by {how}"
+
+
+def test_more_cores_than_the_affinity_grants_may_be_claimed_as_from_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PYTHON_VARIABLE, "1000")
+    assert (1000, f"{PYTHON_VARIABLE}=1000") in bounds()
+    assert not any("affinity" in reason for _, reason in bounds())
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "many", "default"])
+def test_what_says_no_number_of_cores_says_nothing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = bounds()
+    monkeypatch.setenv(PYTHON_VARIABLE, text)
+    assert bounds() == expected
 
 
 @pytest.mark.parametrize("variable", [CORES_VARIABLE, *SLURM_VARIABLES])

@@ -569,3 +569,80 @@ def test_options_hold_for_every_item(make_pool, start):
 def test_chunksizes_that_make_no_sense_are_refused(make_pool, name, chunksize, error):
     with pytest.raises(error):
         getattr(make_pool(), name)(abs, [1], chunksize)
+
+
+def test_classes_that_a_forked_worker_has_inherited_need_not_be_picklable(run_python):
+    run_python("""
+import threading
+import allcores
+
+class Case:
+    lock = threading.Lock()
+
+    @classmethod
+    def of_class(cls, _):
+        return cls.__name__
+
+    def of_instance(self, _):
+        return type(self).__name__
+
+def name(cls):
+    return cls.__name__
+
+with allcores.Pool(1, start="fork") as pool:
+    for function, argument in ((Case.of_class, 1), (Case().of_instance, lambda: 1), (name, Case)):
+        assert pool.apply(function, (argument,)) == "Case"
+        assert pool.map(function, [argument]) == list(pool.imap(function, [argument])) == ["Case"]
+with allcores.Executor(1, start="fork") as executor:
+    assert list(executor.map(Case.of_class, [1])) == ["Case"]
+    assert executor.submit(Case.of_class, lambda: 1).result() == "Case"
+""")
+
+
+# ------------------------------------------------------------------------------------- what it is to those who look
+
+
+def test_it_is_a_pool_and_gives_what_a_pool_gives(make_pool):
+    pool = make_pool()
+    assert isinstance(pool, multiprocessing.pool.Pool)
+    assert isinstance(pool.apply_async(abs, (-1,)), multiprocessing.pool.AsyncResult)
+    assert isinstance(pool.map_async(abs, [-1]), multiprocessing.pool.MapResult)
+    assert isinstance(pool.imap(abs, [-1]), multiprocessing.pool.IMapIterator)
+
+
+@pytest.mark.parametrize(("chunksize", "left"), [(None, 7), (1, 7), (3, 3)])
+def test_how_many_chunks_are_left_is_told(make_pool, gate, chunksize, left):
+    result = make_pool(1).map_async(gate.enter, range(7), chunksize=chunksize)
+    gate.await_entry()
+    assert result._number_left == left
+    assert result._number_left * result._chunksize >= 7
+    for _ in range(6):
+        gate.open()
+        gate.await_entry()
+    gate.open()
+    result.wait()
+    assert result._number_left == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"processes": "2"},
+        {"processes": 0},
+        {"maxtasksperchild": "1"},
+        {"maxtasksperchild": 0},
+        {"initializer": 3},
+        {"context": "fork"},
+        {"initargs": 3},
+        {"processes": True, "maxtasksperchild": True},
+    ],
+)
+def test_arguments_are_refused_as_by_the_original_before_anything_starts(options):
+    outcomes = []
+    for kind in (allcores.Pool, multiprocessing.pool.Pool):
+        try:
+            with kind(**options):
+                outcomes.append(None)
+        except Exception as error:
+            outcomes.append(type(error))
+    assert outcomes[0] is outcomes[1]

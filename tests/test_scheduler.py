@@ -493,9 +493,28 @@ def test_an_item_alone_is_not_asked_for_nor_a_batch_of_a_size_that_was_asked_for
     scheduler, commands = start(ready=2, length=2)
     tell(scheduler, finish(SendBatch(0, 0, 0, 1, may_give_back=True)))
     assert scheduler.next_deadline is None
-    scheduler, commands = start(ready=2, length=8, batch=4)
-    tell(scheduler, *(finish(batch) for batch in only(SendBatch, commands)))
+    scheduler, commands = start(ready=2, length=12, batch=4)
+    tell(scheduler, *(finish(batch, LONG) for batch in only(SendBatch, commands)))
     assert scheduler.next_deadline is None
+
+
+def test_a_batch_of_a_size_that_was_asked_for_is_taken_whole_or_not_at_all() -> None:
+    scheduler, (running, waiting) = leave_idle(batch=10)
+    assert tell(scheduler, DeadlinePassed(), now=IDLE_SECONDS) == [TakeBackItems(0)]
+    commands = tell(scheduler, ItemsTakenBack(0, running.token, running.stop, waiting.token))
+    assert ranges(commands) == [(waiting.start, waiting.stop)]
+    assert [batch.worker for batch in only(SendBatch, commands)] == [1]
+
+
+def test_what_waits_behind_the_only_worker_is_taken_back_for_one_that_can_be_started() -> None:
+    scheduler, _ = start(length=None, is_served=True, batch=1)
+    tell(scheduler, InputPulled(1))
+    (first,) = only(SendBatch, tell(scheduler, WorkerUp(0), WorkerReady(0)))
+    running, waiting = tell(scheduler, finish(first, SHORT), InputPulled(3))
+    assert tell(scheduler, DeadlinePassed(), now=IDLE_SECONDS) == [TakeBackItems(0)]
+    commands = tell(scheduler, ItemsTakenBack(0, running.token, running.stop, waiting.token))
+    assert commands == [StartWorker(1)]
+    assert ranges(tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(waiting.start, waiting.stop)]
 
 
 # ------------------------------------------------------------------------------------------------------ deaths, blame
@@ -1212,6 +1231,7 @@ class OutsideWorker:
     given: int = 0  # items that it was sent and has not given back
     asked: int | None = None  # the last token that it had when it was asked for what it has not begun
     latest_asked: int = -1  # such a token, of any time
+    long: int = -1  # the token of the batch that it was in when others were taken from behind it
     held: list[HeldBatch] = field(default_factory=list)  # oldest first
 
 
@@ -1388,7 +1408,8 @@ class World:
         if not batch.rest or last is None or batch.token > last:
             return False
         batch.is_begun = True
-        taken = batch.rest[1 + far % len(batch.rest) :]
+        worker.long = batch.token
+        taken = batch.rest[1 + far % len(batch.rest) :] if self.setting.batch is None else range(0)
         batch.stop -= len(taken)
         for behind in worker.held[1:]:
             if behind.token <= last:
@@ -1708,9 +1729,11 @@ class World:
                 self.must_abort = None
 
     def _ask_back(self, worker: OutsideWorker) -> None:
-        assert self.setting.batch is None, "batches of a size that was asked for are not split"
-        assert any(other.is_ready and not other.held for other in self.workers.values()), "nobody is idle"
-        assert len(worker.held) > 1 or len(worker.held[0].rest) > 1, "there is nothing behind what runs"
+        is_idle = any(other.is_ready and not other.held for other in self.workers.values())
+        may_come = len(self.workers) < min(self.setting.workers, self.room or inf)
+        assert is_idle or may_come, "nobody is idle, nor could be started"
+        is_divisible = self.setting.batch is None and len(worker.held[0].rest) > 1
+        assert len(worker.held) > 1 or is_divisible, "there is nothing behind what runs that may be taken"
         assert worker.held[-1].token > worker.latest_asked, "it was asked before"
         worker.asked = worker.latest_asked = worker.held[-1].token
 
@@ -1757,6 +1780,7 @@ class World:
         worker = self.workers[batch.worker]
         assert worker.is_ready
         assert not worker.is_worn
+        assert all(held.token != worker.long for held in worker.held), "it is sent what was taken from it"
         worker.held.append(HeldBatch(batch.token, batch.start, batch.stop, is_alone=is_alone))
         worker.given += batch.stop - batch.start
         worker.setbacks = self.setbacks

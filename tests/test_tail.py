@@ -6,7 +6,9 @@ long, and what it is asked for it gives back before its next item, or loses it b
 
 from __future__ import annotations
 
+import asyncio
 import os
+import queue
 import random
 import signal
 from collections import deque
@@ -20,7 +22,7 @@ from typing import Any
 import pytest
 
 import allcores
-from allcores._engines.processes import SETTLING_SECONDS
+from allcores._engines.holdings import SETTLING_SECONDS
 from allcores._job import REPORT_SECONDS
 from allcores._messages import (
     BatchFinished,
@@ -42,6 +44,7 @@ pytestmark = pytest.mark.once
 MESSAGE_SECONDS = 0.000_1  # from one process to another
 BIRTH_SECONDS = 0.002  # until a worker is ready
 ITEMS = 400
+PAIR = (30, 31)  # items that wait for each other
 
 
 class Simulated:
@@ -254,6 +257,85 @@ def test_a_worker_that_is_killed_in_the_item_that_held_up_others_takes_none_of_t
     results = allcores.map(work, range(ITEMS), workers=2, start=start, errors="collect")
     assert [index for index, result in enumerate(results) if result != index] == [100]
     assert isinstance(results[100].exception, allcores.WorkerDied)
+
+
+def run_amap(work: Callable[[int], int], items: Sequence[int], **place: str) -> list[int]:
+    return list(asyncio.run(allcores.amap(work, items, workers=2, batch=1, **place)))
+
+
+def with_pool(call: Callable[[Any, Any, Any], Any]) -> Callable[..., list[int]]:
+    def run(work: Callable[[int], int], items: Sequence[int], **place: str) -> list[int]:
+        with allcores.Pool(2, **place) as pool:
+            return sorted(call(pool, work, items))
+
+    return run
+
+
+def with_executor(call: Callable[[Any, Any, Any], Any]) -> Callable[..., list[int]]:
+    def run(work: Callable[[int], int], items: Sequence[int], **place: str) -> list[int]:
+        with allcores.Executor(2, **place) as executor:
+            return list(call(executor, work, items))
+
+    return run
+
+
+ENTRIES: dict[str, Callable[..., list[int]]] = {
+    "map": lambda work, items, **place: list(allcores.map(work, items, workers=2, batch=1, **place)),
+    "imap": lambda work, items, **place: list(allcores.imap(work, items, workers=2, batch=1, **place)),
+    "amap": run_amap,
+    "Pool.map": with_pool(lambda pool, work, items: pool.map(work, items, chunksize=1)),
+    "Pool.imap": with_pool(lambda pool, work, items: pool.imap(work, items, chunksize=1)),
+    "Pool.imap_unordered": with_pool(lambda pool, work, items: pool.imap_unordered(work, items, chunksize=1)),
+    "Pool.starmap_async": with_pool(
+        lambda pool, work, items: pool.starmap_async(work, [(item,) for item in items], chunksize=1).get()
+    ),
+    "Pool.apply_async": with_pool(
+        lambda pool, work, items: [result.get() for result in [pool.apply_async(work, (item,)) for item in items]]
+    ),
+    "Executor.map": with_executor(lambda executor, work, items: executor.map(work, items, timeout=100)),
+    "Executor.map, adaptive": with_executor(lambda executor, work, items: executor.map(work, items)),
+    "Executor.submit": with_executor(
+        lambda executor, work, items: [future.result() for future in [executor.submit(work, item) for item in items]]
+    ),
+}
+
+
+@pytest.fixture(params=("fork", "forkserver", "threads"))
+def places(request: pytest.FixtureRequest) -> dict[str, str]:
+    """Options for each place that has two workers."""
+    return {"on": "threads"} if request.param == "threads" else {"start": request.param}
+
+
+@pytest.fixture
+def meeting(tmp_path: Path) -> Callable[[int], int]:
+    """Give a function that is quick, but for two items that wait for each other."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+
+    def work(index: int) -> int:
+        if index in PAIR:
+            os.close(os.open(fifo, os.O_RDONLY if index == PAIR[0] else os.O_WRONLY))
+        return index
+
+    return work
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_two_items_that_wait_for_each_other_run_side_by_side(entry: str, places: dict[str, str], meeting) -> None:
+    assert ENTRIES[entry](meeting, range(PAIR[-1] + 1), **places) == list(range(PAIR[-1] + 1))
+
+
+def test_what_waits_behind_the_only_worker_is_run_by_one_started_for_it(places: dict[str, str], meeting) -> None:
+    """As items come one by one, nobody needed a second worker before."""
+    items: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    with allcores.Pool(2, **places) as pool:
+        results = pool.imap(meeting, iter(items.get, None))
+        for index in range(PAIR[0]):
+            items.put(index)
+            assert next(results) == index
+        for item in (*PAIR, None):
+            items.put(item)
+        assert list(results) == list(PAIR)
 
 
 def test_items_that_are_long_on_their_way_do_not_travel_for_ever() -> None:

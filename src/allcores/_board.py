@@ -74,12 +74,20 @@ class Mark:
 
     Args:
         words: the mark; the worker writes it, the driver reads it.
-        shelf: the bytes for finished values.
+        shelf: the bytes for finished values; none for a worker that is a thread of the driver's process.
     """
 
     def __init__(self, words: Words, shelf: memoryview[int]) -> None:
         self.words = words
         self.shelf = Shelf(words, shelf)
+        self.has_shelf = bool(shelf)
+
+    @classmethod
+    def of_thread(cls) -> Mark:
+        """Make one that is on no board."""
+        words = memoryview(bytearray(MARK_BYTES)).cast("q")
+        words[INDEX], words[WANTED] = IDLE, -1
+        return cls(words, memoryview(b""))
 
     def read(self) -> tuple[Moment, int, int]:
         """Say what the worker was doing, and, if it was running items, which: ``[start, stop)``."""

@@ -11,12 +11,13 @@ import pickle
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from pickle import PickleBuffer
 from types import FunctionType
 
 from allcores._classes import MAIN, is_definition
 from allcores._contents import Contents, Inspection
-from allcores._errors import UnpicklableResult
+from allcores._errors import UnpicklableItem, UnpicklableResult
 from allcores._exceptions import ExceptionData, decode_exception, encode_exception
 from allcores._foreign import ask, describe, is_a, set_field, type_name
 from allcores._functions import advise
@@ -147,22 +148,28 @@ class _Singles(Record):
         return things, errors
 
 
-def _encode_singly(things: Sequence[Any], role: Role) -> tuple[_Singles, dict[int, str]]:
-    """Pickle each by itself; say why one cannot be, by position."""
+def _encode_singly(things: Sequence[Any], role: Role) -> tuple[_Singles, dict[int, Exception]]:
+    """Pickle each by itself; give what is raised for one that cannot be, by position."""
     pickled: list[list[PickleBuffer] | None] = []
     errors = {}
     for at, thing in enumerate(things):
         try:
             pickled.append([PickleBuffer(frame) for frame in ask(encode, thing, role)])
         except Exception as error:  # an object's pickling may raise anything
-            errors[at] = describe(error)
+            errors[at] = error
             pickled.append(None)
     return _Singles(pickled), errors
+
+
+def _kind_of(error: Exception) -> str:
+    """Give the name of the builtin type of an exception."""
+    return next(base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins")
 
 
 # ---------------------------------------------------------------------------------------------------------- items
 
 OLD_GLOBAL = b"c%b\n"  # in a pickle within a pickle, of a protocol before 4
+MOST_LEVELS, MOST_PARTS = 10, 1000  # of containers, in which the culprit is looked for
 SHORT_STRING = 255  # bytes: pickle writes \x8c, their number and the bytes; a longer name is always sent
 
 
@@ -170,13 +177,13 @@ class PartialItems(Record):
     """A batch in which some items did not arrive: ``errors`` tells why, by position in the batch."""
 
     items: list[Any]
-    errors: dict[int, str]
+    errors: dict[int, UnpicklableItem]
 
 
 class _SingleItems:
     """A batch whose items travel one by one; it arrives as `PartialItems`."""
 
-    def __init__(self, items: _Singles, errors: dict[int, str]) -> None:
+    def __init__(self, items: _Singles, errors: dict[int, UnpicklableItem]) -> None:
         self.items = items
         self.errors = errors
 
@@ -184,10 +191,26 @@ class _SingleItems:
         return _receive_single_items, (self.items, self.errors)
 
 
-def _receive_single_items(singles: _Singles, errors: dict[int, str]) -> PartialItems:
+def _receive_single_items(singles: _Singles, errors: dict[int, UnpicklableItem]) -> PartialItems:
     items, unreadable = singles.read()
-    texts = {at: f"it arrived at its worker and could not be unpickled there: {why}" for at, why in unreadable.items()}
-    return PartialItems(items, errors | texts)
+    text = "it arrived at its worker and could not be unpickled there: "
+    return PartialItems(items, errors | {at: UnpicklableItem(text + why) for at, why in unreadable.items()})
+
+
+def _refuse_item(item: Any, why: Exception, role: Role) -> UnpicklableItem:
+    culprit = _find_culprit(item, role)
+    return UnpicklableItem(f"a {type_name(culprit)} cannot be pickled: {describe(why)}", kind=_kind_of(why))
+
+
+def _find_culprit(thing: Any, role: Role) -> Any:
+    """Give what cannot be pickled: the thing, or something in it, where it is one of Python's plain containers."""
+    for _ in range(MOST_LEVELS):
+        parts = thing if type(thing) in (tuple, list) else thing.values() if type(thing) is dict else ()
+        inner = [part for part in islice(parts, MOST_PARTS) if not is_picklable(part, role)][:1]
+        if not inner:
+            break
+        (thing,) = inner
+    return thing
 
 
 def encode_definitions(definitions: dict[str, Any], known: Known, inspection: Inspection) -> list[Buffer]:
@@ -244,8 +267,8 @@ def encode_items(items: Sequence[Any], known: Known, inspection: Inspection) -> 
         pickles: list[Buffer | PickleBuffer] = [frames[0]]
     except Exception:  # an item's pickling may raise anything
         singles, errors = _encode_singly(items, teacher)
-        texts = {at: f"a {type_name(items[at])} cannot be pickled: {why}" for at, why in errors.items()}
-        frames = encode(_SingleItems(singles, texts))
+        refusals = {at: _refuse_item(items[at], why, teacher) for at, why in errors.items()}
+        frames = encode(_SingleItems(singles, refusals))
         pickles = [single[0] for single in singles.pickled if single is not None]
     return Encoded(frames, _lessons(pickles, teacher, known, inspection), teacher.unsure)
 
@@ -412,9 +435,10 @@ def encode_outcomes(start: int, values: list[Any] | Parcel, raised: dict[int, Ba
     except Exception:  # a result's pickling may raise anything
         values = list(values)
         singles, reasons = _encode_singly(values, Pupil())
-        for at, why in reasons.items():
+        for at, error in reasons.items():
+            why = describe(error)
             text = f"the result, a {type_name(values[at])}, cannot be pickled: {why}{advise(values[at], why)}"
-            errors[start + at] = encode_exception(UnpicklableResult(text))
+            errors[start + at] = encode_exception(UnpicklableResult(text, kind=_kind_of(error)))
         return encode((start, singles, errors))
 
 

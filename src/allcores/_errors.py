@@ -53,12 +53,26 @@ class UnpicklableError(AllcoresError, PicklingError):
     """The function, or what it captures, cannot be pickled; raised before any worker starts."""
 
 
-class UnpicklableItem(AllcoresError, PicklingError):
-    """An item cannot be pickled, or cannot be unpickled by the worker; that item fails."""
+class _Refused(AllcoresError, PicklingError):
+    def __init__(self, message: str, *, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
-class UnpicklableResult(AllcoresError, PicklingError):
-    """A result cannot be pickled by the worker, or cannot be unpickled here; that item fails."""
+class UnpicklableItem(_Refused):
+    """An item cannot be pickled, or cannot be unpickled by the worker; that item fails.
+
+    Attributes:
+        kind: the name of the builtin type of what its pickling raised; empty where that is not known.
+    """
+
+
+class UnpicklableResult(_Refused):
+    """A result cannot be pickled by the worker, or cannot be unpickled here; that item fails.
+
+    Attributes:
+        kind: the name of the builtin type of what its pickling raised; empty where that is not known.
+    """
 
 
 class ItemError(AllcoresError):

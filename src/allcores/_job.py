@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from _thread import allocate_lock
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from itertools import islice
 from time import monotonic_ns
 
-from allcores._board import INDEX, SINCE, SPAN, WANTED, WORDS, Mark, Shelf
+from allcores._board import INDEX, KEPT_TOKEN, SINCE, SPAN, WANTED, WORDS, Mark, Shelf
 from allcores._codec import PartialItems
 from allcores._comparison import find_missing
 from allcores._current import RunningItem
 from allcores._errors import UnpicklableItem
-from allcores._hints import Any
+from allcores._hints import TYPE_CHECKING, Any
 from allcores._messages import SendBatch
 from allcores._outcomes import Chance
 from allcores._packing import CHUNK
 from allcores._records import Record
 from allcores._snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from allcores._lookout import Cuttable, Lookout
 
 __all__ = ["Job", "Part", "run_batch"]
 
@@ -24,7 +29,9 @@ REPORT_SECONDS = 0.050  # after so long, a worker reports what it has, or gives 
 STRIDE = 64  # items that are marked together, once they have proved short
 LONG_STRIDE = 1024  # of items that take less than a tenth of a microsecond
 SHORT_NANOSECONDS = 150_000  # a stride that took less may grow; one beyond `STRIDE`, if it took less than half
+NEVER = 1 << 62  # a token that no batch has
 LOOKUP_ERRORS = (NameError, KeyError)  # by which an item may fail that looks for a variable when it runs
+_NOBODY = nullcontext()  # looks
 KEPT_ONE_BY_ONE = 100  # values of a part, before they are put on the shelf by strides, to bound what that costs
 
 
@@ -40,6 +47,7 @@ class Job(Record):
         is_timed: whether somebody watches how long an item runs, so that each must be marked, however short.
         chance: what the run's random numbers come from.
         is_daemon: whether workers are daemons for multiprocessing, and so may start none of its processes.
+        is_awaited: whether somebody takes results one by one, so that none may lie and wait for a later item.
         settings: `Settings` under which workers begin, `Sealed` on the way to one; None: those of who starts workers.
     """
 
@@ -51,6 +59,7 @@ class Job(Record):
     is_timed: bool = False
     chance: Chance = Chance(0, is_seeded=False)
     is_daemon: bool = False
+    is_awaited: bool = False
     settings: Any = None
 
     def prepare(self) -> None:
@@ -80,6 +89,7 @@ def run_batch(
     fetch: Callable[[str], bool] | None = None,
     gather: Callable[[], Any] = list,
     snapshots: Snapshots | None = None,
+    lookout: Lookout | None = None,
 ) -> Iterator[Part]:
     """Run a batch's items one after another.
 
@@ -94,6 +104,7 @@ def run_batch(
             where items have all the caller's.
         gather: makes what a part's values are added to with ``+=``, a list of some thousands at a time.
         snapshots: keep values as they are when their items end; None where they are handed on as they are.
+        lookout: where what is finished can be seen, and told before its part ends; None where nobody looks.
 
     Yields:
         The parts, in order; the last one says so.
@@ -106,8 +117,9 @@ def run_batch(
     strides = _Strides(
         call,
         iter(items),
-        index=batch.start,
+        batch,
         longest=longest,
+        lookout=lookout,
         mark=mark,
         passing=passing,
         fetch=fetch,
@@ -115,19 +127,74 @@ def run_batch(
     )
     is_over = False
     while not is_over:
-        begun = monotonic_ns()
-        start, values, due, goes_on = strides.index, gather(), begun + int(REPORT_SECONDS * 1e9), True
-        strides.begin_part(batch.token, begun)
+        part, goes_on = _GrowingPart(strides, gather), True
+        due = strides.now + int(REPORT_SECONDS * 1e9)
         while goes_on:
-            strides.begin_chunk()
-            with running.here(strides.index, strides.values):
+            part.begin_chunk()
+            with running.here(strides.index, strides.values), _NOBODY if lookout is None else lookout.showing(part):
                 while goes_on and len(strides.values) < CHUNK:
                     strides.run()
                     is_over = strides.index >= batch.stop or (bool(strides.raised) and job.stops_at_failure)
                     goes_on = not (is_over or strides.must_report or strides.is_wanted_back or strides.now >= due)
-            values += strides.values
+                    goes_on = goes_on and not part.is_told
+            part.end_chunk()
         is_over = is_over or strides.is_wanted_back or (batch.may_give_back and strides.now >= due)
-        yield Part(start, strides.index, values, strides.raised, (strides.now - begun) / 1e9, is_over)
+        yield part.end(is_last=is_over)
+
+
+class _GrowingPart:
+    """Gathers a part of a batch, by the chunk; what is finished may be told before its end.
+
+    Attributes:
+        is_told: whether some of it was, so that it should end.
+    """
+
+    def __init__(self, strides: _Strides, gather: Callable[[], Any]) -> None:
+        self.is_told = False
+        self._strides = strides
+        self._gather = gather
+        self._values = gather()  # those of earlier chunks
+        self._start = self._first = strides.index  # of what was not told, and of the chunk
+        self._since = monotonic_ns()
+        self._seen = -1  # how many of the chunk's there were at the last look
+        strides.begin_part(self._since)
+
+    def begin_chunk(self) -> None:
+        """Begin values that are gathered together."""
+        self._strides.begin_chunk()
+        self._first, self._seen = self._strides.index, -1
+
+    def look(self, tell: Callable[[Part], object]) -> None:
+        """Tell what is finished, if nothing more has been since the last look: what is there stays as it is."""
+        seen, self._seen = self._seen, len(self._strides.values)
+        stop = self._first + self._seen
+        if seen == self._seen:
+            self._strides.cut()
+        if seen != self._seen or stop == self._start:
+            return
+        values, until = self._gather(), self._strides.began
+        values += [*self._values, *self._new_values(self._seen)]
+        tell(self._part(values, stop, until, is_last=False))
+        self._start, self._since, self._values = stop, until, self._gather()
+        self.is_told = True
+
+    def end_chunk(self) -> None:
+        """Gather the chunk's values."""
+        values = self._strides.values
+        self._values += self._new_values(len(values)) if self.is_told else values  # no copy in the common case
+
+    def end(self, *, is_last: bool) -> Part:
+        """Give what was not told."""
+        return self._part(self._values, self._strides.index, self._strides.now, is_last=is_last)
+
+    def _new_values(self, count: int) -> list[Any]:
+        """Give those of the chunk's first values that were not told."""
+        return self._strides.values[max(0, self._start - self._first) : count]
+
+    def _part(self, values: Any, stop: int, until: int, *, is_last: bool) -> Part:
+        items = list(self._strides.raised.items())  # at once, as it may grow meanwhile
+        raised = {index: error for index, error in items if self._start <= index < stop}
+        return Part(self._start, stop, values, raised, max(0, until - self._since) / 1e9, is_last)
 
 
 class _Strides:
@@ -140,45 +207,60 @@ class _Strides:
         must_report: whether the part should end here, because what is finished could not be kept.
         is_wanted_back: whether it must end here, because the driver wants the rest of the batch back.
         now: when the last stride ended.
+        began: when the item that runs began, or the items that are marked together.
     """
 
     def __init__(
         self,
         call: Callable[[Any], Any],
         iterator: Iterator[Any],
+        batch: SendBatch,
         *,
-        index: int,
         longest: int,
+        lookout: Lookout | None,
         mark: Mark | None,
         passing: tuple[type[BaseException], ...],
         fetch: Callable[[str], bool] | None,
         snapshots: Snapshots | None,
     ) -> None:
-        self.index = index
+        self.index = batch.start
         self.values: list[Any] = []
+        self._token = batch.token
+        self._last_token = batch.token  # unless it is wanted back up to this one, the next item is run
+        self._may_be_split = batch.may_give_back
         self._call = call
         self._iterator = iterator
+        self._lookout = lookout
+        self._cutting = allocate_lock()
+        self._stride: Cuttable | None = None  # that runs
+        self._put_off: list[Any] = []  # items that come before those of the iterator
         self._longest = longest
         self._length = 1  # items of the next stride
         self._words: Any = [-1] * WORDS if mark is None else mark.words
-        self._shelf: Shelf | None = None if mark is None else mark.shelf
+        self._shelf: Shelf | None = mark.shelf if mark is not None and mark.has_shelf else None
         self._passing = passing
         self._fetch = fetch
         self._missing: list[Any] = []  # the item that missed a variable which is here now
         self._snapshots = snapshots
 
-    def begin_part(self, token: int, now: int) -> None:
+    @property
+    def began(self) -> int:
+        since: int = self._words[SINCE]
+        return since
+
+    def begin_part(self, now: int) -> None:
         """Begin what will be reported together."""
         self.now = now
         self.raised: dict[int, BaseException] = {}
         self.must_report = False
         self.is_wanted_back = False
         self.values = []
-        self._token = token
         self._kept = 0  # of these
         self._has_gap = False  # whether some values were not put on the shelf, so that later ones cannot be
-        if self._shelf is not None:
-            self._shelf.clear(token, self.index, now)
+        if self._shelf is None:
+            self._words[KEPT_TOKEN] = self._token
+        else:
+            self._shelf.clear(self._token, self.index, now)
 
     def begin_chunk(self) -> None:
         """Begin values that are gathered together; a part has one or more of them."""
@@ -193,14 +275,14 @@ class _Strides:
         words[INDEX], words[SPAN] = self.index, 1 if length < STRIDE else length
         first = self.index - len(self.values)
         try:
-            if words[WANTED] >= self._token:
+            if words[WANTED] >= self._last_token:
                 self.is_wanted_back = True
             elif length < STRIDE:
-                self._run_marked(first, length)
+                self._run_marked(first, self._next_items(length))
             elif self._snapshots is None:
-                self._run_together(length)
+                self._run_together(self._next_items(length))
             else:
-                self._run_apart(length, self._snapshots)
+                self._run_apart(self._next_items(length), self._snapshots)
             while self._missing:
                 self._run_again(self._missing.pop())
         except self._passing:
@@ -209,14 +291,44 @@ class _Strides:
             self.raised[first + len(self.values)] = error
             self.values.append(None)
             self.must_report = self._shelf is not None
+        if self._stride is not None:
+            self._end_stride()
         self.index = first + len(self.values)
+        if not self._may_be_split:
+            self._last_token = NEVER
         self._look_at_clock()
+
+    def _next_items(self, count: int) -> Iterator[Any]:
+        if self._lookout is None or (count < STRIDE and not self._put_off):
+            return islice(self._iterator, count)
+        items = self._put_off[:count] or list(islice(self._iterator, count))
+        del self._put_off[:count]
+        self._stride = self._lookout.cuttable(items, self.index, self.values, is_marked_together=count >= STRIDE)
+        return self._stride.iterator
+
+    def _end_stride(self) -> None:
+        with self._cutting:  # waits for who cuts it, who writes to the mark
+            stride, self._stride = self._stride, None
+        if stride is not None:
+            self._put_off[:0] = stride.iterator
+
+    def cut(self) -> None:
+        """Put off what is marked together with the item that runs, so that it can be taken back.
+
+        For another thread, once that item runs long.
+        """
+        with self._cutting:
+            stride = self._stride
+            if stride is not None and stride.is_marked_together:
+                self._put_off[:0] = stride.cut()
+                if stride.running is not None:
+                    self._words[INDEX], self._words[SPAN] = stride.running, 1
 
     # The hot loops: what stands here is paid for every item.
 
-    def _run_together(self, count: int) -> None:
+    def _run_together(self, items: Iterator[Any]) -> None:
         values, call = self.values, self._call
-        for item in islice(self._iterator, count):
+        for item in items:
             try:
                 value = call(item)
             except LOOKUP_ERRORS as error:
@@ -226,10 +338,10 @@ class _Strides:
                 return
             values.append(value)
 
-    def _run_apart(self, count: int, snapshots: Snapshots) -> None:
+    def _run_apart(self, items: Iterator[Any], snapshots: Snapshots) -> None:
         """Run items of which none can change what came of another."""
         values, call, kind, take = self.values, self._call, snapshots.kind, snapshots.take
-        for item in islice(self._iterator, count):
+        for item in items:
             try:
                 value = call(item)
             except LOOKUP_ERRORS as error:
@@ -244,10 +356,10 @@ class _Strides:
                 values.append(take(value))
                 kind = snapshots.kind
 
-    def _run_marked(self, first: int, count: int) -> None:
-        words, token, values, call, snapshots = self._words, self._token, self.values, self._call, self._snapshots
+    def _run_marked(self, first: int, items: Iterator[Any]) -> None:
+        words, token, values, call, snapshots = self._words, self._last_token, self.values, self._call, self._snapshots
         keeps = self._shelf is not None and self._kept == len(values) < KEPT_ONE_BY_ONE
-        for item in islice(self._iterator, count):
+        for item in items:
             words[SINCE] = monotonic_ns()
             words[INDEX] = first + len(values)
             if words[WANTED] >= token:
@@ -327,8 +439,8 @@ def _spreading(function: Callable[..., Any]) -> Callable[[Any], Any]:
 class _Refused:
     """Takes the place of an item that did not reach the worker."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
+    def __init__(self, error: UnpicklableItem) -> None:
+        self.error = error
 
 
 def _refusing(job: Job, partial: PartialItems) -> tuple[Job, list[Any]]:
@@ -337,7 +449,7 @@ def _refusing(job: Job, partial: PartialItems) -> tuple[Job, list[Any]]:
 
     def call_or_refuse(item: Any) -> Any:
         if isinstance(item, _Refused):
-            raise UnpicklableItem(item.reason)
+            raise item.error
         return call(item)
 
     items = [_Refused(partial.errors[at]) if at in partial.errors else item for at, item in enumerate(partial.items)]

@@ -1,7 +1,7 @@
 """What this machine and this process allow: cores, and whether a fork is safe.
 
-Cores are the least of what the scheduler lets this process use, what its control groups grant it, what a batch
-system allotted, and what the user or an outer run of allcores said.
+Cores are the least of what the scheduler lets this process use, or else what Python was told of that, what its control
+groups grant it, what a batch system allotted, and what the user or an outer run of allcores said.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from allcores._program import clean_hazard, start_set
 __all__ = ["CORES_VARIABLE", "find_facts", "limit_cores_here", "usable_cores"]
 
 CORES_VARIABLE = "ALLCORES_WORKERS"
+PYTHON_VARIABLE = "PYTHON_CPU_COUNT"
 SLURM_VARIABLES = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
 
 # Modules whose threads or locks do not survive a fork, by their own documentation; importing them is enough.
@@ -69,7 +70,10 @@ def limit_cores_here(cores: int) -> None:
 
 
 def _bounds() -> Iterator[tuple[int, str]]:
-    if hasattr(os, "sched_getaffinity"):
+    told = _told_to_python()
+    if told is not None:
+        yield told
+    elif hasattr(os, "sched_getaffinity"):
         yield len(os.sched_getaffinity(0)), "this process's CPU affinity"
     else:
         yield os.cpu_count() or 1, "the machine's cores"
@@ -83,6 +87,16 @@ def _bounds() -> Iterator[tuple[int, str]]:
     cores = getattr(_here, "cores", None)
     if cores is not None:
         yield cores, "the share of an outer run"
+
+
+def _told_to_python() -> tuple[int, str] | None:
+    """Give what Python 3.13's `os.process_cpu_count` says instead of the affinity; None where it was told nothing."""
+    options = sys._xoptions  # noqa: SLF001 - no other way
+    if "cpu_count" in options:
+        switch, text = "-X cpu_count", options["cpu_count"]
+    else:
+        switch, text = PYTHON_VARIABLE, None if sys.flags.ignore_environment else os.environ.get(PYTHON_VARIABLE)
+    return (int(text), f"{switch}={text}") if isinstance(text, str) and text.isdecimal() and int(text) > 0 else None
 
 
 @functools.cache
@@ -162,9 +176,10 @@ def _count_interpreters() -> int:
 def _native_thread_hazard() -> str | None:
     global _lasting_threads  # noqa: PLW0603 - a fact about the process
     native = _find_native_threads()
-    if not native:
+    leaving = _threads_that_leave()
+    if len(native) <= leaving:
         return None
-    survivors = _threads_that_survive()
+    survivors = leaving + _threads_that_survive()
     for _ in range(ENDING_MILLISECONDS):
         if len(native) <= survivors or native <= _lasting_threads:
             break
@@ -180,6 +195,12 @@ def _find_native_threads() -> set[int]:
     """Give the ids of threads that Python knows nothing of, or nothing any more: they may be about to end."""
     known = {thread.native_id for thread in threading.enumerate()}
     return {int(name) for name in os.listdir("/proc/self/task")} - known
+
+
+def _threads_that_leave() -> int:
+    """Count our own threads that end before a fork."""
+    bystander = sys.modules.get("allcores._bystander")
+    return 0 if bystander is None else int(bystander.count_bystanders())
 
 
 def _threads_that_survive() -> int:

@@ -267,7 +267,7 @@ class SendBatch(Record):
     token: int
     start: int
     stop: int
-    may_give_back: bool  # whether the worker may return the rest when the batch runs long
+    may_give_back: bool  # whether the worker may return the rest when the batch runs long; else all of it or nothing
     tries: int = 1  # of an item that runs again, which is a batch of its own; this one included
 
 

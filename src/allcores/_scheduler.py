@@ -14,8 +14,8 @@ index first, because an ordered consumer waits for them. A returned range may be
 ended a worker or could not be read, and nobody knows which, so it runs in smaller and smaller pieces until the
 culprit is alone.
 
-Toward the end a worker may sit in a long item with others waiting behind it. When somebody else has had nothing to do
-for a moment, these are taken back.
+A worker may sit in a long item with others waiting behind it. When somebody else has had nothing to do for a moment, or
+could be started, these are taken back; of batches whose size was asked for, only those that have not begun.
 
 An item that failed may be tried again: it is returned as a range of its own. One that was lost to a lack of memory
 waits until no other item runs, and then no other runs beside it.
@@ -294,7 +294,7 @@ class Scheduler:
                 self._wants_worker_at = None
                 if len(self._workers) < self._room:
                     self._recruit(now, commands)
-                if self._hungry or self._takes_back_at is not None:
+                if self._hungry or self._takes_back_at is not None or len(self._workers) < self._room:
                     self._watch_for_idleness(now)
         return commands
 
@@ -375,9 +375,7 @@ class Scheduler:
         worker = self._workers.get(event.worker)
         if worker is not None:
             worker.allowance = -inf
-            if worker.is_hungry:
-                worker.is_hungry = False
-                self._hungry.remove(event.worker)
+            self._stand_down(event.worker, worker)
             if worker.is_ready:
                 self._go_on(event.worker, worker, commands)
 
@@ -412,6 +410,7 @@ class Scheduler:
         if worker is None:
             return
         running = self._find_batch(worker, event, event.stop)
+        self._stand_down(event.worker, worker)  # or all that is given back could be sent to it again
         self._give_back(worker, _Batch(event.token, event.stop, running.stop, running.pace))
         running.stop = event.stop
         for batch in [batch for batch in worker.batches if event.token < batch.token <= event.last]:
@@ -548,10 +547,16 @@ class Scheduler:
             worker.is_hungry = True
             self._hungry.append(number)
 
+    def _stand_down(self, number: int, worker: _Worker) -> None:
+        """Have the worker take nothing until it has done something."""
+        if worker.is_hungry:
+            worker.is_hungry = False
+            self._hungry.remove(number)
+
     def _forget(self, number: int) -> _Worker | None:
         worker = self._workers.pop(number, None)
-        if worker is not None and worker.is_hungry:
-            self._hungry.remove(number)
+        if worker is not None:
+            self._stand_down(number, worker)
         return worker
 
     def _drop(self, event: WorkerDown, now: float, commands: list[Command]) -> None:
@@ -641,7 +646,7 @@ class Scheduler:
         token = self._next_token
         self._next_token = token + 1
         adapts = pace.adapts
-        if adapts and (worker.batches or stop - start > 1):
+        if worker.batches or (adapts and stop - start > 1):
             self._latest_waiting = token
         worker.batches.append(_Batch(token, start, stop, pace))
         worker.allowance -= stop - start
@@ -710,7 +715,7 @@ class Scheduler:
     def _watch_for_idleness(self, now: float) -> None:
         """See whether somebody has nothing to do, and will have nothing, while others may have too much."""
         is_idle = self._hungry and not self._are_all_busy
-        if not is_idle or self._latest_waiting <= self._latest_asked or self._has_more():
+        if not (is_idle or self._may_recruit()) or self._latest_waiting <= self._latest_asked or self._has_more():
             self._takes_back_at = None
         elif self._takes_back_at is None:
             is_vain = self._settled == self._settled_when_asked  # to ask has changed nothing yet
@@ -723,7 +728,7 @@ class Scheduler:
     def _take_back(self, commands: list[Command]) -> None:
         """Ask everybody once for what they have not begun; what is sent to them later they may be asked for again."""
         self._takes_back_at = None
-        if all(self._workers[number].batches for number in self._hungry):
+        if all(self._workers[number].batches for number in self._hungry) and not self._may_recruit():
             self._are_all_busy = True
             return
         for number, worker in self._workers.items():
@@ -738,8 +743,7 @@ class Scheduler:
         return (
             bool(batches)
             and batches[-1].token > self._latest_asked
-            and (len(batches) > 1 or batches[0].stop - batches[0].start > 1)
-            and all(batch.pace.adapts for batch in batches)
+            and (len(batches) > 1 or (batches[0].pace.adapts and batches[0].stop - batches[0].start > 1))
         )
 
     def _pull_input(self, commands: list[Command]) -> None:
@@ -784,12 +788,12 @@ class Scheduler:
         if self._needs_worker() or self._next_pull() is not None:
             self._wants_worker_at = now
 
+    def _may_recruit(self) -> bool:
+        """Whether there may be one more; after too many failures, those there are must do."""
+        return len(self._workers) < self._room and (self._failed_starts < FAILED_STARTS or not self._workers)
+
     def _needs_worker(self) -> bool:
-        if len(self._workers) >= self._room:
-            return False
-        if self._failed_starts >= FAILED_STARTS and self._workers:
-            return False  # make do with those there are
-        if not self._may_have_work():
+        if not (self._may_recruit() and self._may_have_work()):
             return False
         size = self._next_size()
         fresh = self._sendable_stop(size) - self._cursor

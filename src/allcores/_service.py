@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -19,6 +20,7 @@ from typing import Any
 from weakref import WeakSet, ref
 
 from allcores._captures import explain_unpicklable
+from allcores._classes import MAIN
 from allcores._codec import encode_job
 from allcores._conditions import Conditions
 from allcores._contents import Inspection
@@ -79,6 +81,8 @@ class Service:
         if self.plan.start is not None:
             belongings.require_unshared(self.plan.start, here)
         self._clearance = Clearance(self.plan.start, was_chosen=options.start == "auto")
+        # What every worker has of the caller's: those that are forked, later than this, inherit it.
+        self._born_with = Known(vars(sys.modules[MAIN]) if self.plan.start == "fork" else ())
         self.is_patient = is_patient
         self._chance = draw_chance(options.seed)
         self._inbox = Inbox()
@@ -127,23 +131,31 @@ class Service:
         """Whether the caller is the service's own thread, or turns its loop, and so must not wait for it."""
         return self._helm.is_mine or self._helm.is_own
 
-    def line(self, function: Callable[..., Any], *, is_star: bool = False, batch: int | None = None) -> Line:
+    def line(
+        self,
+        function: Callable[..., Any],
+        *,
+        is_star: bool = False,
+        batch: int | None = None,
+        is_awaited: bool = False,
+    ) -> Line:
         """Prepare to run a function on items.
 
         Args:
             function: travels once to each worker that is to run it.
             is_star: whether an item is a tuple of arguments.
             batch: items per batch; None to measure and adapt.
+            is_awaited: whether somebody takes the results one by one.
 
         Raises:
             UnpicklableError: it cannot travel, or leads to something that workers must not share.
         """
         refuse_deferring(function, self.plan.on)
         self._clearance.require(function)
-        job = self._job(function, is_star=is_star)
+        job = self._job(function, is_star=is_star)._replace(is_awaited=is_awaited)
         if self.plan.on == "processes":
             try:
-                encode_job(job, Known())
+                encode_job(job, self._born_with.copy())
             except Exception as error:  # its captures may raise anything
                 raise explain_unpicklable("the function", function, error) or error from None
         return Line(job, batch=batch or self.plan.batch, depth=2, inspection=Inspection(), conditions=self._look())

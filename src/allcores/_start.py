@@ -54,7 +54,7 @@ class Start:
         """Put the run together, and open its journal; see `Run`."""
         recorder = self._open_journal()
         chance = self._job.chance if recorder is None else Chance(recorder.entropy, recorder.is_seeded)
-        job = self._job._replace(chance=chance)
+        job = self._job._replace(chance=chance, is_awaited=is_lazy)
         if is_lazy and self._plan.on == "processes":  # its consumer may set what later workers would begin with
             from allcores._settings.snapshot import find_settings
 

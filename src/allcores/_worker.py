@@ -14,6 +14,8 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import partial
 from itertools import repeat, starmap
 from types import FrameType
 
@@ -29,7 +31,7 @@ from allcores._farewell import find_ties, take_leave
 from allcores._globals import Key
 from allcores._handover import received
 from allcores._hints import TYPE_CHECKING, Any
-from allcores._job import Job, run_batch
+from allcores._job import Job, Part, run_batch
 from allcores._kinship import become_child
 from allcores._machine import CORES_VARIABLE
 from allcores._memory import offer_to_oom_killer
@@ -44,6 +46,8 @@ from allcores._terminal import leave_terminal
 from allcores._wire import Buffer, Kind, Message
 
 if TYPE_CHECKING:
+    from allcores._bystander import Bystander
+    from allcores._lookout import Lookout
     from allcores._settings.adoption import Adoption
 
 __all__ = [
@@ -159,6 +163,7 @@ class WorkerLoop:
         self._unlike: BaseException | None = None  # why the next job or batch has not all that it leads to
         self._unsettled: BaseException | None = None  # why the settings could not be made
         self._adoption: Adoption | None = None  # of settings; None where all are inherited
+        self._bystander: Bystander | None = None  # tells what is finished; None until somebody awaits results
 
     def serve(self, job: Job | None = None, dataset: Columns | None = None) -> None:
         """Say hello and do what the driver asks for, until it is gone."""
@@ -178,9 +183,10 @@ class WorkerLoop:
 
     def _ask(self, keys: list[Key]) -> dict[Key, str]:
         """Have the driver give what stands under these names, and put it where it belongs; say what it cannot give."""
-        self._channel.send(Message(Kind.ASK, frames=[pickle.dumps(keys)]))
-        while (message := self._channel.receive()) is not None and message.kind is not Kind.ANSWER:
-            self._backlog.append(message)
+        with nullcontext() if self._bystander is None else self._bystander.lookout.closed():
+            self._channel.send(Message(Kind.ASK, frames=[pickle.dumps(keys)]))
+            while (message := self._channel.receive()) is not None and message.kind is not Kind.ANSWER:
+                self._backlog.append(message)
         if message is None:
             raise SystemExit  # the driver is gone
         answer: Answer
@@ -325,7 +331,10 @@ class WorkerLoop:
         batch = SendBatch(0, message.token, message.start, message.stop, message.flag, message.tries)
         snapshots = Snapshots(shares_files=False) if batch.stop - batch.start > 1 else None
         fetch = self._asker.fetch
-        for part in run_batch(job, items, batch, self._mark, fetch=fetch, gather=Parcel, snapshots=snapshots):
+        lookout = self._lookout(batch) if job.is_awaited and batch.stop - batch.start > 1 else None
+        for part in run_batch(
+            job, items, batch, self._mark, fetch=fetch, gather=Parcel, snapshots=snapshots, lookout=lookout
+        ):
             self._words[INDEX] = MOVING
             frames = encode_outcomes(part.start, part.values, part.raised)
             self._mark.shelf.expect(sum(memoryview(frame).nbytes for frame in frames) / max(1, part.stop - part.start))
@@ -333,8 +342,25 @@ class WorkerLoop:
             self._tell_ties()
             if part.is_last:
                 self._words[INDEX] = IDLE
-            report = Message(Kind.REPORT, message.token, part.start, part.stop, part.seconds, part.is_last, frames)
-            self._channel.send(report)
+            self._report(batch.token, part, frames)
+
+    def _lookout(self, batch: SendBatch) -> Lookout:
+        """See to it that somebody looks what items of the batch gave, and tells it if a later one runs long."""
+        if self._bystander is None:
+            from allcores._bystander import Bystander  # a run whose results are taken together does without
+
+            self._bystander = Bystander()
+        return self._bystander.attend(partial(self._tell, batch.token))
+
+    def _tell(self, token: int, part: Part) -> None:
+        """Report a part while a later item runs; in the bystander's thread."""
+        frames = encode_outcomes(part.start, part.values, part.raised)
+        flush_output()
+        self._report(token, part, frames)
+
+    def _report(self, token: int, part: Part, frames: list[Buffer]) -> None:
+        report = Message(Kind.REPORT, token, part.start, part.stop, part.seconds, part.is_last, frames)
+        self._channel.send(report)
 
     def _tell_ties(self) -> None:
         ties = find_ties()

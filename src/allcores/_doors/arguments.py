@@ -35,5 +35,7 @@ def take_over(options: dict[str, Any], name: str, alias: str, value: object) -> 
     Raises:
         ValueError: the option was given, too, and another value.
     """
+    if isinstance(value, bool):  # a whole number to the standard library
+        value = int(value)
     if value is not None and options.setdefault(name, value) != value:
         raise ValueError(f"{alias}={value!r} contradicts {name}={options[name]!r}; give one of them")

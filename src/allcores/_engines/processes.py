@@ -35,6 +35,7 @@ from allcores._descriptors import claim
 from allcores._engines import Arrival, MemoryUse
 from allcores._engines.bundles import Bundles
 from allcores._engines.deaths import DeathReader
+from allcores._engines.holdings import Held, Takings
 from allcores._engines.watch import Verdict, Watch
 from allcores._errors import ItemCancelled, UnpicklableItem, UnpicklableResult, WorkerDied
 from allcores._exceptions import decode_exception
@@ -54,7 +55,6 @@ from allcores._messages import (
     BatchFinished,
     BatchUnreadable,
     BatchWeighed,
-    ItemsTakenBack,
     Moment,
     SendBatch,
     WorkerDown,
@@ -79,7 +79,6 @@ if TYPE_CHECKING:
 __all__ = ["ProcessEngine", "Setup"]
 
 PROMPT_SECONDS = FAREWELL_SECONDS + 0.5  # for processes that were killed, or told to leave, to end
-SETTLING_SECONDS = 0.001  # until a worker has certainly seen what stands on its mark, or has said that it runs an item
 EXIT_SECONDS = 0.5  # between the end of a process's channel and its own
 
 
@@ -158,13 +157,13 @@ class _Worker:
         self.is_ready = False
         self.leaving_since = inf  # when it was told to leave
         self.lines: set[int] = set()  # whose jobs it has, beside that of its setup
-        self.unreported: dict[int, tuple[int, int]] = {}  # {token: range} of what it holds
+        self.held: Held = {}
         self.verdict: Verdict | None = None  # why we have killed it
         self.is_mute = False  # whether it has closed its channel, and so was killed
 
     def holds_only(self, start: int, stop: int) -> bool:
         """Whether all that it was sent and has not reported is of ``[start, stop)``."""
-        return all(start <= first and end <= stop for first, end in self.unreported.values())
+        return all(start <= batch.start and batch.stop <= stop for batch in self.held.values())
 
 
 class ProcessEngine:
@@ -183,7 +182,7 @@ class ProcessEngine:
         self._inspection = Inspection(is_only=self._inbox is None)
         self._has_items = source.inherits and isinstance(dataset, Columns)
         self._workers: dict[int, _Worker] = {}
-        self._asked: dict[int, tuple[float, int]] = {}  # {worker: when to take what, up to which token}, earliest first
+        self._takings = Takings()
         self._ending: dict[int, _Worker] = {}  # killed or told to leave, and not yet seen to end
         self._identities: dict[int, WorkerIdentity] = {}
         self._host = socket.gethostname()
@@ -248,7 +247,7 @@ class ProcessEngine:
             self._bring_settings(state, self._inbox.conditions(batch.start))
         if not self._has_items:
             message.frames = self._bring_items(state, batch)
-        state.unreported[batch.token] = (batch.start, batch.stop)
+        state.held[batch.token] = batch
         self._post(state, message)
         if (size := sum(map(len, message.frames))) > HEAVY_BYTES:
             self._arrivals.append(Arrival(BatchWeighed(batch.worker, batch.token, batch.stop - batch.start, size)))
@@ -256,10 +255,8 @@ class ProcessEngine:
     def take_back(self, worker: int) -> None:
         """Ask the worker for what it has not begun; what it cannot give, being inside of an item, `wait` takes."""
         state = self._workers.get(worker)
-        if state is not None and state.unreported:
-            last = max(state.unreported)
-            state.process.mark.want_back(last)
-            self._asked[worker] = time.monotonic() + SETTLING_SECONDS, last
+        if state is not None:
+            self._takings.ask(worker, state.process.mark, state.held)
 
     def kill(self, worker: int) -> None:
         """Kill the worker's process; nobody waits for its end before `close`."""
@@ -314,8 +311,7 @@ class ProcessEngine:
             elif mask & selectors.EVENT_READ:
                 arrivals += self._read(state)
         self._enforce_limits()
-        if self._asked:
-            arrivals += self._take_what_was_asked_for()
+        arrivals += self._takings.take()
         return arrivals
 
     def make_waker(self) -> Callable[[], None]:
@@ -450,9 +446,9 @@ class ProcessEngine:
     def _salvage(self, state: _Worker) -> Iterator[Arrival]:
         """Tell what lies on the worker's shelf, less what it had reported."""
         token, start, seconds, values = state.process.mark.shelf.read(state.process.pid)
-        first, end = state.unreported.get(token, (0, 0))
-        stop = start + len(values)
-        if start <= first < stop <= end:
+        batch, stop = state.held.get(token), start + len(values)
+        if batch is not None and start <= batch.start < stop <= batch.stop:
+            first = batch.start
             yield Arrival(BatchAdvanced(state.number, token, stop, seconds), first, values[first - start :])
 
     def _understand(self, state: _Worker, message: Message) -> Arrival:
@@ -470,10 +466,10 @@ class ProcessEngine:
                 raised = decode_exception(decode(message.frames))
                 return Arrival(WorkerSetupFailed(worker), cause=raised.exception)
             case Kind.REPORT:
-                _, end = state.unreported.pop(message.token, (0, 0))
+                batch = state.held.pop(message.token)
                 if not message.flag:
-                    state.unreported[message.token] = (message.stop, end)
-                elif not state.unreported and self._keeps_memory(state):
+                    state.held[message.token] = batch._replace(start=message.stop)
+                elif not state.held and self._keeps_memory(state):
                     self._tired.append(state)
                 return _understand_report(worker, message)
             case Kind.UNREADABLE:
@@ -487,35 +483,10 @@ class ProcessEngine:
             case _:
                 raise AssertionError(message.kind)
 
-    def _take_what_was_asked_for(self) -> Iterator[Arrival]:
-        """Take from workers what waits behind the item that they are still in."""
-        now = time.monotonic()
-        for worker, (due, last) in list(self._asked.items()):
-            if due > now:
-                return
-            del self._asked[worker]
-            state = self._workers.get(worker)
-            running = None if state is None else state.process.mark.running_part()
-            if state is not None and running is not None:
-                yield from self._take_behind(state, *running, last)
-
-    def _take_behind(self, state: _Worker, token: int, index: int, stop: int, last: int) -> Iterator[Arrival]:
-        start, end = state.unreported.get(token, (0, 0))
-        if start <= index < end and token <= last:
-            stop = min(stop, end)
-            state.unreported[token] = (start, stop)
-            for behind in [held for held in state.unreported if token < held <= last]:
-                del state.unreported[behind]
-            yield Arrival(ItemsTakenBack(state.number, token, stop, last))
-
     # -------------------------------------------------------------------------------------------------- workers
 
     def _patience(self, timeout: float | None) -> float | None:
-        patience = self._limits.patience(timeout, time.monotonic_ns())
-        if not self._asked:
-            return patience
-        due = max(0.0, next(iter(self._asked.values()))[0] - time.monotonic())
-        return due if patience is None else min(patience, due)
+        return self._takings.patience(self._limits.patience(timeout, time.monotonic_ns()))
 
     def _post(self, state: _Worker, message: Message, segment: Segment | None = None) -> None:
         state.process.channel.send(message, segment)
@@ -590,7 +561,7 @@ class ProcessEngine:
         """Have those let go of memory who were not sent more meanwhile."""
         while self._tired:
             state = self._tired.pop()
-            if state.number in self._workers and not state.unreported:
+            if state.number in self._workers and not state.held:
                 if self._inbox is not None:
                     self._drop_jobs(state, self._inbox)
                 state.process.channel.rest()
@@ -613,6 +584,7 @@ class ProcessEngine:
 
     def _let_go(self, state: _Worker) -> None:
         self._workers.pop(state.number, None)
+        self._takings.forget(state.number)
         self._selector.unregister(state.process.channel)
         if state.process.sentinel is not None:
             self._selector.unregister(state.process.sentinel)
@@ -623,7 +595,7 @@ class ProcessEngine:
         for other in self._ending.values():
             if now - other.leaving_since > PROMPT_SECONDS:  # it has not ended by itself
                 other.process.kill()
-        if state.is_ready and not state.unreported and state.process.mark.is_tied(TAKES_LEAVE):
+        if state.is_ready and not state.held and state.process.mark.is_tied(TAKES_LEAVE):
             state.leaving_since = now
             state.process.channel.send(Message(Kind.LEAVE))
             self._set_aside(state)
@@ -632,7 +604,7 @@ class ProcessEngine:
 
     def _let_end(self, state: _Worker) -> None:
         """Kill a process that nothing more is wanted from; an idle one has said whether there are others."""
-        is_idle = state.is_ready and not state.unreported
+        is_idle = state.is_ready and not state.held
         state.process.kill(with_descendants=not is_idle or state.process.mark.is_tied(HAS_KIN))
         self._set_aside(state)
 
@@ -640,6 +612,7 @@ class ProcessEngine:
         """Have nothing to do with a process but its end: `wait` buries it when its sentinel tells."""
         self._ending[state.number] = state
         self._workers.pop(state.number, None)
+        self._takings.forget(state.number)
         self._selector.unregister(state.process.channel)
 
     def _bury(self, state: _Worker) -> None:
@@ -703,7 +676,7 @@ class ProcessEngine:
 
 def _is_of_taken(state: _Worker, message: Message) -> bool:
     """Whether a worker tells of a batch that was taken from it before it came to it."""
-    return message.kind in (Kind.REPORT, Kind.UNREADABLE) and message.token not in state.unreported
+    return message.kind in (Kind.REPORT, Kind.UNREADABLE) and message.token not in state.held
 
 
 def _understand_report(worker: int, message: Message) -> Arrival:

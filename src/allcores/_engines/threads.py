@@ -6,18 +6,25 @@ import os
 import queue
 import socket
 import threading
+import time
+from contextlib import suppress
+from functools import partial
+from math import inf
 
+from allcores._board import IDLE, INDEX, Mark
 from allcores._conditions import Conditions
 from allcores._dataset import Dataset
 from allcores._engines import Arrival, MemoryUse
+from allcores._engines.holdings import Held, Takings
 from allcores._engines.serial import arrival_of
 from allcores._helm import Helm
 from allcores._hints import TYPE_CHECKING
 from allcores._inbox import Inbox, conditions_at, job_at
 from allcores._interrupts import let_interrupts_in
-from allcores._job import Job, run_batch
+from allcores._job import Job, Part, run_batch
+from allcores._lookout import LOOK_SECONDS, Lookout
 from allcores._machine import limit_cores_here
-from allcores._messages import SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
+from allcores._messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
 from allcores._outcomes import WorkerIdentity
 
 if TYPE_CHECKING:
@@ -26,6 +33,15 @@ if TYPE_CHECKING:
 __all__ = ["ThreadEngine"]
 
 Queue = queue.SimpleQueue[tuple[SendBatch, Job, "Iterable[object]", Conditions] | None]  # None: leave
+
+
+class _Worker:
+    def __init__(self) -> None:
+        self.work: Queue = queue.SimpleQueue()
+        self.mark = Mark.of_thread()
+        self.held: Held = {}
+        self.lookout = Lookout()  # of a batch of which results are awaited one by one
+        self.batch: SendBatch | None = None  # that one
 
 
 class ThreadEngine:
@@ -40,25 +56,33 @@ class ThreadEngine:
         self._dataset = dataset
         self._cores = cores
         self._conditions = Conditions.here()
-        self._queues: dict[int, Queue] = {}
+        self._workers: dict[int, _Worker] = {}
+        self._takings = Takings()
+        self._looks_at = inf  # when to look next what threads have finished that are in a long item
         self._outbox: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()  # None: wait no longer
         self._is_closed = threading.Event()
 
     def start(self, worker: int) -> None:
         """Start a thread."""
-        work: Queue = queue.SimpleQueue()
-        self._queues[worker] = work
+        state = self._workers[worker] = _Worker()
         name = f"allcores-worker-{worker}"
-        threading.Thread(target=self._serve, args=(worker, work), name=name, daemon=True).start()
+        threading.Thread(target=self._serve, args=(worker, state), name=name, daemon=True).start()
 
     def send(self, batch: SendBatch) -> None:
         """Hand the batch's own items over."""
         job = _without_global_streams(job_at(self._job, self._dataset, batch.start))
         conditions = conditions_at(self._conditions, self._dataset, batch.start)
-        self._queues[batch.worker].put((batch, job, self._dataset.items(batch.start, batch.stop), conditions))
+        state = self._workers[batch.worker]
+        state.held[batch.token] = batch
+        if job.is_awaited and batch.stop - batch.start > 1:
+            self._looks_at = min(self._looks_at, time.monotonic() + LOOK_SECONDS)
+        state.work.put((batch, job, self._dataset.items(batch.start, batch.stop), conditions))
 
     def take_back(self, worker: int) -> None:
-        """What a thread has it runs."""
+        """Ask the thread for what it has not begun; what it cannot give, being inside of an item, `wait` takes."""
+        state = self._workers.get(worker)
+        if state is not None:
+            self._takings.ask(worker, state.mark, state.held)
 
     def kill(self, worker: int) -> None:
         """Have the thread end after the item it is in."""
@@ -69,20 +93,25 @@ class ThreadEngine:
 
     def release(self, worker: int) -> None:
         """Have the thread end."""
-        work = self._queues.pop(worker, None)
-        if work is not None:
-            work.put(None)
+        state = self._workers.pop(worker, None)
+        if state is not None:
+            self._takings.forget(worker)
+            state.work.put(None)
 
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait for what the threads report."""
-        arrivals = []
-        try:
+        patience = self._takings.patience(timeout)
+        if self._looks_at < inf:
+            patience = self._look(patience)
+        reported = []
+        with suppress(queue.Empty):
             with let_interrupts_in():
-                arrivals.append(self._outbox.get(timeout=timeout) if timeout != 0 else self._outbox.get_nowait())
+                reported.append(self._outbox.get(timeout=patience) if patience != 0 else self._outbox.get_nowait())
             while True:
-                arrivals.append(self._outbox.get_nowait())
-        except queue.Empty:
-            return [arrival for arrival in arrivals if arrival is not None]
+                reported.append(self._outbox.get_nowait())
+        arrivals = [arrival for arrival in reported if arrival is not None and self._is_news(arrival)]
+        arrivals += self._takings.take()
+        return arrivals
 
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
@@ -102,10 +131,41 @@ class ThreadEngine:
     def close(self) -> None:
         """Have every thread end."""
         self._is_closed.set()
-        for worker in list(self._queues):
+        for worker in list(self._workers):
             self.release(worker)
 
-    def _serve(self, worker: int, batches: Queue) -> None:
+    def _look(self, patience: float | None) -> float:
+        """Have told what is finished before a long item, if it is time; say how long one may wait."""
+        now = time.monotonic()
+        if now >= self._looks_at:
+            self._looks_at = now + LOOK_SECONDS
+            for state in self._workers.values():
+                state.lookout.look(partial(self._tell, state))
+            if all(batch.stop - batch.start == 1 for state in self._workers.values() for batch in state.held.values()):
+                self._looks_at = inf
+        left = max(0.0, self._looks_at - now)
+        return min(left, threading.TIMEOUT_MAX) if patience is None else min(patience, left)
+
+    def _tell(self, state: _Worker, part: Part) -> None:
+        assert state.batch is not None
+        self._outbox.put(arrival_of(state.batch, part))
+
+    def _is_news(self, arrival: Arrival) -> bool:
+        """Take down what a thread no longer holds; False if it tells of a batch that was taken from it before."""
+        event = arrival.event
+        if not isinstance(event, BatchAdvanced | BatchFinished):
+            return True
+        state = self._workers.get(event.worker)
+        batch = None if state is None else state.held.pop(event.token, None)
+        if state is None:
+            return True  # it was told to end, and what it still says may be of use
+        if batch is None:
+            return False
+        if type(event) is BatchAdvanced:
+            state.held[event.token] = batch._replace(start=event.stop)
+        return True
+
+    def _serve(self, worker: int, state: _Worker) -> None:
         self._outbox.put(Arrival(WorkerUp(worker)))
         limit_cores_here(self._cores)
         context = self._conditions.begin()
@@ -116,14 +176,18 @@ class ThreadEngine:
             self._outbox.put(Arrival(WorkerSetupFailed(worker), cause=error))
             return
         self._outbox.put(Arrival(WorkerReady(worker)))
-        while (work := batches.get()) is not None:
+        while (work := state.work.get()) is not None:
             batch, job, items, conditions = work
-            conditions.run_on(self._conditions, context, self._run, batch, job, items)
+            conditions.run_on(self._conditions, context, self._run, state, batch, job, items)
             if self._is_closed.is_set():
                 return
 
-    def _run(self, batch: SendBatch, job: Job, items: Iterable[object]) -> None:
-        for part in run_batch(job, items, batch):
+    def _run(self, state: _Worker, batch: SendBatch, job: Job, items: Iterable[object]) -> None:
+        lookout = state.lookout if job.is_awaited else None
+        state.batch = batch
+        for part in run_batch(job, items, batch, state.mark, lookout=lookout):
+            if part.is_last:
+                state.mark.words[INDEX] = IDLE
             self._outbox.put(arrival_of(batch, part))
             if self._is_closed.is_set():
                 return

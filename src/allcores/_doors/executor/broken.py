@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
 from contextlib import contextmanager
 
-from allcores._errors import WorkerDied
-from allcores._foreign import describe, give_field, set_field
+from allcores._doors.executor.refused import refused
+from allcores._errors import UnpicklableItem, UnpicklableResult, WorkerDied
+from allcores._foreign import describe, give_field, is_a, set_field
 from allcores._outcomes import Failure
 from allcores._service import Service
 from allcores._tracebacks import tell_place
@@ -50,6 +51,8 @@ def exception_of(failure: Failure, *, has_cause: bool = True) -> BaseException:
         has_cause: whether it has the cause that programs look for.
     """
     error = failure.exception
+    if is_a(error, UnpicklableItem) or is_a(error, UnpicklableResult):
+        return refused(error)
     if type(error) is WorkerDied and error.pid == failure.worker.pid:  # else it died in a run inside of the call
         return _broken_worker(error)
     if has_cause and failure.worker.pid != os.getpid():

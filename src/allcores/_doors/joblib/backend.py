@@ -41,6 +41,8 @@ OTHERS = (
     "verbose",
 )
 
+LOKY_VARIABLE = "LOKY_MAX_CPU_COUNT"  # what `joblib.cpu_count` reads
+
 # Options that would mean something else here, as an item of the service is a batch of joblib's; and who has them.
 NOT_HERE = {
     "ahead": "Parallel(pre_dispatch=…)",
@@ -74,7 +76,7 @@ class AllcoresBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
         if n_jobs is None:
             return 1
-        return n_jobs if n_jobs > 0 else max(1, usable_cores()[0] + 1 + n_jobs)
+        return n_jobs if n_jobs > 0 else max(1, _cores() + 1 + n_jobs)
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **keywords: Any) -> int:
         """Begin to serve a call, or a block of calls, and give the number of workers.
@@ -139,6 +141,12 @@ class AllcoresBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
         return checked._replace(initializer=_Preparation(limits, checked.initializer))
 
 
+def _cores() -> int:
+    """Give the usable cores, bounded by the variable that joblib's users know. Raises ValueError if it is no number."""
+    cores = usable_cores()[0]
+    return max(1, min(cores, int(os.environ.get(LOKY_VARIABLE, cores))))
+
+
 def _tell_by_cause(error: BaseException) -> None:
     """Have the cause tell where an exception was raised, as joblib drops the traceback."""
     is_told = isinstance(give_field(error, "__cause__"), _RemoteTraceback)
@@ -162,7 +170,7 @@ class _Preparation:
     initializer: Callable[..., object] | None
 
     def __call__(self, *initargs: Any) -> None:
-        os.environ["LOKY_MAX_CPU_COUNT"] = str(usable_cores()[0])  # what `joblib.cpu_count` reads
+        os.environ[LOKY_VARIABLE] = str(usable_cores()[0])
         os.environ.setdefault("ENABLE_IPC", "1")  # has the schedulers of TBB share the cores
         limit_native_threads(self.limits)
         if self.initializer is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import multiprocessing.pool
 import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from math import ceil
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from allcores._doors.pool.raised import exception_of
 from allcores._doors.pool.waiting import require_able_to_wait
@@ -26,7 +27,7 @@ R = TypeVar("R")
 Callback = Callable[[Any], object]
 
 
-class AsyncResult(Generic[R]):
+class AsyncResult(multiprocessing.pool.AsyncResult[R]):
     """What comes of a call, for whoever handed it in; it is the `Receiver`, too.
 
     Args:
@@ -152,7 +153,7 @@ class AsyncResult(Generic[R]):
             event.set()
 
 
-class MapResult(AsyncResult[list[R]]):
+class MapResult(AsyncResult[list[R]], multiprocessing.pool.MapResult[R]):
     """What comes of all items of a map.
 
     Args:
@@ -160,6 +161,7 @@ class MapResult(AsyncResult[list[R]]):
         service: runs the items.
         line: what runs them.
         count: how many there are.
+        chunksize: how many of them count as one to those who look behind the standard library's face.
         callback: called with the list of values, in the pool's own thread.
         error_callback: called with the exception of the first item in the input that failed.
     """
@@ -171,13 +173,20 @@ class MapResult(AsyncResult[list[R]]):
         line: Line,
         count: int,
         *,
+        chunksize: int,
         callback: Callback | None,
         error_callback: Callback | None,
     ) -> None:
         super().__init__(pool, service, line, callback=callback, error_callback=error_callback)
         self._values: list[Any] = [None] * count
         self._missing = count
+        self._chunksize = chunksize
         self._failure: Failure | None = None  # the first one in the input, as far as is known
+
+    @property
+    def _number_left(self) -> int:
+        """How many chunks nothing has come of; programs ask for it that show how far they are."""
+        return ceil(self._missing / self._chunksize)
 
     def put(self, start: int, outcomes: list[Any]) -> None:
         """Take what came of some items."""

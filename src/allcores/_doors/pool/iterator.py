@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.pool
 from typing import Generic, Self, TypeVar
 from weakref import finalize
 
@@ -14,7 +15,7 @@ __all__ = ["PoolIterator"]
 R = TypeVar("R")
 
 
-class PoolIterator(Generic[R]):
+class PoolIterator(multiprocessing.pool.IMapIterator, Generic[R]):  # type: ignore[type-arg]  # it takes none
     """Gives results as they come; several threads may share it. An item that failed raises, and the next goes on.
 
     Args:
@@ -28,7 +29,7 @@ class PoolIterator(Generic[R]):
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> R:
+    def __next__(self) -> R:  # type: ignore[override]  # `next` takes the timeout
         try:
             value: R = self._arrivals.take(None)
         except BaseException as error:  # a block of `one_frame` would cost each result as much again

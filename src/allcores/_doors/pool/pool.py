@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.pool
 import operator
 import threading
 import warnings
@@ -40,10 +41,10 @@ class State(StrEnum):
     TERMINATE = "TERMINATE"  # nothing more, and nothing runs
 
 
-class Pool:
+class Pool(multiprocessing.pool.Pool):
     """Runs calls and items on all cores: `multiprocessing.Pool`, and more.
 
-    What differs:
+    It is one to ``isinstance``, but nothing of its works is in it. What differs:
 
     - A worker that dies fails only what it ran, with `WorkerDied`; so does ``sys.exit()``, with SystemExit. Whoever
       waits when the pool is terminated hears `Terminated`. Nobody waits for ever.
@@ -230,7 +231,13 @@ class Pool:
         items = at_hand(iterable)
         items = listed(iter(iterable), is_sent=self._service.sends_items) if items is None else items
         result: MapResult[R] = MapResult(
-            self, self._service, line, len(items), callback=callback, error_callback=error_callback
+            self,
+            self._service,
+            line,
+            len(items),
+            chunksize=chunksize or 1,
+            callback=callback,
+            error_callback=error_callback,
         )
         if len(items):
             self._service.submit(line, items, result)
@@ -283,7 +290,7 @@ class Pool:
     def _imap(
         self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None, ahead: int | None, order: Order
     ) -> PoolIterator[R]:
-        line = self._line(func, chunksize, is_star=False)
+        line = self._line(func, chunksize, is_awaited=True)
         ahead = self._ahead if ahead is None else _count("ahead", ahead)
         arrivals = Arrivals(self, self._service, line, order, is_counted=ahead is not None)
         items = at_hand(iterable) if ahead is None else None
@@ -366,10 +373,12 @@ class Pool:
             raise ValueError("Pool not running")
         self._service.require_open()
 
-    def _line(self, func: Callable[..., Any], chunksize: int | None, *, is_star: bool) -> Line:
+    def _line(
+        self, func: Callable[..., Any], chunksize: int | None, *, is_star: bool = False, is_awaited: bool = False
+    ) -> Line:
         self._require_running()
         batch = None if chunksize is None else _count("chunksize", chunksize)
-        return self._service.line(func, is_star=is_star, batch=batch)
+        return self._service.line(func, is_star=is_star, batch=batch, is_awaited=is_awaited)
 
 
 def _check(options: dict[str, Any], processes: int | None, limit: object, context: Context | None) -> Options:

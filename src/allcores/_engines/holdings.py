@@ -1,0 +1,78 @@
+"""What workers were sent and have not reported, and taking from them what waits there behind a long item."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from allcores._board import Mark
+from allcores._engines import Arrival
+from allcores._messages import ItemsTakenBack, SendBatch
+from allcores._records import Record
+
+__all__ = ["SETTLING_SECONDS", "Held", "Takings"]
+
+SETTLING_SECONDS = 0.001  # until a worker has certainly seen what stands on its mark, or has said that it runs an item
+
+AGAIN_SECONDS = 0.050  # until a worker that is still in an item may tell better which one it is
+
+Held = dict[int, SendBatch]  # {token: what is left of the batch}, oldest first
+
+
+class _Asked(Record):
+    """A worker that was asked for what it has not begun."""
+
+    due: float  # when to take what it cannot give, being inside of an item
+    last: int  # up to which token
+    mark: Mark
+    held: Held
+
+
+class Takings:
+    """Asks workers that see their marks for what they have not begun."""
+
+    def __init__(self) -> None:
+        self._asked: dict[int, _Asked] = {}  # by worker, earliest first
+
+    def ask(self, worker: int, mark: Mark, held: Held) -> None:
+        """Ask a worker for what it has not begun; what it cannot give, being inside of an item, `take` takes."""
+        if held:
+            last = max(held)
+            mark.want_back(last)
+            self._asked[worker] = _Asked(time.monotonic() + SETTLING_SECONDS, last, mark, held)
+
+    def forget(self, worker: int) -> None:
+        """Hear that the worker is gone, and its mark may be another's."""
+        self._asked.pop(worker, None)
+
+    def patience(self, timeout: float | None) -> float | None:
+        """Say how long one may wait who would wait for `timeout` seconds, None for ever."""
+        if not self._asked:
+            return timeout
+        left = max(0.0, next(iter(self._asked.values())).due - time.monotonic())
+        return left if timeout is None else min(timeout, left)
+
+    def take(self) -> Iterator[Arrival]:
+        """Take from workers what waits behind the item that they are still in."""
+        now = time.monotonic() if self._asked else 0.0
+        for worker, asked in list(self._asked.items()):
+            if asked.due > now:
+                return
+            del self._asked[worker]
+            running = asked.mark.running_part()
+            if running is not None:
+                yield from self._take_behind(worker, asked, *running)
+
+    def _take_behind(self, worker: int, asked: _Asked, token: int, index: int, stop: int) -> Iterator[Arrival]:
+        held, last = asked.held, asked.last
+        batch = held.get(token)
+        if batch is None or not batch.start <= index < batch.stop or token > last:
+            return
+        stop = min(stop, batch.stop) if batch.may_give_back else batch.stop
+        if stop < batch.stop or max(held) > token:
+            held[token] = batch._replace(stop=stop)
+            for behind in [other for other in held if token < other <= last]:
+                del held[behind]
+            yield Arrival(ItemsTakenBack(worker, token, stop, last))
+        if batch.may_give_back and stop - index > 1:  # they are marked together; that may yet change
+            self._asked[worker] = asked._replace(due=time.monotonic() + AGAIN_SECONDS)
