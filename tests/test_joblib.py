@@ -149,6 +149,11 @@ def test_options_of_other_backends_do_no_harm(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_workers_start_clean_though_joblib_settles_how_multiprocessing_starts_them():
+    Parallel()(delayed(square)(number) for number in range(4))
+    assert keeper._latest.service.plan.start == "forkserver"
+
+
 # --------------------------------------------------------------------------------------------------------- failures
 
 

@@ -57,6 +57,7 @@ class Service:
         options: as of a run.
         name: of the thread.
         is_patient: whether the interpreter's exit waits for everything that was handed in; else it ends the workers.
+        stands_in: whether it does so for the standard library, and its workers start as they would there.
         has_daemons: whether its workers are daemons for multiprocessing.
 
     Attributes:
@@ -69,12 +70,14 @@ class Service:
             started.
     """
 
-    def __init__(self, options: Options, *, name: str, is_patient: bool, has_daemons: bool = False) -> None:
+    def __init__(
+        self, options: Options, *, name: str, is_patient: bool, stands_in: bool = False, has_daemons: bool = False
+    ) -> None:
         if options.resume is not None:
             raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
         here = Descriptors()
         belongings = Belongings(None, options.initializer, options.initargs)
-        facts = find_facts(here)._replace(has_own_thread=True, start_used=start_used())
+        facts = find_facts(here)._replace(has_own_thread=True, start_used=start_used() if stands_in else None)
         if options.on == "processes" and options.start == "auto":
             facts = belongings.weigh(facts, here)
         self.plan = make_plan(options, facts)

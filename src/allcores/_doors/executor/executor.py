@@ -81,7 +81,7 @@ class Executor(ProcessPoolExecutor):
             if checked.initializer is not None:
                 checked = checked._replace(initializer=LoggedInitializer(checked.initializer))
             self._ahead = checked.ahead
-            self._service = Service(checked, name="allcores-executor", is_patient=True)
+            self._service = Service(checked, name="allcores-executor", is_patient=True, stands_in=True)
         finalize(self, self._service.close)
 
     @property

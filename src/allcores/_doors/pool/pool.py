@@ -95,7 +95,7 @@ class Pool(multiprocessing.pool.Pool):
         with one_frame:
             checked = _check(options, processes, maxtasksperchild, context)
             self._ahead = checked.ahead
-            self._service = Service(checked, name="allcores-pool", is_patient=False, has_daemons=True)
+            self._service = Service(checked, name="allcores-pool", is_patient=False, stands_in=True, has_daemons=True)
         self._pullers: set[Puller] = set()
         self._lock = threading.RLock()
         finalize(self, self._service.stop).atexit = False  # the service has its own way to leave
