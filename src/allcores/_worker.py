@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from itertools import repeat, starmap
+from math import inf
 from types import FrameType
 
 from allcores._board import IDLE, INDEX, MOVING, PREPARING, TIES, Board, Mark
@@ -300,7 +301,7 @@ class WorkerLoop:
             self._answer(Kind.SETUP_FAILED, error)
             return
         self._jobs[0], self._dataset = job, dataset
-        self._tell_ties()
+        self._tell_ties(inf)
         self._words[INDEX] = IDLE
         flush_output()
         self._channel.send(Message(Kind.READY))
@@ -330,15 +331,16 @@ class WorkerLoop:
             frames = encode_outcomes(part.start, part.values, part.raised)
             self._mark.shelf.expect(sum(memoryview(frame).nbytes for frame in frames) / max(1, part.stop - part.start))
             flush_output()
-            self._tell_ties()
+            self._tell_ties(part.seconds)
             if part.is_last:
                 self._words[INDEX] = IDLE
             report = Message(Kind.REPORT, message.token, part.start, part.stop, part.seconds, part.is_last, frames)
             self._channel.send(report)
 
-    def _tell_ties(self) -> None:
-        ties = find_ties()
-        if self._words[TIES] != ties:  # hardly ever: the driver has this cache line to itself
+    def _tell_ties(self, seconds: float) -> None:
+        before = self._words[TIES]
+        ties = find_ties(before, seconds)
+        if ties != before:  # hardly ever: the driver has this cache line to itself
             self._words[TIES] = ties
 
     def _items_of(self, message: Message) -> Any:
