@@ -9,6 +9,7 @@ import threading
 import pytest
 
 import allcores
+from allcores._descriptors import Descriptors
 
 LABELS = {"fork": "Fork", "forkserver": "ForkServer", "spawn": "Spawn"}
 
@@ -63,6 +64,15 @@ def test_a_worker_of_a_worker_is_numbered_below_it(start):
 
     ((outer, inner),) = allcores.map(nest, [None], start=start)
     assert inner == (*outer, 1)
+
+
+def test_what_a_worker_has_open_for_this_is_no_hazard_for_runs_inside(start):
+    def look(_: object) -> dict[int, str]:
+        multiprocessing.parent_process()
+        return Descriptors().foreign
+
+    (found,) = allcores.map(look, [None], start=start)
+    assert set(found.values()) <= set(Descriptors().foreign.values())
 
 
 def test_a_worker_that_is_used_again_opens_nothing_more(clean_start):

@@ -20,18 +20,28 @@ from allcores._lifeline import descendants, end_all
 __all__ = ["FAREWELL_SECONDS", "find_ties", "take_leave"]
 
 FAREWELL_SECONDS = 5.0  # for all that is left to do
+STARTING_SECONDS = 0.000_1  # no process is started in less
 
 
-def find_ties() -> int:
-    """Say what others must know who would end this process, for its mark; asked before each report, so it is short."""
-    ties = 0
+def find_ties(before: int, seconds: float) -> int:
+    """Say what others must know who would end this process, for its mark; asked before each report, so it is short.
+
+    Args:
+        before: what was said last.
+        seconds: how long the user's code has run since then.
+    """
+    ties = before & HAS_KIN
     # The short way to `threading.active_count`; a thread that begins may be in both.
     threads = len(threading._active) + len(threading._limbo)  # type: ignore[attr-defined]  # noqa: SLF001
     if threads > 1 or atexit._ncallbacks():  # noqa: SLF001
         ties |= TAKES_LEAVE
     modules = sys.modules
-    if ("_posixsubprocess" in modules or _has_forked) and _has_children() and descendants(os.getpid()):
-        ties |= HAS_KIN | TAKES_LEAVE
+    if seconds > STARTING_SECONDS and ("_posixsubprocess" in modules or _has_forked):
+        ties &= ~HAS_KIN
+        if _has_children() and descendants(os.getpid()):
+            ties |= HAS_KIN
+    if ties & HAS_KIN:
+        ties |= TAKES_LEAVE
     if "multiprocessing.resource_tracker" in modules:
         ties |= TELLS_TRACKER
     return ties

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Collection
 from itertools import count
 
-from allcores._descriptors import claim
+from allcores._descriptors import claim, disclaim
 from allcores._hints import Any
 from allcores._records import Record
 
@@ -128,7 +128,10 @@ def become_child(kinship: Kinship, number: int, tracker: int | None) -> None:
     child, before = _Child(kinship, number, tracker), _here
     child.introduce([name for name in AWAITED if name in sys.modules])
     if before is not None and before.tracker is not None:
+        disclaim(before.tracker)
         os.close(before.tracker)
+    if tracker is not None:
+        claim(tracker)
     if not _Awaiting.is_there:
         _Awaiting.is_there = True
         sys.meta_path.insert(0, _Awaiting())

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from itertools import repeat, starmap
+from math import inf
 from types import FrameType
 
 from allcores._board import IDLE, INDEX, MOVING, PREPARING, TIES, Board, Mark
@@ -306,7 +307,7 @@ class WorkerLoop:
             self._answer(Kind.SETUP_FAILED, error)
             return
         self._jobs[0], self._dataset = job, dataset
-        self._tell_ties()
+        self._tell_ties(inf)
         self._words[INDEX] = IDLE
         flush_output()
         self._channel.send(Message(Kind.READY))
@@ -339,7 +340,7 @@ class WorkerLoop:
             frames = encode_outcomes(part.start, part.values, part.raised)
             self._mark.shelf.expect(sum(memoryview(frame).nbytes for frame in frames) / max(1, part.stop - part.start))
             flush_output()
-            self._tell_ties()
+            self._tell_ties(part.seconds)
             if part.is_last:
                 self._words[INDEX] = IDLE
             self._report(batch.token, part, frames)
@@ -362,9 +363,10 @@ class WorkerLoop:
         report = Message(Kind.REPORT, token, part.start, part.stop, part.seconds, part.is_last, frames)
         self._channel.send(report)
 
-    def _tell_ties(self) -> None:
-        ties = find_ties()
-        if self._words[TIES] != ties:  # hardly ever: the driver has this cache line to itself
+    def _tell_ties(self, seconds: float) -> None:
+        before = self._words[TIES]
+        ties = find_ties(before, seconds)
+        if ties != before:  # hardly ever: the driver has this cache line to itself
             self._words[TIES] = ties
 
     def _items_of(self, message: Message) -> Any:
