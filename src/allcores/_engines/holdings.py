@@ -13,7 +13,6 @@ from allcores._records import Record
 __all__ = ["SETTLING_SECONDS", "Held", "Takings"]
 
 SETTLING_SECONDS = 0.001  # until a worker has certainly seen what stands on its mark, or has said that it runs an item
-
 AGAIN_SECONDS = 0.050  # until a worker that is still in an item may tell better which one it is
 
 Held = dict[int, SendBatch]  # {token: what is left of the batch}, oldest first
