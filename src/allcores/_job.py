@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from itertools import islice
 from time import monotonic_ns
 
@@ -31,7 +30,6 @@ LONG_STRIDE = 1024  # of items that take less than a tenth of a microsecond
 SHORT_NANOSECONDS = 150_000  # a stride that took less may grow; one beyond `STRIDE`, if it took less than half
 NEVER = 1 << 62  # a token that no batch has
 LOOKUP_ERRORS = (NameError, KeyError)  # by which an item may fail that looks for a variable when it runs
-_NOBODY = nullcontext()  # looks
 KEPT_ONE_BY_ONE = 100  # values of a part, before they are put on the shelf by strides, to bound what that costs
 
 
@@ -131,12 +129,16 @@ def run_batch(
         due = strides.now + int(REPORT_SECONDS * 1e9)
         while goes_on:
             part.begin_chunk()
-            with running.here(strides.index, strides.values), _NOBODY if lookout is None else lookout.showing(part):
+            with running.here(strides.index, strides.values):
+                if lookout is not None:
+                    lookout.open(part)
                 while goes_on and len(strides.values) < CHUNK:
                     strides.run()
                     is_over = strides.index >= batch.stop or (bool(strides.raised) and job.stops_at_failure)
-                    goes_on = not (is_over or strides.must_report or strides.is_wanted_back or strides.now >= due)
-                    goes_on = goes_on and not part.is_told
+                    is_due = strides.must_report or strides.is_wanted_back or strides.now >= due or part.is_told
+                    goes_on = not (is_over or is_due)
+                if lookout is not None:
+                    lookout.close()
             part.end_chunk()
         is_over = is_over or strides.is_wanted_back or (batch.may_give_back and strides.now >= due)
         yield part.end(is_last=is_over)
@@ -172,9 +174,10 @@ class _GrowingPart:
             self._strides.cut()
         if seen != self._seen or stop == self._start:
             return
-        values, until = self._gather(), self._strides.began
+        values, until = self._gather(), max(self._strides.began, self._since)
         values += [*self._values, *self._new_values(self._seen)]
-        tell(self._part(values, stop, until, is_last=False))
+        seconds = (until - self._since) / 1e9
+        tell(Part(self._start, stop, values, self._raised_until(stop), seconds, is_last=False))
         self._start, self._since, self._values = stop, until, self._gather()
         self.is_told = True
 
@@ -185,16 +188,18 @@ class _GrowingPart:
 
     def end(self, *, is_last: bool) -> Part:
         """Give what was not told."""
-        return self._part(self._values, self._strides.index, self._strides.now, is_last=is_last)
+        strides, raised = self._strides, self._strides.raised
+        if self.is_told and raised:
+            raised = self._raised_until(strides.index)
+        return Part(self._start, strides.index, self._values, raised, (strides.now - self._since) / 1e9, is_last)
 
     def _new_values(self, count: int) -> list[Any]:
         """Give those of the chunk's first values that were not told."""
         return self._strides.values[max(0, self._start - self._first) : count]
 
-    def _part(self, values: Any, stop: int, until: int, *, is_last: bool) -> Part:
+    def _raised_until(self, stop: int) -> dict[int, BaseException]:
         items = list(self._strides.raised.items())  # at once, as it may grow meanwhile
-        raised = {index: error for index, error in items if self._start <= index < stop}
-        return Part(self._start, stop, values, raised, max(0, until - self._since) / 1e9, is_last)
+        return {index: error for index, error in items if self._start <= index < stop}
 
 
 class _Strides:

@@ -15,7 +15,7 @@ from _thread import allocate_lock
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from allcores._hints import TYPE_CHECKING, Any, Protocol, Self
+from allcores._hints import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from allcores._job import Part
@@ -92,19 +92,17 @@ class Lookout:
         self._closed.acquire()
         self._view: View | None = None
 
-    def showing(self, view: View) -> Self:
-        """Be open for this view, within the block."""
+    def open(self, view: View) -> None:
+        """Show this view."""
         self._view = view
-        return self
-
-    def __enter__(self) -> None:
         self.is_open = True
         self._closed.release()
         if self._when_open is not None:
             self._when_open()
 
-    def __exit__(self, *_: object) -> None:
-        self._closed.acquire()  # waits for who looks
+    def close(self) -> None:
+        """Show nothing any more; waits for who looks."""
+        self._closed.acquire()
         self.is_open = False
 
     @contextmanager

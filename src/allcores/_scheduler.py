@@ -714,8 +714,9 @@ class Scheduler:
 
     def _watch_for_idleness(self, now: float) -> None:
         """See whether somebody has nothing to do, and will have nothing, while others may have too much."""
+        may_wait_in_vain = self._latest_waiting > self._latest_asked and not self._has_more()
         is_idle = self._hungry and not self._are_all_busy
-        if not (is_idle or self._may_recruit()) or self._latest_waiting <= self._latest_asked or self._has_more():
+        if not (may_wait_in_vain and (is_idle or self._may_recruit())):
             self._takes_back_at = None
         elif self._takes_back_at is None:
             is_vain = self._settled == self._settled_when_asked  # to ask has changed nothing yet

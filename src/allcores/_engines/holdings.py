@@ -13,7 +13,6 @@ from allcores._records import Record
 __all__ = ["SETTLING_SECONDS", "Held", "Takings"]
 
 SETTLING_SECONDS = 0.001  # until a worker has certainly seen what stands on its mark, or has said that it runs an item
-
 AGAIN_SECONDS = 0.050  # until a worker that is still in an item may tell better which one it is
 
 Held = dict[int, SendBatch]  # {token: what is left of the batch}, oldest first
@@ -32,7 +31,7 @@ class Takings:
     """Asks workers that see their marks for what they have not begun."""
 
     def __init__(self) -> None:
-        self._asked: dict[int, _Asked] = {}  # by worker, earliest first
+        self._asked: dict[int, _Asked] = {}  # by worker
 
     def ask(self, worker: int, mark: Mark, held: Held) -> None:
         """Ask a worker for what it has not begun; what it cannot give, being inside of an item, `take` takes."""
@@ -49,7 +48,7 @@ class Takings:
         """Say how long one may wait who would wait for `timeout` seconds, None for ever."""
         if not self._asked:
             return timeout
-        left = max(0.0, next(iter(self._asked.values())).due - time.monotonic())
+        left = max(0.0, min(asked.due for asked in self._asked.values()) - time.monotonic())
         return left if timeout is None else min(timeout, left)
 
     def take(self) -> Iterator[Arrival]:
@@ -57,7 +56,7 @@ class Takings:
         now = time.monotonic() if self._asked else 0.0
         for worker, asked in list(self._asked.items()):
             if asked.due > now:
-                return
+                continue
             del self._asked[worker]
             running = asked.mark.running_part()
             if running is not None:
