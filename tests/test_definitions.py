@@ -54,7 +54,7 @@ def test_code_arrives_as_it_was():
     arrived = travelled(function).__code__
     assert arrived == function.__code__
     assert {code.co_filename for code in codes_within(arrived)} == {__file__}
-    assert len(list(codes_within(arrived))) == 4
+    assert len(list(codes_within(arrived))) == len(list(codes_within(function.__code__))) >= 4
 
 
 def test_what_clean_workers_tell_of_code_names_its_file(clean_start: str):

@@ -41,6 +41,7 @@ CODE_FIELDS = (  # what a code object is made of, in the order of its constructo
 )
 
 HOOK = "<halt>"  # no class has an attribute of this name
+SHARED = {"__dict__", "__weakref__"}  # all classes have the same ones, since Python 3.15
 MADE_AGAIN = ("__annotate_func__", "__annotations_cache__")  # since Python 3.14; they lead into the class
 # What `type` itself keeps for a class: attributes under these names can only be given at birth.
 KEPT_BY_TYPE = frozenset(
@@ -185,7 +186,8 @@ def _is_made_again(cls: type, name: str, value: Any) -> bool:
 
 def _is_descriptor(cls: type, value: Any) -> bool:
     """Whether `type` has made an attribute, for a slot."""
-    return type(value) in (MemberDescriptorType, GetSetDescriptorType) and value.__objclass__ is cls
+    is_own = type(value) in (MemberDescriptorType, GetSetDescriptorType) and value.__objclass__ is cls
+    return is_own or (type(value) is GetSetDescriptorType and value.__name__ in SHARED and value.__objclass__ is object)
 
 
 def _slots_of(cls: type) -> tuple[str, ...]:
