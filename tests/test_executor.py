@@ -712,6 +712,7 @@ def test_a_container_that_holds_itself_ends_the_search(make):
 )
 def test_arguments_are_refused_as_by_the_original_before_anything_starts(options):
     outcomes = []
+    options = {"mp_context": multiprocessing.get_context("fork")} | options  # others leave a helper running
     for kind in (allcores.Executor, ProcessPoolExecutor):
         try:
             with kind(**options):
