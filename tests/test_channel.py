@@ -18,6 +18,8 @@ from allcores import _arena
 from allcores._channel import Channel, channel_pair
 from allcores._wire import Kind, Message, pack_head
 
+pytestmark = pytest.mark.once
+
 MEGABYTE = 1 << 20
 
 

@@ -13,6 +13,8 @@ import pytest
 
 import allcores
 
+pytestmark = pytest.mark.once
+
 QUICK: dict[str, dict[str, str]] = {"fork": {"start": "fork"}, "threads": {"on": "threads"}, "serial": {"on": "serial"}}
 DRAWS = [float(np.random.default_rng(np.random.SeedSequence(7, spawn_key=(x,))).random()) for x in range(12)]
 

@@ -15,6 +15,8 @@ import pytest
 
 from allcores._dataset import Columns, Dataset, Stream, make_dataset
 
+pytestmark = pytest.mark.once
+
 
 class Thing:
     """An item that can be watched."""

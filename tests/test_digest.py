@@ -33,6 +33,8 @@ from hypothesis import strategies as st
 
 from allcores._digest import Classes, Undigestible, digest_function, digest_item
 
+pytestmark = pytest.mark.once
+
 
 class Point(NamedTuple):
     x: int

@@ -20,7 +20,7 @@ import pytest
 import allcores
 from allcores._job import REPORT_SECONDS
 
-pytestmark = pytest.mark.starts
+pytestmark = pytest.mark.once
 
 
 class Booby:

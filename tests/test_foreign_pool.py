@@ -7,7 +7,6 @@ from foreign.play import is_installed, play
 
 pytestmark = [
     pytest.mark.timeout(120),
-    pytest.mark.starts,
     pytest.mark.skipif(
         not is_installed("test._test_multiprocessing"), reason="this Python was installed without its own tests"
     ),

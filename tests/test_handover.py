@@ -10,7 +10,7 @@ import pytest
 import allcores
 from allcores._handover import close_all
 
-pytestmark = pytest.mark.starts
+pytestmark = [pytest.mark.once, pytest.mark.starts]
 
 KEPT: dict[str, multiprocessing.connection.Connection] = {}
 

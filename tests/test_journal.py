@@ -39,6 +39,8 @@ from allcores._outcomes import Chance, Failure, WorkerIdentity
 from allcores._recorder import FLUSH_BYTES, FLUSH_SECONDS, Recorder
 from allcores.testing import FakeClock
 
+pytestmark = pytest.mark.once
+
 WORKER = WorkerIdentity(2, 4711, "host")
 
 

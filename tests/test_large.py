@@ -15,6 +15,8 @@ import allcores
 from allcores._engines.processes import ProcessEngine
 from allcores._messages import SendBatch
 
+pytestmark = pytest.mark.once
+
 MEGABYTE = 1 << 20
 
 

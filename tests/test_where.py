@@ -20,7 +20,7 @@ import pytest
 import allcores
 from allcores._engines import clean
 
-pytestmark = pytest.mark.starts
+pytestmark = [pytest.mark.once, pytest.mark.starts]
 
 START_METHODS = ("auto", "fork", "forkserver", "spawn")
 
