@@ -61,6 +61,9 @@ for door in (allcores.Pool, allcores.Executor, allcores.Pool):
     with door(2) as made:
         assert list(made.map(work, range(20))) == list(range(20))
         assert made._service.plan.start == "fork"
+with allcores.Pool(2) as one, allcores.Executor(2) as other:  # the thread of the one is no reason for the other
+    assert one.map(work, range(20)) == list(other.map(work, range(20))) == list(range(20))
+    assert other._service.plan.start == "fork"
 """
 
 

@@ -37,11 +37,12 @@ GPUS = ("/dev/nvidia", "/dev/kfd", "/dev/dri/render")
 _here = threading.local()
 
 
-def find_facts(here: Descriptors | None = None) -> Facts:
+def find_facts(here: Descriptors | None = None, *, own_threads: int = 0) -> Facts:
     """Gather what a plan needs to know.
 
     Args:
         here: what this process has open; by default that is found out.
+        own_threads: how many threads are allcores' own, which a forked process does not miss.
     """
     cores, bound = usable_cores()
     is_posix = hasattr(os, "fork")
@@ -49,7 +50,7 @@ def find_facts(here: Descriptors | None = None) -> Facts:
         cores=cores,
         cores_bound=bound,
         can_fork=is_posix,
-        fork_hazard=fork_hazard(here) if is_posix else "there is no fork here",
+        fork_hazard=fork_hazard(here, own_threads) if is_posix else "there is no fork here",
         can_start_clean=is_posix,
         clean_hazard=clean_hazard(),
         start_set=start_set(),
@@ -139,11 +140,11 @@ def _read_quota_v1(folder: str) -> float | None:
 # ----------------------------------------------------------------------------------------------------- fork safety
 
 
-def fork_hazard(here: Descriptors | None = None) -> str | None:
-    """Say why forking this process now is not provably safe; None where it is."""
+def fork_hazard(here: Descriptors | None = None, own_threads: int = 0) -> str | None:
+    """Say why forking this process now is not provably safe; None where it is. The arguments are `find_facts`'s."""
     if sys.platform != "linux":
         return f"system libraries of {sys.platform} break in forked processes"
-    if threading.active_count() > 1:
+    if threading.active_count() - own_threads > 1:
         return f"{threading.active_count()} Python threads are running"
     if (hazard := _hazard_of_program()) is not None:
         return hazard

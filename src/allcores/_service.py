@@ -77,7 +77,8 @@ class Service:
             raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
         here = Descriptors()
         belongings = Belongings(None, options.initializer, options.initargs)
-        facts = find_facts(here)._replace(has_own_thread=True, start_used=start_used() if stands_in else None)
+        facts = find_facts(here, own_threads=_count_threads())
+        facts = facts._replace(has_own_thread=True, start_used=start_used() if stands_in else None)
         if options.on == "processes" and options.start == "auto":
             facts = belongings.weigh(facts, here)
         self.plan = make_plan(options, facts)
@@ -128,6 +129,11 @@ class Service:
     def error(self) -> BaseException | None:
         """Why nothing is taken any more, although it was not closed."""
         return self._error
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread is there."""
+        return self._thread.is_alive()
 
     @property
     def is_inside(self) -> bool:
@@ -429,6 +435,10 @@ def _do_nothing(*_: object) -> None:
 
 
 _services: WeakSet[Service] = WeakSet()
+
+
+def _count_threads() -> int:
+    return sum(service.is_running for service in list(_services))
 
 
 def _finish_patient() -> None:
