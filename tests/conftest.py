@@ -269,12 +269,20 @@ def leaves_nothing() -> Iterator[None]:
     clean = sys.modules.get("allcores._engines.clean")
     if clean is not None:
         clean.warm_set.close()
+    _end_tracker()
     _wait_until(lambda: not _children())
     _wait_until(lambda: set(threading.enumerate()) <= threads)
     assert _children() == []
     assert set(threading.enumerate()) <= threads
     assert _descriptors() <= descriptors
     assert _shared_files() <= files
+
+
+def _end_tracker() -> None:
+    """End multiprocessing's resource tracker, which its locks and queues start where forkserver is the usual way."""
+    tracker = sys.modules.get("multiprocessing.resource_tracker")
+    if tracker is not None and sys.version_info >= (3, 14):
+        tracker._resource_tracker._stop()
 
 
 def _children() -> list[str]:

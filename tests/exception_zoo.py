@@ -42,6 +42,13 @@ class Reformatted(Exception):
         self.line = line
 
 
+class Hollow(ValueError):
+    """Is false, as what is empty."""
+
+    def __len__(self) -> int:
+        return len(self.args) - 1
+
+
 class Swapped(Exception):
     """Pickle makes one with another text, and nobody hears of it."""
 
@@ -406,6 +413,7 @@ def read_config() -> None:
 
 ZOO: dict[str, Callable[[], Any]] = {
     "reformatted": lambda: throw(Reformatted("a.txt", 7)),
+    "hollow": lambda: throw(Hollow("x")),
     "swapped": lambda: throw(Swapped(404, "not found")),
     "keyword only": lambda: throw(KeywordOnly(wait=3)),
     "no super": lambda: throw(NoSuper(1)),

@@ -7,13 +7,13 @@ import copy
 import pickle
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import joblib
 import pytest
-from exception_zoo import ZOO, KeywordOnly, Reformatted, Swapped, fail, throw
+from exception_zoo import ZOO, Hollow, KeywordOnly, Reformatted, Swapped, fail, throw
 from odd_objects import BadCall
 
 import allcores
@@ -251,3 +251,34 @@ def test_what_the_driver_was_handling_comes_last_in_the_chain_and_once(place):
     assert isinstance(error.__context__, KeyError)
     assert error.__context__.__context__ is handled
     assert handled.__context__ is None
+
+
+def hollow_input() -> Iterator[int]:
+    yield 1
+    raise Hollow("x")
+
+
+async def hollow_stream() -> AsyncIterator[int]:
+    yield 1
+    raise Hollow("x")
+
+
+async def iterate_over_hollow_stream(start: str) -> list[int]:
+    return [result async for result in allcores.aimap(abs, hollow_stream(), start=start)]
+
+
+@pytest.mark.parametrize("start", ["fork", "forkserver"])
+def test_what_the_input_raises_is_raised_though_it_is_false(start):
+    with allcores.Pool(2, start=start) as pool, allcores.Executor(2, start=start) as executor:
+        for call in (
+            lambda: allcores.map(abs, hollow_input(), start=start),
+            lambda: list(allcores.imap(abs, hollow_input(), start=start)),
+            lambda: pool.map(abs, hollow_input()),
+            lambda: list(pool.imap(abs, hollow_input())),
+            lambda: list(pool.imap(abs, hollow_input(), ahead=1)),
+            lambda: list(executor.map(abs, hollow_input())),
+            lambda: asyncio.run(allcores.amap(abs, hollow_input(), start=start)),
+            lambda: asyncio.run(iterate_over_hollow_stream(start)),
+        ):
+            with pytest.raises(Hollow):
+                call()

@@ -342,7 +342,10 @@ class _Assembly:
             if at in self._begun:
                 raise LookupError("it is needed for itself")
             self._begun.add(at)
-            self._made[at] = self._make_as_told(at) or self._make_bare(at) or self._stand_in(at)
+            made = self._make_as_told(at)
+            if made is None:  # not: if it is false, as an exception may say so of itself
+                made = self._make_bare(at)
+            self._made[at] = self._stand_in(at) if made is None else made
         return self._made[at]
 
     def _make_as_told(self, at: int) -> BaseException | None:

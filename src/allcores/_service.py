@@ -391,7 +391,7 @@ class Service:
             with self._lock:
                 self._error = error
                 self._is_closed = True
-            self._end(error or Terminated("the pool was ended before anything came of it"))
+            self._end(Terminated("the pool was ended before anything came of it") if error is None else error)
 
     def _turn_as_own(self) -> None:
         settled = self._run.settled

@@ -63,4 +63,4 @@ class _Queue:
         item = self._items.popleft() if self._items else _End(None)
         if not isinstance(item, _End):
             return item
-        raise item.error or StopIteration
+        raise StopIteration if item.error is None else item.error

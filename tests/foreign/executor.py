@@ -27,6 +27,17 @@ LEFT_OUT = {
 # Likewise, of tests that not every supported Python has.
 LEFT_OUT_IF_THERE = {
     "ProcessPoolExecutorTest.test_broken_process_pool_traceback": "ends one of the private `_processes`",
+    "ProcessPoolExecutorTest.test_failed_worker_replacement_breaks_pool": "joins the private manager thread",
+    "ProcessPoolExecutorTest.test_force_shutdown_during_max_tasks_worker_exit": "joins the private manager thread",
+    "ProcessPoolExecutorTest.test_force_shutdown_workers": "watches one of the private `_processes`",
+    "ProcessPoolExecutorTest.test_force_shutdown_workers_stops_pool": "watches one of the private `_processes`",
+    "ProcessPoolExecutorTest.test_gc_during_max_tasks_worker_exit_gh152967": "joins the private manager thread",
+    "ProcessPoolExecutorTest.test_kill_workers": "expects a call of the private `_force_shutdown`",
+    "ProcessPoolExecutorTest.test_map_buffersize_type_validation": "expects other words",
+    "ProcessPoolExecutorTest.test_map_buffersize_value_validation": "expects other words",
+    "ProcessPoolExecutorTest.test_shutdown_no_wait_max_tasks_gh119592": "joins the private manager thread",
+    "ProcessPoolExecutorTest.test_traceback_when_child_process_terminates_abruptly": "expects a death to have a cause",
+    "ProcessPoolExecutorTest.test_terminate_workers": "expects a call of the private `_force_shutdown`",
     "ProcessPoolShutdownTest.test_shutdown_gh_132969_case_1": "joins the private `_executor_manager_thread`",
     "ProcessPoolShutdownTest.test_shutdown_gh_132969_case_2": "joins the private `_executor_manager_thread`",
 }

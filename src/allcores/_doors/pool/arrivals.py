@@ -84,7 +84,7 @@ class Arrivals:
         """Hear how many items there are in all, and what the input has raised in the place of the next."""
         with self.changed:
             self._count = count
-            self._error = self._error or error
+            self._error = error if self._error is None else self._error
             self._change()
 
     def abandon(self, error: BaseException) -> None:
