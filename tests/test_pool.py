@@ -639,6 +639,7 @@ def test_how_many_chunks_are_left_is_told(make_pool, gate, chunksize, left):
 )
 def test_arguments_are_refused_as_by_the_original_before_anything_starts(options):
     outcomes = []
+    options = {"context": multiprocessing.get_context("fork")} | options  # others leave a server running
     for kind in (allcores.Pool, multiprocessing.pool.Pool):
         try:
             with kind(**options):
