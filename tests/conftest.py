@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,15 @@ def place(request: pytest.FixtureRequest) -> dict[str, str]:
 def clean_start(request: pytest.FixtureRequest) -> str:
     """Each way of starting processes that inherit nothing."""
     return str(request.param)
+
+
+def refusal(kind: Callable[..., Any], options: dict[str, Any]) -> type[Exception] | None:
+    """Give the type of what a pool or an executor raises when it is made; None if it can be."""
+    try:
+        with kind(**options):
+            return None
+    except Exception as error:
+        return type(error)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import refusal
 
 import allcores
 from allcores._doors.executor.broken import BrokenWorker
@@ -711,12 +712,5 @@ def test_a_container_that_holds_itself_ends_the_search(make):
     ],
 )
 def test_arguments_are_refused_as_by_the_original_before_anything_starts(options):
-    outcomes = []
     options = {"mp_context": multiprocessing.get_context("fork")} | options  # others leave a helper running
-    for kind in (allcores.Executor, ProcessPoolExecutor):
-        try:
-            with kind(**options):
-                outcomes.append(None)
-        except Exception as error:
-            outcomes.append(type(error))
-    assert outcomes[0] is outcomes[1]
+    assert refusal(allcores.Executor, options) is refusal(ProcessPoolExecutor, options)

@@ -201,16 +201,25 @@ def places(request: pytest.FixtureRequest) -> dict[str, str]:
     return {"on": "threads"} if request.param == "threads" else {"start": request.param}
 
 
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A file that who opens it to read and who opens it to write wait for each other."""
+    path = tmp_path / "gate"
+    os.mkfifo(path)
+    return path
+
+
+HELD_UP = 3000  # an item; of so many that take less than a microsecond, hundreds are marked together
+
+
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_an_item_may_wait_for_whoever_takes_the_results_before_it(
-    entry: str, places: dict[str, str], tmp_path: Path
+    entry: str, places: dict[str, str], gate: Path
 ) -> None:
-    """Of so many items that take less than a microsecond, hundreds are marked together, and none is put on a shelf."""
-    held_up, gate = 3000, tmp_path / "gate"
-    os.mkfifo(gate)
+    """None of these items is put on a shelf."""
 
     def work(index: int) -> int:
-        if index == held_up:
+        if index == HELD_UP:
             os.close(os.open(gate, os.O_RDONLY))
         return index
 
@@ -218,11 +227,11 @@ def test_an_item_may_wait_for_whoever_takes_the_results_before_it(
 
     def see(result: int) -> None:
         seen.append(result)
-        if len(seen) == held_up:
+        if len(seen) == HELD_UP:
             os.close(os.open(gate, os.O_WRONLY))
 
-    ENTRIES[entry](work, held_up + 40, see, **places)
-    assert sorted(seen) == list(range(held_up + 40))
+    ENTRIES[entry](work, HELD_UP + 40, see, **places)
+    assert sorted(seen) == list(range(HELD_UP + 40))
 
 
 def with_pool_of_two(work: Work, count: int, **place: Any) -> list[int]:
@@ -244,24 +253,20 @@ MEETINGS: dict[str, Callable[..., list[int]]] = {
 
 @pytest.mark.parametrize("entry", MEETINGS)
 def test_of_items_that_are_marked_together_two_may_wait_for_each_other(
-    entry: str, places: dict[str, str], tmp_path: Path
+    entry: str, places: dict[str, str], gate: Path
 ) -> None:
     """Where results are taken one by one, as the standard library's executor sends items one by one."""
-    first, gate = 3000, tmp_path / "gate"
-    os.mkfifo(gate)
 
     def work(index: int) -> int:
-        if index in {first, first + 1}:
-            os.close(os.open(gate, os.O_RDONLY if index == first else os.O_WRONLY))
+        if index in {HELD_UP, HELD_UP + 1}:
+            os.close(os.open(gate, os.O_RDONLY if index == HELD_UP else os.O_WRONLY))
         return index
 
-    assert MEETINGS[entry](work, first + 100, **places) == list(range(first + 100))
+    assert MEETINGS[entry](work, HELD_UP + 100, **places) == list(range(HELD_UP + 100))
 
 
-def test_what_is_told_early_is_what_would_be_told_later(start: str, tmp_path: Path) -> None:
+def test_what_is_told_early_is_what_would_be_told_later(start: str, gate: Path) -> None:
     """Classes of no module, functions, exceptions, and values that cannot be pickled: nothing takes another way."""
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
 
     class Point:
         def __init__(self, x: int) -> None:
@@ -287,10 +292,8 @@ def test_what_is_told_early_is_what_would_be_told_later(start: str, tmp_path: Pa
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
-def test_an_item_that_forks_is_alone_in_its_process_and_results_come_all_the_same(start: str, tmp_path: Path) -> None:
+def test_an_item_that_forks_is_alone_in_its_process_and_results_come_all_the_same(start: str, gate: Path) -> None:
     """Newer Pythons warn of a fork with a second thread in the process."""
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)
 
     def work(index: int) -> Any:
         if index == 2000:

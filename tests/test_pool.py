@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import refusal
 from gate import Gate
 
 import allcores
@@ -638,12 +639,5 @@ def test_how_many_chunks_are_left_is_told(make_pool, gate, chunksize, left):
     ],
 )
 def test_arguments_are_refused_as_by_the_original_before_anything_starts(options):
-    outcomes = []
     options = {"context": multiprocessing.get_context("fork")} | options  # others leave a server running
-    for kind in (allcores.Pool, multiprocessing.pool.Pool):
-        try:
-            with kind(**options):
-                outcomes.append(None)
-        except Exception as error:
-            outcomes.append(type(error))
-    assert outcomes[0] is outcomes[1]
+    assert refusal(allcores.Pool, options) is refusal(multiprocessing.pool.Pool, options)

@@ -115,7 +115,7 @@ def _come_back() -> None:
 
 
 def _forget() -> None:
-    global _here  # noqa: PLW0603
+    global _here  # noqa: PLW0603 - as above
     _here = None
 
 

@@ -13,9 +13,9 @@ from allcores._foreign import ask, text_of, type_name
 from allcores._handover import advise_on_means
 from allcores._hints import Any
 from allcores._outcomes import short_repr
-from allcores._pickling import is_picklable
+from allcores._pickling import Role, is_picklable
 
-__all__ = ["explain_unpicklable", "named_parts"]
+__all__ = ["explain_unpicklable", "find_culprit", "named_parts"]
 
 DEEPEST = 20  # captures within captures: beyond that, a name explains nothing
 
@@ -33,7 +33,7 @@ def explain_unpicklable(role: str, thing: Any, error: Exception) -> UnpicklableE
     """
     if is_picklable(thing):
         return None
-    path, culprit = _find_culprit(thing)
+    path, culprit = find_culprit(thing)
     kind = f"a {type_name(culprit)}"
     reason = f"variable {' -> '.join(path)!r}, {kind}, cannot be pickled" if path else f"{kind} cannot be pickled"
     return UnpicklableError(f"{role} cannot travel to the workers: {reason} ({text_of(error)}); {_advise(culprit)}")
@@ -47,12 +47,17 @@ def _advise(culprit: Any) -> str:
     return "create it inside the function or in an initializer, or use start='fork' where that is safe"
 
 
-def _find_culprit(thing: Any) -> tuple[list[str], Any]:
-    """Find the innermost capture that cannot be pickled: the names on the way to it, and itself."""
+def find_culprit(thing: Any, role: Role | None = None) -> tuple[list[str], Any]:
+    """Find the innermost capture that cannot be pickled: the names on the way to it, and itself.
+
+    Args:
+        thing: what cannot be pickled.
+        role: of who pickles it.
+    """
     path: list[str] = []
     seen = {id(thing)}
     while len(path) < DEEPEST and advise_on_means(thing) is None:
-        found = _unpicklable_capture(thing, seen)
+        found = _unpicklable_capture(thing, seen, role)
         if found is None:
             break
         name, thing = found
@@ -61,10 +66,9 @@ def _find_culprit(thing: Any) -> tuple[list[str], Any]:
     return path, thing
 
 
-def _unpicklable_capture(thing: Any, seen: set[int]) -> tuple[str, Any] | None:
-    return next(
-        ((name, value) for name, value in named_parts(thing) if id(value) not in seen and not is_picklable(value)), None
-    )
+def _unpicklable_capture(thing: Any, seen: set[int], role: Role | None) -> tuple[str, Any] | None:
+    unseen = ((name, value) for name, value in named_parts(thing) if id(value) not in seen)
+    return next(((name, value) for name, value in unseen if not is_picklable(value, role)), None)
 
 
 def named_parts(thing: Any) -> list[tuple[str, Any]]:

@@ -11,7 +11,6 @@ import pickle
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from itertools import islice
 from pickle import PickleBuffer
 from types import FunctionType
 
@@ -169,7 +168,6 @@ def _kind_of(error: Exception) -> str:
 # ---------------------------------------------------------------------------------------------------------- items
 
 OLD_GLOBAL = b"c%b\n"  # in a pickle within a pickle, of a protocol before 4
-MOST_LEVELS, MOST_PARTS = 10, 1000  # of containers, in which the culprit is looked for
 SHORT_STRING = 255  # bytes: pickle writes \x8c, their number and the bytes; a longer name is always sent
 
 
@@ -198,19 +196,10 @@ def _receive_single_items(singles: _Singles, errors: dict[int, UnpicklableItem])
 
 
 def _refuse_item(item: Any, why: Exception, role: Role) -> UnpicklableItem:
-    culprit = _find_culprit(item, role)
+    from allcores._captures import find_culprit  # hardly ever needed
+
+    _, culprit = find_culprit(item, role)
     return UnpicklableItem(f"a {type_name(culprit)} cannot be pickled: {describe(why)}", kind=_kind_of(why))
-
-
-def _find_culprit(thing: Any, role: Role) -> Any:
-    """Give what cannot be pickled: the thing, or something in it, where it is one of Python's plain containers."""
-    for _ in range(MOST_LEVELS):
-        parts = thing if type(thing) in (tuple, list) else thing.values() if type(thing) is dict else ()
-        inner = [part for part in islice(parts, MOST_PARTS) if not is_picklable(part, role)][:1]
-        if not inner:
-            break
-        (thing,) = inner
-    return thing
 
 
 def encode_definitions(definitions: dict[str, Any], known: Known, inspection: Inspection) -> list[Buffer]:
