@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import allcores
-from allcores._driver import Run
-from allcores._engines.watch import Watch
-from allcores._job import _Strides
+from allcores._engines.watchdog import Watch
+from allcores._run.driver import Run
+from allcores._worker.job import _Strides
 from benchmarks.cases.small import square
 from benchmarks.table import write_table
 
@@ -63,7 +63,7 @@ FEATURES = {
         Cut(Run, "turn", {"if self._recorder is not None and": "if False and"}),
         Cut(Run, "_put", {"if self._recorder is not None:": "if False:"}),
     ],
-    "care for free memory": [Cut(Run, "_measure_memory", {"if gatekeeper is not None and": "if False and"})],
+    "care for free memory": [Cut(Run, "_measure_memory", {"if admission is not None and": "if False and"})],
 }
 
 

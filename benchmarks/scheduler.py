@@ -12,7 +12,7 @@ import tracemalloc
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from allcores._messages import (
+from allcores._core.messages import (
     BatchFinished,
     DeadlinePassed,
     Event,
@@ -25,7 +25,7 @@ from allcores._messages import (
     WorkerReady,
     WorkerUp,
 )
-from allcores._scheduler import Scheduler
+from allcores._core.scheduler import Scheduler
 from benchmarks.table import write_table
 
 WORKERS = 10_000

@@ -13,11 +13,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from allcores._classes import inherit, learn
-from allcores._codec import decode_outcomes, encode_definitions, encode_items, encode_job, encode_outcomes
-from allcores._contents import Inspection
-from allcores._globals import Known
-from allcores._pickling import decode
+from allcores._codec.codec import decode_outcomes, encode_definitions, encode_items, encode_job, encode_outcomes
+from allcores._codec.definitions.classes import inherit, learn
+from allcores._codec.definitions.contents import Inspection
+from allcores._codec.definitions.globals import Known
+from allcores._codec.pickling import decode
 
 
 class PlayedWorker:

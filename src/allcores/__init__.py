@@ -7,14 +7,10 @@ Everything is imported when it is first used, so that importing allcores costs n
 
 from importlib import import_module
 
-from allcores._hints import TYPE_CHECKING, Any
+from allcores._core.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from allcores._current import CurrentItem, current_item, rng
-    from allcores._doors.asynchronous import AsyncResultIterator, aimap, aimap_unordered, amap
-    from allcores._doors.executor.executor import Executor
-    from allcores._doors.pool.pool import Pool
-    from allcores._errors import (
+    from allcores._core.errors import (
         AllcoresError,
         InternalError,
         ItemCancelled,
@@ -33,60 +29,64 @@ if TYPE_CHECKING:
         WorkerDied,
         WorkersUnavailable,
     )
-    from allcores._journal import Journal
-    from allcores._map import ResultIterator, imap, imap_unordered, map, plan, starmap
-    from allcores._options import Options
-    from allcores._outcomes import Failure, Results, WorkerIdentity, finished
-    from allcores._plan import Plan
-    from allcores._program import freeze_support
-    from allcores._replay import replay
-    from allcores._report import Report
+    from allcores._core.options import Options
+    from allcores._core.plan import Plan
+    from allcores._core.report import Report
+    from allcores._doors.asynchronous import AsyncResultIterator, aimap, aimap_unordered, amap
+    from allcores._doors.executor.executor import Executor
+    from allcores._doors.pool.pool import Pool
+    from allcores._journal.journal import Journal
+    from allcores._objects.outcomes import Failure, Results, WorkerIdentity, finished
+    from allcores._run.map import ResultIterator, imap, imap_unordered, map, plan, starmap
+    from allcores._run.replay import replay
+    from allcores._system.program import freeze_support
+    from allcores._worker.current import CurrentItem, current_item, rng
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AllcoresError": "_errors",
+    "AllcoresError": "_core.errors",
     "AsyncResultIterator": "_doors.asynchronous",
-    "CurrentItem": "_current",
+    "CurrentItem": "_worker.current",
     "Executor": "_doors.executor.executor",
-    "Failure": "_outcomes",
-    "InternalError": "_errors",
-    "ItemCancelled": "_errors",
-    "ItemError": "_errors",
-    "ItemTimeout": "_errors",
-    "Journal": "_journal",
-    "JournalDamaged": "_errors",
-    "JournalError": "_errors",
-    "JournalFull": "_errors",
-    "JournalInUse": "_errors",
-    "JournalMismatch": "_errors",
-    "MemoryLimitExceeded": "_errors",
-    "Options": "_options",
-    "Plan": "_plan",
+    "Failure": "_objects.outcomes",
+    "InternalError": "_core.errors",
+    "ItemCancelled": "_core.errors",
+    "ItemError": "_core.errors",
+    "ItemTimeout": "_core.errors",
+    "Journal": "_journal.journal",
+    "JournalDamaged": "_core.errors",
+    "JournalError": "_core.errors",
+    "JournalFull": "_core.errors",
+    "JournalInUse": "_core.errors",
+    "JournalMismatch": "_core.errors",
+    "MemoryLimitExceeded": "_core.errors",
+    "Options": "_core.options",
+    "Plan": "_core.plan",
     "Pool": "_doors.pool.pool",
-    "Report": "_report",
-    "ResultIterator": "_map",
-    "Results": "_outcomes",
-    "Terminated": "_errors",
-    "UnpicklableError": "_errors",
-    "UnpicklableItem": "_errors",
-    "UnpicklableResult": "_errors",
-    "WorkerDied": "_errors",
-    "WorkerIdentity": "_outcomes",
-    "WorkersUnavailable": "_errors",
+    "Report": "_core.report",
+    "ResultIterator": "_run.map",
+    "Results": "_objects.outcomes",
+    "Terminated": "_core.errors",
+    "UnpicklableError": "_core.errors",
+    "UnpicklableItem": "_core.errors",
+    "UnpicklableResult": "_core.errors",
+    "WorkerDied": "_core.errors",
+    "WorkerIdentity": "_objects.outcomes",
+    "WorkersUnavailable": "_core.errors",
     "aimap": "_doors.asynchronous",
     "aimap_unordered": "_doors.asynchronous",
     "amap": "_doors.asynchronous",
-    "current_item": "_current",
-    "finished": "_outcomes",
-    "freeze_support": "_program",
-    "imap": "_map",
-    "imap_unordered": "_map",
-    "map": "_map",
-    "plan": "_map",
-    "replay": "_replay",
-    "rng": "_current",
-    "starmap": "_map",
+    "current_item": "_worker.current",
+    "finished": "_objects.outcomes",
+    "freeze_support": "_system.program",
+    "imap": "_run.map",
+    "imap_unordered": "_run.map",
+    "map": "_run.map",
+    "plan": "_run.map",
+    "replay": "_run.replay",
+    "rng": "_worker.current",
+    "starmap": "_run.map",
 }
 
 __all__ = [

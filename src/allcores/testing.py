@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from allcores._engines import Arrival, MemoryUse
-from allcores._helm import Helm
-from allcores._messages import (
+from allcores._core.messages import (
     CondemnItems,
     KillWorker,
     ReleaseWorker,
@@ -17,7 +15,9 @@ from allcores._messages import (
     WorkerReady,
     WorkerUp,
 )
-from allcores._outcomes import WorkerIdentity
+from allcores._engines.engine import Arrival, MemoryUse
+from allcores._objects.outcomes import WorkerIdentity
+from allcores._system.leadership import Leadership
 
 __all__ = ["FakeClock", "FakeEngine", "come_up"]
 
@@ -63,7 +63,7 @@ class FakeEngine:
         is_closed: whether it was closed.
 
     Example:
-        >>> from allcores._messages import StartWorker
+        >>> from allcores._core.messages import StartWorker
         >>> engine = FakeEngine()
         >>> engine.start(0)
         >>> engine.commands
@@ -133,7 +133,7 @@ class FakeEngine:
         """Nobody needs to be woken: a `wait` in which nothing happens ends by itself, or fails."""
         return lambda: None
 
-    def share(self, helm: Helm) -> None:
+    def share(self, leadership: Leadership) -> None:
         """Nobody shares it."""
 
     def memory(self) -> MemoryUse:

@@ -1,8 +1,8 @@
 """A fault campaign: kills, stops and interrupts whatever takes part in runs, and checks that nothing is lost.
 
 It plays seeded scenarios, a few side by side. In each, a driver makes calls, one after another (see `driver`), and this
-process does harm to it, its workers and their nursery, at random moments, until it has done enough; the driver checks
-the results. Then nothing of the scenario may be left: no process, no file.
+process does harm to it, its workers and their fork server, at random moments, until it has done enough; the driver
+checks the results. Then nothing of the scenario may be left: no process, no file.
 
 Nothing has to be excused: there are never so many deaths in a row without progress that a run would be right to give
 up, so a run that gives up is a loss like any other. So is a hang, and so is whatever a driver says on standard error.
@@ -32,12 +32,12 @@ from random import Random
 from typing import ClassVar
 
 from faults.driver import Word, open_board
-from faults.scenario import EXIT_CODE, OF_INTERRUPTS, OF_NURSERIES, Fault, Scenario, draw_scenario
+from faults.scenario import EXIT_CODE, OF_FORK_SERVERS, OF_INTERRUPTS, Fault, Scenario, draw_scenario
 
 import allcores
 
 FAULTS = 30  # of the kind that leads, in a scenario
-FACTORS = {Fault.DRIVER_KILLED: 0.3, **dict.fromkeys((*OF_INTERRUPTS, *OF_NURSERIES), 0.5)}  # of that, by what leads
+FACTORS = {Fault.DRIVER_KILLED: 0.3, **dict.fromkeys((*OF_INTERRUPTS, *OF_FORK_SERVERS), 0.5)}  # of that, by what leads
 FAULTS_PER_LEADING = 3  # in a scenario, at most, once there was one that leads
 
 GAPS = (0.002, 0.030)  # seconds between two faults
@@ -202,7 +202,9 @@ class Saboteur:
 
     def _workers(self) -> list[int]:
         mine = children(self._driver.pid)
-        return mine if self._scenario.start == "fork" else [pid for nursery in mine for pid in children(nursery)]
+        return (
+            mine if self._scenario.start == "fork" else [pid for fork_server in mine for pid in children(fork_server)]
+        )
 
     def _some_worker(self) -> int | None:
         workers = self._workers()
@@ -246,14 +248,14 @@ class Saboteur:
             with self._stopped(worker, Fault.WORKER_STOPPED):
                 self.pause(STOPS)
 
-    # --------------------------------------------------------------------------------------------- to the nursery
+    # --------------------------------------------------------------------------------------------- to the fork server
 
-    def _kill_nursery(self) -> None:
-        self._kill(min(children(self._driver.pid), default=None), Fault.NURSERY_KILLED)
+    def _kill_fork_server(self) -> None:
+        self._kill(min(children(self._driver.pid), default=None), Fault.FORK_SERVER_KILLED)
 
-    def _stop_nursery(self) -> None:
-        for nursery in children(self._driver.pid)[:1]:
-            with self._stopped(nursery, Fault.NURSERY_STOPPED):
+    def _stop_fork_server(self) -> None:
+        for fork_server in children(self._driver.pid)[:1]:
+            with self._stopped(fork_server, Fault.FORK_SERVER_STOPPED):
                 self.pause(STOPS)
 
     # ---------------------------------------------------------------------------------------------- to the driver
@@ -301,8 +303,8 @@ class Saboteur:
         Fault.KILLED_MID_MESSAGE: _kill_mid_message,
         Fault.WORKER_STOPPED: _stop_worker,
         Fault.DRIVER_STOPPED: _stop_driver,
-        Fault.NURSERY_KILLED: _kill_nursery,
-        Fault.NURSERY_STOPPED: _stop_nursery,
+        Fault.FORK_SERVER_KILLED: _kill_fork_server,
+        Fault.FORK_SERVER_STOPPED: _stop_fork_server,
         Fault.DRIVER_KILLED: _kill_driver,
         Fault.INTERRUPT: _interrupt,
         Fault.TWO_INTERRUPTS: _interrupt_twice,
@@ -313,7 +315,7 @@ class Saboteur:
             self._note(fault, pid)
 
     def _end(self, pid: int | None, how: signal.Signals = signal.SIGKILL) -> bool:
-        """Kill a worker or a nursery, unless a run would be right to give up then; say whether it was."""
+        """Kill a worker or a fork server, unless a run would be right to give up then; say whether it was."""
         self.look()
         if pid is None:
             return False
@@ -466,8 +468,8 @@ class Play:
 
     def _is_ours(self, pid: int | None, end: str) -> bool:
         """Whether we have caused a death."""
-        went_with_nursery = end == "unknown" and self.faults[Fault.NURSERY_KILLED] > 0
-        return pid in self._saboteur.killed or end == f"exit code {EXIT_CODE}" or went_with_nursery
+        went_with_fork_server = end == "unknown" and self.faults[Fault.FORK_SERVER_KILLED] > 0
+        return pid in self._saboteur.killed or end == f"exit code {EXIT_CODE}" or went_with_fork_server
 
 
 def _shared_memory() -> set[str]:

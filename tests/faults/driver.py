@@ -31,7 +31,7 @@ from faults.scenario import Call, Fault, Lasting, Passing, Scenario, Trouble, Wo
 import allcores
 from allcores._engines.clean import warm_set
 from allcores._engines.processes import ProcessEngine
-from allcores._outcomes import failure_of
+from allcores._objects.outcomes import failure_of
 
 GONE_SECONDS = 5.0  # for the system to show that processes have ended
 INTERRUPTS = 2  # that a call hears, at most
@@ -411,7 +411,7 @@ class Driver:
         """Say what is left of a call that should not be."""
         if self._scenario.start != "fork" and Random(number).random() < CLOSING:
             warm_set.close()
-        if warm_set._nursery is not None:
+        if warm_set._fork_server is not None:
             return []
         return [
             *(f"process {pid} is left" for pid in _wait_until_empty(_children)),

@@ -40,14 +40,14 @@ class Fault(StrEnum):
     KILLED_MID_MESSAGE = "worker killed in the middle of a message"
     WORKER_STOPPED = "worker stopped for a while"
     DRIVER_STOPPED = "driver stopped for a while"
-    NURSERY_KILLED = "nursery killed"
-    NURSERY_STOPPED = "nursery stopped for a while"
+    FORK_SERVER_KILLED = "fork server killed"
+    FORK_SERVER_STOPPED = "fork server stopped for a while"
     DRIVER_KILLED = "driver killed"
     INTERRUPT = "Ctrl-C"
     TWO_INTERRUPTS = "Ctrl-C twice"
 
 
-OF_NURSERIES = (Fault.NURSERY_KILLED, Fault.NURSERY_STOPPED)
+OF_FORK_SERVERS = (Fault.FORK_SERVER_KILLED, Fault.FORK_SERVER_STOPPED)
 OF_INTERRUPTS = (Fault.INTERRUPT, Fault.TWO_INTERRUPTS)
 
 
@@ -74,8 +74,8 @@ def draw_scenario(seed: int, number: int) -> Scenario:
     """Draw a scenario; those of consecutive numbers are about all the faults in turn."""
     chance = Random(f"{seed} {number}")
     leading = list(Fault)[number % len(Fault)]
-    start = chance.choices(["fork", "forkserver", "spawn"], [0 if leading in OF_NURSERIES else 6, 4, 1])[0]
-    others = [fault for fault in Fault if start != "fork" or fault not in OF_NURSERIES]
+    start = chance.choices(["fork", "forkserver", "spawn"], [0 if leading in OF_FORK_SERVERS else 6, 4, 1])[0]
+    others = [fault for fault in Fault if start != "fork" or fault not in OF_FORK_SERVERS]
     weights = {fault: 0.3 for fault in others if chance.random() < _odds(fault)}
     return Scenario(seed, number, start, leading, weights | {leading: 1.0})
 

@@ -17,18 +17,19 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
 from weakref import WeakSet, finalize
 
-from allcores._conditions import Conditions
+from allcores._core.kinds import is_a
+from allcores._core.messages import ResultsTaken, RunStopped
+from allcores._core.options import OptionKeywords
+from allcores._core.report import Report
 from allcores._doors.asynchronous_input import AsyncInput
-from allcores._driver import Run
-from allcores._entry import one_frame, rethrow
-from allcores._foreign import give_field, is_a
-from allcores._leaving import begin_to_leave, go_on_when_leaving, stop_if_left
-from allcores._messages import ResultsTaken, RunStopped
-from allcores._options import OptionKeywords
-from allcores._outcomes import Failure, Results, attach_finished
-from allcores._report import Report
-from allcores._sinks import ListSink, OrderedSink, Sink, UnorderedSink
-from allcores._start import conclude, prepare
+from allcores._objects.asking import give_field
+from allcores._objects.entry import one_frame, rethrow
+from allcores._objects.outcomes import Failure, Results, attach_finished
+from allcores._run.driver import Run
+from allcores._run.sinks import ListSink, OrderedSink, Sink, UnorderedSink
+from allcores._run.start import conclude, prepare
+from allcores._settings.conditions import Conditions
+from allcores._system.leaving import begin_to_leave, go_on_when_leaving, stop_if_left
 
 __all__ = ["AsyncResultIterator", "aimap", "aimap_unordered", "amap"]
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, Callable
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from allcores._trickle import Trickle
+from allcores._input.trickle import Trickle
 
 __all__ = ["AsyncInput"]
 

@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 from pandas.api.typing import DataFrameGroupBy, SeriesGroupBy
 
-from allcores._entry import one_frame
-from allcores._machine import find_facts
-from allcores._map import collect
-from allcores._options import OptionKeywords, Options
-from allcores._plan import make_plan
+from allcores._core.options import OptionKeywords, Options
+from allcores._core.plan import make_plan
+from allcores._objects.entry import one_frame
+from allcores._run.map import collect
+from allcores._system.machine import find_facts
 
 __all__ = ["Engine", "apply"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, KeysView, Sequence
 
-from allcores._channel import fill_segment, find_large
-from allcores._records import Record
-from allcores._segment import Segment
-from allcores._wire import Buffer
+from allcores._core.records import Record
+from allcores._transport.channel import fill_segment, find_large
+from allcores._transport.segment import Segment
+from allcores._transport.wire import Buffer
 
 __all__ = ["Bundles"]
 

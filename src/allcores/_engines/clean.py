@@ -1,7 +1,7 @@
 """Clean workers: processes that inherit nothing, kept warm between runs.
 
-They are started by the nursery, a process of its own (see `_nursery`). The set of warm workers is the one thing in
-allcores that outlives a run and that several threads share, so it has a lock.
+They are started by the fork server, a process of its own. The set of warm workers is the one thing in allcores that
+outlives a run and that several threads share, so it has a lock.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ import subprocess
 import time
 from contextlib import ExitStack, suppress
 
-from allcores._board import Board
-from allcores._captures import explain_unpicklable
-from allcores._channel import Channel, channel_pair, fill_segment
-from allcores._codec import Encoded, encode_job
-from allcores._contents import Inspection
-from allcores._descriptors import claim, disclaim
+from allcores._codec.captures import explain_unpicklable
+from allcores._codec.codec import Encoded, encode_job
+from allcores._codec.definitions.contents import Inspection
+from allcores._codec.definitions.globals import Known
+from allcores._codec.handover import close_all, hand_over
+from allcores._core.hints import Literal
 from allcores._engines.processes import Setup
-from allcores._globals import Known
-from allcores._greenlets import ThreadLock
-from allcores._handover import close_all, hand_over
-from allcores._hints import Literal
-from allcores._interrupts import hold_interrupts
-from allcores._job import Job
-from allcores._kinship import Kinship
-from allcores._leaving import begin_to_leave
-from allcores._lifeline import End, has_news, shield_children
-from allcores._nursery import END, REQUEST, Order, interpreter_command, interpreter_environment
 from allcores._settings.snapshot import find_settings
-from allcores._tracking import SharedTracker
-from allcores._wire import Kind, Message
-from allcores._worker import Surroundings
+from allcores._system.descriptors import claim, disclaim
+from allcores._system.greenlets import ThreadLock
+from allcores._system.interrupts import hold_interrupts
+from allcores._system.leaving import begin_to_leave
+from allcores._system.lifeline import End, has_news, shield_children
+from allcores._system.tracking import SharedTracker
+from allcores._transport.board import Board
+from allcores._transport.channel import Channel, channel_pair, fill_segment
+from allcores._transport.wire import Kind, Message
+from allcores._worker.fork_server import END, REQUEST, Order, interpreter_command, interpreter_environment
+from allcores._worker.job import Job
+from allcores._worker.kinship import Kinship
+from allcores._worker.loop import Surroundings
 
 __all__ = ["CleanProcess", "CleanSource", "warm_set"]
 
@@ -42,7 +42,7 @@ CleanStart = Literal["forkserver", "spawn"]
 
 IDLE_SECONDS = 60.0  # a warm worker leaves after so long without a job
 SLOTS = 4096  # clean workers alive at a time, at most; a page of the board is real only once it is used
-FAREWELL_SECONDS = 2.0  # for the nursery to end at interpreter exit before it is killed
+SHUTDOWN_SECONDS = 2.0  # for the fork server to end at interpreter exit before it is killed
 
 _ORDERS = {"forkserver": Order.FORK, "spawn": Order.SPAWN}
 
@@ -50,15 +50,17 @@ _ORDERS = {"forkserver": Order.FORK, "spawn": Order.SPAWN}
 class CleanProcess:
     """The driver's handle of one clean worker."""
 
-    def __init__(self, nursery: NurseryProcess, number: int, *, slot: int, channel: Channel, sentinel: int) -> None:
+    def __init__(
+        self, fork_server: ForkServerProcess, number: int, *, slot: int, channel: Channel, sentinel: int
+    ) -> None:
         self.pid: int | None = None  # told by its hello
         self.known = Known()
-        self.mark = nursery.board.mark(slot)
+        self.mark = fork_server.board.mark(slot)
         self.channel = channel
         self.sentinel: int | None = sentinel
         self._slot = slot
         self.idle_since = 0.0
-        self._nursery = nursery
+        self._fork_server = fork_server
         self._number = number
         self._has_ended = False  # for certain
 
@@ -71,12 +73,12 @@ class CleanProcess:
 
     def kill(self, *, with_descendants: bool = True) -> None:
         """End the process now, and what it has started."""
-        self._nursery.request(Order.KILL if with_descendants else Order.KILL_ALONE, self._number)
+        self._fork_server.request(Order.KILL if with_descendants else Order.KILL_ALONE, self._number)
 
     def wait_for_end(self) -> End:
         """Wait for the end of a process that has ended or will at once.
 
-        Of one that goes with the nursery, nothing is known: it may live on for a moment.
+        Of one that goes with the fork server, nothing is known: it may live on for a moment.
         """
         assert self.sentinel is not None
         data = os.read(self.sentinel, END.size)
@@ -94,21 +96,22 @@ class CleanProcess:
             _close(self.sentinel)
             self.sentinel = None
             if self._has_ended:
-                self._nursery.board.free_slot(self._slot)
+                self._fork_server.board.free_slot(self._slot)
 
 
-class NurseryProcess:
-    """The driver's handle of the nursery.
+class ForkServerProcess:
+    """The driver's handle of the fork server.
 
     Attributes:
-        board: the marks of its workers. Each nursery has its own, so that slots which nobody dares to use again are
+        board: the marks of its workers. Each fork server has its own, so that slots which nobody dares to use again are
             lost only until the next one is started.
     """
 
     def __init__(self) -> None:
         self._control, theirs = channel_pair()
         self._control.setblocking(True)
-        code = f"from allcores._nursery import main; main({theirs.fileno()}, {os.getpid()}, {SLOTS}, {IDLE_SECONDS})"
+        arguments = theirs.fileno(), os.getpid(), SLOTS, IDLE_SECONDS
+        code = f"from allcores._worker.fork_server import main; main{arguments}"
         with theirs, ExitStack() as if_it_fails:
             if_it_fails.callback(self._control.close)
             self.board = Board(SLOTS, shareable=True)
@@ -127,7 +130,7 @@ class NurseryProcess:
         return not has_news(self._control.fileno()) and self._process.poll() is None
 
     def request(self, order: Order, number: int, slot: int = 0, descriptors: tuple[int, ...] = ()) -> None:
-        """Ask for something; a nursery that is gone does not hear it."""
+        """Ask for something; a fork server that is gone does not hear it."""
         with suppress(OSError):
             socket.send_fds(self._control, [REQUEST.pack(order, number, slot)], descriptors)
 
@@ -136,7 +139,7 @@ class NurseryProcess:
         self._control.close()
         self.board.close()
         try:
-            self._process.wait(FAREWELL_SECONDS)
+            self._process.wait(SHUTDOWN_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -151,7 +154,7 @@ class WarmSet:
 
     def __init__(self) -> None:
         self._lock = ThreadLock()
-        self._nursery: NurseryProcess | None = None
+        self._fork_server: ForkServerProcess | None = None
         self._warm: dict[CleanStart, list[CleanProcess]] = {"forkserver": [], "spawn": []}
         self._next_number = 0
 
@@ -187,31 +190,31 @@ class WarmSet:
                 self._warm[start].append(process)
 
     def close(self) -> None:
-        """End every warm worker and the nursery; a later `lease` begins anew."""
+        """End every warm worker and the fork server; a later `lease` begins anew."""
         with hold_interrupts(), self._lock:
             for warm in self._warm.values():
                 while warm:
                     warm.pop().close()
-            if self._nursery is not None:
-                self._nursery.close()
-                self._nursery = None
+            if self._fork_server is not None:
+                self._fork_server.close()
+                self._fork_server = None
 
     def wake(self) -> None:
-        """Have the nursery come up, if there is none, while the caller does something else."""
+        """Have the fork server come up, if there is none, while the caller does something else."""
         with self._lock, suppress(OSError), shield_children():  # who leases a worker will hear why it cannot be
-            self._find_nursery()
+            self._find_fork_server()
 
-    def _find_nursery(self) -> NurseryProcess:
-        if self._nursery is not None and not self._nursery.is_alive:
-            self._nursery.close()
-            self._nursery = None
-        if self._nursery is None:
-            self._nursery = NurseryProcess()
-        return self._nursery
+    def _find_fork_server(self) -> ForkServerProcess:
+        if self._fork_server is not None and not self._fork_server.is_alive:
+            self._fork_server.close()
+            self._fork_server = None
+        if self._fork_server is None:
+            self._fork_server = ForkServerProcess()
+        return self._fork_server
 
     def _start(self, start: CleanStart) -> CleanProcess:
-        nursery = self._find_nursery()
-        board = nursery.board
+        fork_server = self._find_fork_server()
+        board = fork_server.board
         assert board.descriptor is not None
         self._next_number += 1
         with ExitStack() as here, ExitStack() as if_it_fails:
@@ -225,8 +228,8 @@ class WarmSet:
             slot = board.take_slot()
             if_it_fails.pop_all()
             descriptors = (theirs.fileno(), status, board.descriptor)
-            nursery.request(_ORDERS[start], self._next_number, slot, descriptors)
-        return CleanProcess(nursery, self._next_number, slot=slot, channel=Channel(ours), sentinel=sentinel)
+            fork_server.request(_ORDERS[start], self._next_number, slot, descriptors)
+        return CleanProcess(fork_server, self._next_number, slot=slot, channel=Channel(ours), sentinel=sentinel)
 
     def _end(self, process: CleanProcess) -> None:
         process.kill(with_descendants=False)
@@ -235,8 +238,8 @@ class WarmSet:
 
     def forget_after_fork(self) -> None:
         """Start from nothing in a forked process: what there was belongs to its parent."""
-        if self._nursery is not None:
-            self._nursery.disown()
+        if self._fork_server is not None:
+            self._fork_server.disown()
         self.__init__()  # type: ignore[misc]  # the lock may be held by a thread that is not here
 
 

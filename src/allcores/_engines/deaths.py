@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 
-from allcores._bytes import format_bytes
-from allcores._errors import WorkerDied
-from allcores._lifeline import End
-from allcores._memory import oom_kills
+from allcores._core.bytes import format_bytes
+from allcores._core.errors import WorkerDied
+from allcores._system.lifeline import End
+from allcores._system.memory import oom_kills
 
 __all__ = ["DeathReader"]
 

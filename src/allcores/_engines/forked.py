@@ -12,21 +12,29 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
-from allcores._board import Board
-from allcores._channel import Channel, channel_pair
-from allcores._classes import register_local_classes
-from allcores._contents import Inspection
-from allcores._dataset import Columns, Dataset
+from allcores._codec.definitions.classes import register_local_classes
+from allcores._codec.definitions.contents import Inspection
+from allcores._codec.definitions.globals import Known, find_lacking
+from allcores._core.hints import NoReturn
+from allcores._core.plan import Plan
 from allcores._engines.processes import Setup
-from allcores._globals import Known, find_lacking
-from allcores._hints import NoReturn
-from allcores._inbox import Inbox
-from allcores._job import Job
-from allcores._kinship import Kinship, become_forked_child, next_number
-from allcores._lifeline import End, descendants, die_with_parent, die_with_peer, end_all, followers, lead_group, peak_of
-from allcores._plan import Plan
-from allcores._tracking import SharedTracker
-from allcores._worker import enter_worker_process, flush_output, serve_forked
+from allcores._input.dataset import Columns, Dataset
+from allcores._system.lifeline import (
+    End,
+    descendants,
+    die_with_parent,
+    die_with_peer,
+    end_all,
+    followers,
+    lead_group,
+    peak_of,
+)
+from allcores._system.tracking import SharedTracker
+from allcores._transport.board import Board
+from allcores._transport.channel import Channel, channel_pair
+from allcores._worker.job import Job
+from allcores._worker.kinship import Kinship, become_forked_child, next_number
+from allcores._worker.loop import enter_worker_process, flush_output, serve_forked
 
 __all__ = ["ForkedProcess", "ForkedSource"]
 
@@ -44,7 +52,7 @@ class ForkedSource:
     inherits = True
     keeps_processes = False  # they have inherited what belongs to this run alone
 
-    def __init__(self, plan: Plan, job: Job, dataset: Dataset | Inbox, cores: int) -> None:
+    def __init__(self, plan: Plan, job: Job, dataset: Dataset, cores: int) -> None:
         self._settings = job.settings
         self._job = job if job.settings is None else job._replace(settings=job.settings.sealed)
         self._columns = dataset if isinstance(dataset, Columns) else None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from allcores._board import Mark
-from allcores._engines import Arrival
-from allcores._messages import ItemsTakenBack, SendBatch
-from allcores._records import Record
+from allcores._core.messages import ItemsTakenBack, SendBatch
+from allcores._core.records import Record
+from allcores._engines.engine import Arrival
+from allcores._transport.board import Mark
 
 __all__ = ["SETTLING_SECONDS", "Held", "Takings"]
 

@@ -18,9 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from math import inf
 
-from allcores._board import HAS_KIN, TAKES_LEAVE, TELLS_TRACKER, Mark
-from allcores._channel import Channel
-from allcores._codec import (
+from allcores._codec.codec import (
     Encoded,
     decode_outcomes,
     encode_answer,
@@ -29,28 +27,13 @@ from allcores._codec import (
     encode_job,
     encode_settings,
 )
-from allcores._contents import Contents, Inspection
-from allcores._dataset import Columns, Dataset
-from allcores._descriptors import claim
-from allcores._engines import Arrival, MemoryUse
-from allcores._engines.bundles import Bundles
-from allcores._engines.deaths import DeathReader
-from allcores._engines.holdings import Held, Takings
-from allcores._engines.watch import Verdict, Watch
-from allcores._errors import ItemCancelled, UnpicklableItem, UnpicklableResult, WorkerDied
-from allcores._exceptions import decode_exception
-from allcores._farewell import FAREWELL_SECONDS
-from allcores._foreign import describe
-from allcores._globals import Key, Known
-from allcores._helm import Helm
-from allcores._hints import TYPE_CHECKING, Any, Protocol
-from allcores._inbox import Inbox
-from allcores._interrupts import let_interrupts_in
-from allcores._kinship import next_number
-from allcores._leaving import stop_if_left
-from allcores._lifeline import End, has_news, shield_children
-from allcores._memory import peak_memory, reset_peak, resident_memory
-from allcores._messages import (
+from allcores._codec.definitions.contents import Contents, Inspection
+from allcores._codec.definitions.globals import Key, Known
+from allcores._codec.exceptions import decode_exception
+from allcores._codec.pickling import decode
+from allcores._core.errors import ItemCancelled, UnpicklableItem, UnpicklableResult, WorkerDied
+from allcores._core.hints import TYPE_CHECKING, Any, Protocol
+from allcores._core.messages import (
     BatchAdvanced,
     BatchFinished,
     BatchUnreadable,
@@ -63,22 +46,39 @@ from allcores._messages import (
     WorkerUp,
     WorkerWorn,
 )
-from allcores._outcomes import WorkerIdentity
-from allcores._pace import HEAVY_BYTES
-from allcores._pickling import decode
-from allcores._plan import Plan
-from allcores._records import Record
-from allcores._segment import Segment
-from allcores._tracking import SharedTracker
-from allcores._wire import Buffer, Kind, Message
+from allcores._core.pace import HEAVY_BYTES
+from allcores._core.plan import Plan
+from allcores._core.records import Record
+from allcores._engines.bundles import Bundles
+from allcores._engines.deaths import DeathReader
+from allcores._engines.engine import Arrival, MemoryUse
+from allcores._engines.holdings import Held, Takings
+from allcores._engines.watchdog import Verdict, Watchdog
+from allcores._input.dataset import Columns, Dataset
+from allcores._objects.asking import describe
+from allcores._objects.outcomes import WorkerIdentity
+from allcores._system.descriptors import claim
+from allcores._system.interrupts import let_interrupts_in
+from allcores._system.leadership import Leadership
+from allcores._system.leaving import stop_if_left
+from allcores._system.lifeline import End, has_news, shield_children
+from allcores._system.memory import peak_memory, reset_peak, resident_memory
+from allcores._system.tracking import SharedTracker
+from allcores._transport.board import HAS_CHILDREN, NEEDS_EXIT, TELLS_TRACKER, Mark
+from allcores._transport.channel import Channel
+from allcores._transport.segment import Segment
+from allcores._transport.wire import Buffer, Kind, Message
+from allcores._worker.exit import SHUTDOWN_SECONDS
+from allcores._worker.kinship import next_number
+from allcores._worker.line import Lines
 
 if TYPE_CHECKING:
     from allcores._settings.snapshot import Settings
-    from allcores._waker import Waker
+    from allcores._system.waker import Waker
 
 __all__ = ["ProcessEngine", "Setup"]
 
-PROMPT_SECONDS = FAREWELL_SECONDS + 0.5  # for processes that were killed, or told to leave, to end
+PROMPT_SECONDS = SHUTDOWN_SECONDS + 0.5  # for processes that were killed, or told to leave, to end
 EXIT_SECONDS = 0.5  # between the end of a process's channel and its own
 
 
@@ -173,13 +173,14 @@ class ProcessEngine:
         source: starts them.
         dataset: where items come from.
         plan: says which limits workers must keep.
+        lines: what runs each item; None where it is the one job that the source sets processes up with.
     """
 
-    def __init__(self, source: ProcessSource, dataset: Dataset | Inbox, plan: Plan) -> None:
+    def __init__(self, source: ProcessSource, dataset: Dataset, plan: Plan, lines: Lines | None = None) -> None:
         self._source = source
         self._dataset = dataset
-        self._inbox = dataset if isinstance(dataset, Inbox) else None
-        self._inspection = Inspection(is_only=self._inbox is None)
+        self._lines = lines
+        self._inspection = Inspection(is_only=self._lines is None)
         self._has_items = source.inherits and isinstance(dataset, Columns)
         self._workers: dict[int, _Worker] = {}
         self._takings = Takings()
@@ -189,14 +190,14 @@ class ProcessEngine:
         self._arrivals: list[Arrival] = []  # to be told by the next wait
         self._bundles = Bundles()
         self._tired: list[_Worker] = []  # have done all that they were sent, and keep memory for large frames
-        self._limits = Watch(plan.timeout, plan.memory)
+        self._watchdog = Watchdog(plan.timeout, plan.memory)
         self._recycle_bytes = plan.recycle_bytes
         self._is_measuring = False  # whether anyone asks for the memory of workers
         self._peaks: list[int] = []  # of workers that have reported, and
         self._kills: list[int] = []  # of those that the kernel has killed, since it was last asked for
         self._deaths = DeathReader()
         self._waker: Waker | None = None
-        self._helm: Helm | None = None
+        self._leadership: Leadership | None = None
         self._selector = selectors.DefaultSelector()  # last: these need to be closed
         if hasattr(self._selector, "fileno"):
             claim(self._selector)
@@ -242,9 +243,9 @@ class ProcessEngine:
         if state is None:  # it has just ended, and the scheduler is about to hear of it
             return
         message = Message(Kind.RUN, batch.token, batch.start, batch.stop, flag=batch.may_give_back, tries=batch.tries)
-        if self._inbox is not None:
-            message.line = self._bring_job(state, self._inbox, batch.start)
-            self._bring_settings(state, self._inbox.conditions(batch.start))
+        if self._lines is not None:
+            message.line = self._bring_job(state, self._lines, batch.start)
+            self._bring_settings(state, self._lines.conditions(batch.start))
         if not self._has_items:
             message.frames = self._bring_items(state, batch)
         state.held[batch.token] = batch
@@ -280,7 +281,7 @@ class ProcessEngine:
         state = self._workers.get(worker)
         if state is None:
             return
-        if self._source.keeps_processes and not state.process.mark.is_tied(HAS_KIN):
+        if self._source.keeps_processes and not state.process.mark.is_tied(HAS_CHILDREN):
             self._let_go(state)  # first: once it is kept, it may be another run's, or closed
             self._source.keep(state.process)
         else:
@@ -316,16 +317,16 @@ class ProcessEngine:
 
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
-        from allcores._waker import Waker  # for runs that others talk to
+        from allcores._system.waker import Waker  # for runs that others talk to
 
         self._waker = Waker()
         self._selector.register(self._waker, selectors.EVENT_READ)
         return self._waker.wake
 
-    def share(self, helm: Helm) -> None:
-        """Let go of the helm while waiting."""
-        helm.share(self._selector)
-        self._helm = helm
+    def share(self, leadership: Leadership) -> None:
+        """Let other threads into the loop while waiting."""
+        leadership.share(self._selector)
+        self._leadership = leadership
 
     def memory(self) -> MemoryUse:
         """Tell what workers use."""
@@ -372,8 +373,8 @@ class ProcessEngine:
     # ------------------------------------------------------------------------------------------------- arrivals
 
     def _select(self, patience: float | None) -> list[tuple[selectors.SelectorKey, int]]:
-        if self._helm is not None:
-            return self._helm.select(self._selector, patience)
+        if self._leadership is not None:
+            return self._leadership.select(self._selector, patience)
         with let_interrupts_in():
             ready = self._selector.select(patience)
         stop_if_left()
@@ -486,7 +487,7 @@ class ProcessEngine:
     # -------------------------------------------------------------------------------------------------- workers
 
     def _patience(self, timeout: float | None) -> float | None:
-        return self._takings.patience(self._limits.patience(timeout, time.monotonic_ns()))
+        return self._takings.patience(self._watchdog.patience(timeout, time.monotonic_ns()))
 
     def _post(self, state: _Worker, message: Message, segment: Segment | None = None) -> None:
         state.process.channel.send(message, segment)
@@ -501,7 +502,7 @@ class ProcessEngine:
 
     def _inspection_for(self, index: int) -> Inspection:
         """Give what looks at things for an item."""
-        line = None if self._inbox is None else self._inbox.line(index)
+        line = None if self._lines is None else self._lines.line(index)
         return self._inspection if line is None else line.inspection or Inspection()
 
     def _bring_items(self, state: _Worker, batch: SendBatch) -> list[Buffer]:
@@ -528,10 +529,10 @@ class ProcessEngine:
         keys = pickle.loads(message.frames[0])  # from our own worker
         self._post(state, Message(Kind.ANSWER, frames=encode_answer(keys, state.process.known, self._inspection)))
 
-    def _bring_job(self, state: _Worker, inbox: Inbox, index: int) -> int:
+    def _bring_job(self, state: _Worker, lines: Lines, index: int) -> int:
         """See that the worker has the job for an item, and none that is over; give its line."""
-        self._drop_jobs(state, inbox)
-        line = inbox.line(index)
+        self._drop_jobs(state, lines)
+        line = lines.line(index)
         if line.number not in state.lines:
             state.lines.add(line.number)
             frames, _, unsure = encode_job(line.job, state.process.known, self._inspection_for(index))
@@ -562,16 +563,16 @@ class ProcessEngine:
         while self._tired:
             state = self._tired.pop()
             if state.number in self._workers and not state.held:
-                if self._inbox is not None:
-                    self._drop_jobs(state, self._inbox)
+                if self._lines is not None:
+                    self._drop_jobs(state, self._lines)
                 state.process.channel.rest()
                 self._post(state, Message(Kind.REST))
 
-    def _drop_jobs(self, state: _Worker, inbox: Inbox) -> None:
-        for number in [number for number in state.lines if not inbox.has_line(number)]:
+    def _drop_jobs(self, state: _Worker, lines: Lines) -> None:
+        for number in [number for number in state.lines if not lines.has_line(number)]:
             state.lines.remove(number)
             self._post(state, Message(Kind.DROP_JOB, line=number))
-        self._bundles.drop(inbox.has_line)
+        self._bundles.drop(lines.has_line)
 
     def _start_process(self) -> Process:
         try:
@@ -595,7 +596,7 @@ class ProcessEngine:
         for other in self._ending.values():
             if now - other.leaving_since > PROMPT_SECONDS:  # it has not ended by itself
                 other.process.kill()
-        if state.is_ready and not state.held and state.process.mark.is_tied(TAKES_LEAVE):
+        if state.is_ready and not state.held and state.process.mark.is_tied(NEEDS_EXIT):
             state.leaving_since = now
             state.process.channel.send(Message(Kind.LEAVE))
             self._set_aside(state)
@@ -605,7 +606,7 @@ class ProcessEngine:
     def _let_end(self, state: _Worker) -> None:
         """Kill a process that nothing more is wanted from; an idle one has said whether there are others."""
         is_idle = state.is_ready and not state.held
-        state.process.kill(with_descendants=not is_idle or state.process.mark.is_tied(HAS_KIN))
+        state.process.kill(with_descendants=not is_idle or state.process.mark.is_tied(HAS_CHILDREN))
         self._set_aside(state)
 
     def _set_aside(self, state: _Worker) -> None:
@@ -665,11 +666,11 @@ class ProcessEngine:
     def _enforce_limits(self) -> None:
         """Kill every worker that has broken a limit; its end will be told as that of any other."""
         now = time.monotonic_ns()
-        if self._limits.is_due(now):
+        if self._watchdog.is_due(now):
             for state in self._workers.values():
                 if state.verdict is None:
                     process = state.process
-                    state.verdict = self._limits.look(process.mark, process.pid, state.born_with, now)
+                    state.verdict = self._watchdog.look(process.mark, process.pid, state.born_with, now)
                     if state.verdict is not None:
                         process.kill()
 

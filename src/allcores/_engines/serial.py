@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from contextvars import copy_context
 
-from allcores._conditions import Conditions
-from allcores._current import keep_global_streams
-from allcores._dataset import Dataset
-from allcores._engines import Arrival, MemoryUse
-from allcores._exceptions import raised_here
-from allcores._helm import Helm
-from allcores._hints import Any
-from allcores._inbox import Inbox, conditions_at, job_at
-from allcores._interrupts import let_interrupts_in
-from allcores._job import Job, Part, run_batch
-from allcores._messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
-from allcores._outcomes import WorkerIdentity
+from allcores._codec.exceptions import raised_here
+from allcores._core.hints import Any
+from allcores._core.messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
+from allcores._engines.engine import Arrival, MemoryUse
+from allcores._input.dataset import Dataset
+from allcores._objects.outcomes import WorkerIdentity
+from allcores._settings.conditions import Conditions
+from allcores._system.interrupts import let_interrupts_in
+from allcores._system.leadership import Leadership
+from allcores._worker.current import keep_global_streams
+from allcores._worker.job import Job, Part, run_batch
+from allcores._worker.line import Lines
 
 __all__ = ["SerialEngine", "arrival_of"]
 
@@ -31,10 +31,11 @@ class SerialEngine:
     KeyboardInterrupt is not an item's failure here: Ctrl-C reaches the item's own code, and must reach the caller.
     """
 
-    def __init__(self, job: Job, dataset: Dataset | Inbox) -> None:
+    def __init__(self, job: Job, dataset: Dataset, lines: Lines | None) -> None:
         self._job = job
         self._dataset = dataset
-        self._conditions = Conditions.here() if isinstance(dataset, Inbox) else None  # else this thread is the caller's
+        self._lines = lines
+        self._conditions = None if lines is None else Conditions.here()  # else this thread is the caller's
         self._context = copy_context() if self._conditions is None else self._conditions.begin()
         self._arrivals: list[Arrival] = []
         self._parts: list[Iterator[Arrival]] = []  # batches not yet run to their end, oldest first
@@ -89,8 +90,8 @@ class SerialEngine:
         self._waker = threading.Event()
         return self._waker.set
 
-    def share(self, helm: Helm) -> None:
-        """Whoever waits keeps the helm: the items run there."""
+    def share(self, leadership: Leadership) -> None:
+        """Whoever waits keeps the leadership: the items run there."""
 
     def memory(self) -> MemoryUse:
         """Nobody knows: it is all this process's."""
@@ -106,8 +107,8 @@ class SerialEngine:
 
     def _run(self, batch: SendBatch) -> Iterator[Arrival]:
         items = self._dataset.items(batch.start, batch.stop)
-        job = job_at(self._job, self._dataset, batch.start)
-        conditions = conditions_at(None, self._dataset, batch.start)
+        job = self._job if self._lines is None else self._lines.line(batch.start).job
+        conditions = None if self._lines is None else self._lines.conditions(batch.start)
         parts = run_batch(job, items, batch, passing=(KeyboardInterrupt,))
         while True:
             with keep_global_streams() if job.chance.is_seeded else nullcontext():

@@ -11,21 +11,21 @@ from contextlib import suppress
 from functools import partial
 from math import inf
 
-from allcores._board import IDLE, INDEX, Mark
-from allcores._conditions import Conditions
-from allcores._dataset import Dataset
-from allcores._engines import Arrival, MemoryUse
+from allcores._core.hints import TYPE_CHECKING
+from allcores._core.messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
+from allcores._engines.engine import Arrival, MemoryUse
 from allcores._engines.holdings import Held, Takings
 from allcores._engines.serial import arrival_of
-from allcores._helm import Helm
-from allcores._hints import TYPE_CHECKING
-from allcores._inbox import Inbox, conditions_at, job_at
-from allcores._interrupts import let_interrupts_in
-from allcores._job import Job, Part, run_batch
-from allcores._lookout import LOOK_SECONDS, Lookout
-from allcores._machine import limit_cores_here
-from allcores._messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
-from allcores._outcomes import WorkerIdentity
+from allcores._input.dataset import Dataset
+from allcores._objects.outcomes import WorkerIdentity
+from allcores._settings.conditions import Conditions
+from allcores._system.interrupts import let_interrupts_in
+from allcores._system.leadership import Leadership
+from allcores._system.machine import limit_cores_here
+from allcores._transport.board import IDLE, INDEX, Mark
+from allcores._worker.job import Job, Part, run_batch
+from allcores._worker.line import Lines
+from allcores._worker.safe_region import LOOK_SECONDS, SafeRegion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -40,7 +40,7 @@ class _Worker:
         self.work: Queue = queue.SimpleQueue()
         self.mark = Mark.of_thread()
         self.held: Held = {}
-        self.lookout = Lookout()  # of a batch of which results are awaited one by one
+        self.region = SafeRegion()  # of a batch of which results are awaited one by one
         self.batch: SendBatch | None = None  # that one
 
 
@@ -51,9 +51,10 @@ class ThreadEngine:
     run under the conditions of who handed them in: decimal's context, NumPy's error state, context variables.
     """
 
-    def __init__(self, job: Job, dataset: Dataset | Inbox, cores: int) -> None:
+    def __init__(self, job: Job, dataset: Dataset, cores: int, lines: Lines | None) -> None:
         self._job = job
         self._dataset = dataset
+        self._lines = lines
         self._cores = cores
         self._conditions = Conditions.here()
         self._workers: dict[int, _Worker] = {}
@@ -70,8 +71,9 @@ class ThreadEngine:
 
     def send(self, batch: SendBatch) -> None:
         """Hand the batch's own items over."""
-        job = _without_global_streams(job_at(self._job, self._dataset, batch.start))
-        conditions = conditions_at(self._conditions, self._dataset, batch.start)
+        lines, index = self._lines, batch.start
+        job = _without_global_streams(self._job if lines is None else lines.line(index).job)
+        conditions = self._conditions if lines is None else lines.conditions(index)
         state = self._workers[batch.worker]
         state.held[batch.token] = batch
         if job.is_awaited and batch.stop - batch.start > 1:
@@ -117,8 +119,8 @@ class ThreadEngine:
         """Give what ends a wait."""
         return lambda: self._outbox.put(None)
 
-    def share(self, helm: Helm) -> None:
-        """Whoever waits keeps the helm: there is no selector that others could wait on."""
+    def share(self, leadership: Leadership) -> None:
+        """Whoever waits keeps the leadership: there is no selector that others could wait on."""
 
     def memory(self) -> MemoryUse:
         """Nobody knows: it is all this process's."""
@@ -140,7 +142,7 @@ class ThreadEngine:
         if now >= self._looks_at:
             self._looks_at = now + LOOK_SECONDS
             for state in self._workers.values():
-                state.lookout.look(partial(self._tell, state))
+                state.region.look(partial(self._tell, state))
             if all(batch.stop - batch.start == 1 for state in self._workers.values() for batch in state.held.values()):
                 self._looks_at = inf
         left = max(0.0, self._looks_at - now)
@@ -183,9 +185,9 @@ class ThreadEngine:
                 return
 
     def _run(self, state: _Worker, batch: SendBatch, job: Job, items: Iterable[object]) -> None:
-        lookout = state.lookout if job.is_awaited else None
+        region = state.region if job.is_awaited else None
         state.batch = batch
-        for part in run_batch(job, items, batch, state.mark, lookout=lookout):
+        for part in run_batch(job, items, batch, state.mark, region=region):
             if part.is_last:
                 state.mark.words[INDEX] = IDLE
             self._outbox.put(arrival_of(batch, part))

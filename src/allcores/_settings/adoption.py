@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 
-from allcores._hints import Any
+from allcores._core.hints import Any
 from allcores._settings.arrivals import Arrivals
 from allcores._settings.setting import UNKNOWN, Setting
 from allcores._settings.snapshot import NO_SETTINGS, SETTINGS, Sealed

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 
-from allcores._hints import Any
+from allcores._core.hints import Any
 from allcores._settings.warning_filters import usual_filters
 
 __all__ = ["Arrivals"]

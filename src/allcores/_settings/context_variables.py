@@ -7,7 +7,7 @@ import sys
 from collections.abc import Collection, Iterator
 from contextvars import ContextVar, Token, copy_context
 
-from allcores._hints import Any
+from allcores._core.hints import Any
 from allcores._settings.setting import Setting
 
 __all__ = ["VARIABLES", "names_of_lost"]

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from allcores._hints import Any
+from allcores._core.hints import Any
 from allcores._settings.context_variables import names_of_lost
 from allcores._settings.snapshot import find_settings
 

@@ -9,7 +9,7 @@ import sys
 import time
 from functools import partial
 
-from allcores._hints import Any
+from allcores._core.hints import Any
 from allcores._settings.setting import UNKNOWN, Reader, Setting, attribute
 
 __all__ = ["ROWS"]

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from allcores._hints import Any
+from allcores._core.hints import Any
 from allcores._settings.setting import UNKNOWN, Reader, Setting
 
 __all__ = ["ROWS"]

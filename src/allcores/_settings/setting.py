@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Collection
 from functools import partial
 
-from allcores._hints import Any, TypeAlias
-from allcores._records import Record
+from allcores._core.hints import Any, TypeAlias
+from allcores._core.records import Record
 
 __all__ = ["UNKNOWN", "Reader", "Setting", "attribute", "variable_of"]
 

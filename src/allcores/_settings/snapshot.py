@@ -7,10 +7,10 @@ import io
 import pickle
 import sys
 
-from allcores._foreign import ask
-from allcores._hints import Any
-from allcores._pickling import is_picklable
-from allcores._records import Record
+from allcores._codec.pickling import is_picklable
+from allcores._core.hints import Any
+from allcores._core.records import Record
+from allcores._objects.asking import ask
 from allcores._settings import interpreter, libraries
 from allcores._settings.context_variables import VARIABLES
 from allcores._settings.setting import Reader, Setting

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-from allcores._hints import Any
+from allcores._core.hints import Any
 from allcores._settings.setting import UNKNOWN, Setting
 
 __all__ = ["FILTERS", "raises", "usual_filters"]

@@ -1,1 +1,1 @@
-"""`concurrent.futures.ProcessPoolExecutor`, and more."""
+"""`concurrent.futures.Executor`: begin with `executor`."""

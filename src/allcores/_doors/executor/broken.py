@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
 from contextlib import contextmanager
 
+from allcores._core.errors import UnpicklableItem, UnpicklableResult, WorkerDied
+from allcores._core.kinds import is_a
 from allcores._doors.executor.refused import refused
-from allcores._errors import UnpicklableItem, UnpicklableResult, WorkerDied
-from allcores._foreign import describe, give_field, is_a, set_field
-from allcores._outcomes import Failure
-from allcores._service import Service
-from allcores._tracebacks import tell_place
+from allcores._objects.asking import describe, give_field, set_field
+from allcores._objects.outcomes import Failure
+from allcores._objects.tracebacks import tell_place
+from allcores._run.service import Service
 
 __all__ = ["BrokenWorker", "broken", "exception_of", "translated_refusals"]
 

@@ -7,14 +7,14 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 from weakref import finalize
 
+from allcores._core.options import Options
 from allcores._doors.arguments import Context, refuse_options_for_runs, take_over
 from allcores._doors.executor.broken import translated_refusals
 from allcores._doors.executor.future import Call, Future
 from allcores._doors.executor.initializer import LoggedInitializer
 from allcores._doors.executor.mapping import Mapping
-from allcores._entry import one_frame
-from allcores._options import Options
-from allcores._service import Service
+from allcores._objects.entry import one_frame
+from allcores._run.service import Service
 
 __all__ = ["Executor"]
 

@@ -9,12 +9,13 @@ from concurrent.futures._base import PENDING, RUNNING
 from types import TracebackType
 from typing import Any
 
+from allcores._core.errors import ItemCancelled, Terminated
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
-from allcores._entry import one_frame, rethrow
-from allcores._errors import ItemCancelled, Terminated
-from allcores._foreign import give_field
-from allcores._inbox import DROPPED, Line, Submission
-from allcores._service import Service
+from allcores._objects.asking import give_field
+from allcores._objects.entry import one_frame, rethrow
+from allcores._run.service import Service
+from allcores._run.submission import DROPPED, Submission
+from allcores._worker.line import Line
 
 __all__ = ["Call", "Future"]
 

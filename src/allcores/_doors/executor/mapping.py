@@ -9,16 +9,17 @@ from concurrent.futures import CancelledError
 from itertools import islice
 from typing import Any
 
-from allcores._dataset import is_still
+from allcores._core.errors import ItemCancelled
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
-from allcores._entry import cut_frames, rethrow
-from allcores._errors import ItemCancelled
-from allcores._foreign import give_field
-from allcores._inbox import DROPPED, Line, Submission
-from allcores._leaving import stop_if_left
-from allcores._service import Service
-from allcores._sinks import OrderedSink
-from allcores._snapshots import Snapshots
+from allcores._input.dataset import is_still
+from allcores._input.snapshots import Snapshots
+from allcores._objects.asking import give_field
+from allcores._objects.entry import cut_frames, rethrow
+from allcores._run.service import Service
+from allcores._run.sinks import OrderedSink
+from allcores._run.submission import DROPPED, Submission
+from allcores._system.leaving import stop_if_left
+from allcores._worker.line import Line
 
 __all__ = ["Mapping"]
 

@@ -6,7 +6,7 @@ import builtins
 from functools import cache
 from typing import Any
 
-from allcores._errors import UnpicklableItem, UnpicklableResult
+from allcores._core.errors import UnpicklableItem, UnpicklableResult
 
 __all__ = ["refused"]
 

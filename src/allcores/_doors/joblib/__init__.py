@@ -1,1 +1,1 @@
-"""A backend for joblib, and the service that its calls share."""
+"""joblib's backend: begin with `backend`."""

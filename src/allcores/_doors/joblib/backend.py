@@ -18,14 +18,14 @@ from joblib.parallel import (
     register_parallel_backend,
 )
 
+from allcores._core.options import Options
 from allcores._doors.executor.future import Future
 from allcores._doors.joblib.kept import Lease, keeper
 from allcores._doors.joblib.native_threads import find_limits, limit_native_threads
-from allcores._foreign import give_field, set_field
-from allcores._machine import usable_cores
-from allcores._options import Options
-from allcores._outcomes import short_repr
-from allcores._snapshots import Snapshots
+from allcores._input.snapshots import Snapshots
+from allcores._objects.asking import give_field, set_field
+from allcores._objects.short_repr import short_repr
+from allcores._system.machine import usable_cores
 
 __all__ = ["AllcoresBackend"]
 

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from allcores._contents import Inspection
+from allcores._codec.definitions.contents import Inspection
+from allcores._core.options import Options
 from allcores._doors.executor.future import Call, Future
 from allcores._doors.joblib.teller import Teller
-from allcores._options import Options
-from allcores._service import Service
-from allcores._worker import Surroundings
+from allcores._run.service import Service
+from allcores._worker.loop import Surroundings
 
 __all__ = ["Keeper", "Lease", "keeper"]
 

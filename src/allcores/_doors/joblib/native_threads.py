@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from allcores._machine import usable_cores
+from allcores._system.machine import usable_cores
 
 __all__ = ["find_limits", "limit_native_threads"]
 

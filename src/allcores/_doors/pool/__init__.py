@@ -1,1 +1,1 @@
-"""`multiprocessing.Pool`, and more."""
+"""`multiprocessing.Pool`: begin with `pool`."""

@@ -7,13 +7,14 @@ import threading
 from collections import deque
 from typing import Any, NoReturn, Protocol
 
+from allcores._core.kinds import is_a
 from allcores._doors.pool.raised import exception_of
 from allcores._doors.pool.waiting import require_able_to_wait
-from allcores._entry import rethrow
-from allcores._foreign import give_field, is_a
-from allcores._inbox import Line
-from allcores._outcomes import Failure
-from allcores._service import Service
+from allcores._objects.asking import give_field
+from allcores._objects.entry import rethrow
+from allcores._objects.outcomes import Failure
+from allcores._run.service import Service
+from allcores._worker.line import Line
 
 __all__ = ["AnyOrder", "Arrivals", "Order"]
 

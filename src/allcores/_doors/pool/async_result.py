@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 
 from allcores._doors.pool.raised import exception_of
 from allcores._doors.pool.waiting import require_able_to_wait
-from allcores._entry import one_frame, rethrow
-from allcores._foreign import give_field
-from allcores._inbox import Line, showing_errors
-from allcores._leaving import stop_if_left
-from allcores._outcomes import Failure
-from allcores._service import Service
+from allcores._objects.asking import give_field
+from allcores._objects.entry import one_frame, rethrow
+from allcores._objects.outcomes import Failure
+from allcores._run.service import Service
+from allcores._run.submission import showing_errors
+from allcores._system.leaving import stop_if_left
+from allcores._worker.line import Line
 
 __all__ = ["AsyncResult", "Callback", "MapResult"]
 

@@ -7,8 +7,8 @@ from typing import Generic, Self, TypeVar
 from weakref import finalize
 
 from allcores._doors.pool.arrivals import Arrivals
-from allcores._entry import cut_frames, one_frame
-from allcores._leaving import stop_if_left
+from allcores._objects.entry import cut_frames, one_frame
+from allcores._system.leaving import stop_if_left
 
 __all__ = ["PoolIterator"]
 

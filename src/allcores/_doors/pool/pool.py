@@ -12,19 +12,19 @@ from types import MappingProxyType
 from typing import Any, NoReturn, Self, TypeVar
 from weakref import finalize
 
-from allcores._dataset import at_hand, listed
+from allcores._core.errors import Terminated
+from allcores._core.options import Options
 from allcores._doors.arguments import Context, refuse_options_for_runs, take_over
 from allcores._doors.pool.arrivals import AnyOrder, Arrivals, Order
 from allcores._doors.pool.async_result import AsyncResult, Callback, MapResult
 from allcores._doors.pool.iterator import PoolIterator
 from allcores._doors.pool.puller import Part, Puller
 from allcores._doors.pool.waiting import require_able_to_wait
-from allcores._entry import one_frame
-from allcores._errors import Terminated
-from allcores._inbox import Line
-from allcores._options import Options
-from allcores._service import Service
-from allcores._sinks import OrderedSink
+from allcores._input.dataset import at_hand, listed
+from allcores._objects.entry import one_frame
+from allcores._run.service import Service
+from allcores._run.sinks import OrderedSink
+from allcores._worker.line import Line
 
 __all__ = ["Pool"]
 

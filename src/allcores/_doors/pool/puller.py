@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from allcores._dataset import is_still
 from allcores._doors.pool.arrivals import Arrivals
-from allcores._inbox import Line
-from allcores._service import Service
-from allcores._snapshots import Snapshots
+from allcores._input.dataset import is_still
+from allcores._input.snapshots import Snapshots
+from allcores._run.service import Service
+from allcores._worker.line import Line
 
 __all__ = ["Part", "Puller"]
 

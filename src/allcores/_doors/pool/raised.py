@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from multiprocessing.pool import MaybeEncodingError, RemoteTraceback  # type: ignore[attr-defined]  # the stubs lack it
 
-from allcores._errors import AllcoresError, UnpicklableItem, UnpicklableResult
-from allcores._foreign import ask, give_field, is_a, set_field
-from allcores._outcomes import Failure, attach_failure
-from allcores._pickling import encode_by_value
-from allcores._tracebacks import tell_place
+from allcores._codec.pickling import encode_by_value
+from allcores._core.errors import AllcoresError, UnpicklableItem, UnpicklableResult
+from allcores._core.kinds import is_a
+from allcores._objects.asking import ask, give_field, set_field
+from allcores._objects.outcomes import Failure, attach_failure
+from allcores._objects.tracebacks import tell_place
 
 __all__ = ["exception_of"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allcores._service import Service
+from allcores._run.service import Service
 
 __all__ = ["require_able_to_wait"]
 

@@ -1,0 +1,218 @@
+"""Every option of every entry point, described once."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Callable, Iterable
+from math import isfinite
+
+from allcores._core.bytes import parse_bytes
+from allcores._core.functions import refuse_deferring
+from allcores._core.hints import Any, Literal, Self, TypeAlias, TypedDict
+from allcores._core.records import Record
+
+__all__ = ["Engine", "Errors", "OptionKeywords", "Options", "ProgressCallback", "StartMethod"]
+
+Engine = Literal["processes", "threads", "serial"]
+StartMethod = Literal["auto", "fork", "forkserver", "spawn"]
+Errors = Literal["raise", "collect"]
+ProgressCallback = Callable[[int, int | None], object]
+ExceptionTypes: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
+
+ENGINES = ("processes", "threads", "serial")
+START_METHODS = ("auto", "fork", "forkserver", "spawn")
+ERRORS = ("raise", "collect")
+
+
+class OptionKeywords(TypedDict, total=False):
+    """The options as keywords, for type checkers; `errors` stands apart because the result's type hangs on it."""
+
+    workers: int | None
+    on: Engine
+    start: StartMethod
+    batch: int | None
+    ahead: int | None
+    initializer: Callable[..., object] | None
+    initargs: Iterable[Any]
+    timeout: float | None
+    retries: int
+    retry_on: ExceptionTypes
+    memory: str | int | None
+    recycle: str | int | None
+    resume: str | os.PathLike[str] | None
+    seed: int | None
+    progress: bool | str | ProgressCallback | None
+
+
+class Options(Record):
+    """How a run is to be done, as the caller asked for it.
+
+    Args:
+        workers: how many workers; by default as many as usable cores.
+        on: the engine: ``"processes"``, ``"threads"`` or ``"serial"`` (in the caller's own thread, for debugging).
+        start: how processes start: ``"fork"``, ``"forkserver"``, ``"spawn"``, or ``"auto"``, which heeds
+            ``multiprocessing.set_start_method``, and else forks where that is safe, or where a worker is to have what
+            only forked ones can, and starts clean otherwise.
+        batch: items per batch; by default measured and adapted.
+        ahead: how many items a lazy run may read past what its consumer has taken; by default a few batches per
+            worker.
+        errors: ``"raise"``: the first failure stops the run and raises the original exception; ``"collect"``: every
+            item runs, a failed position holds its `Failure`.
+        initializer: called once in each worker before its first item.
+        initargs: the initializer's arguments.
+        timeout: how many seconds an item may run; one that overstays fails with `ItemTimeout`, and its worker is
+            killed, C code included.
+        retries: how many further tries an item has that failed; they are its own, and each is a batch of its own.
+        retry_on: the exceptions that are worth another try, one type or several; by default every `Exception`, deaths
+            (`WorkerDied`) and timeouts (`ItemTimeout`) included.
+        memory: how much memory a worker may use, in bytes or as ``"2GB"``; the item that makes it use more fails with
+            `MemoryLimitExceeded`, and the worker is replaced. What a forked worker was born with does not count.
+        recycle: replace a worker after so many items, or once it has grown by so much memory: ``"500MB"``.
+        resume: the path of a journal: what finishes is recorded there, and a rerun of the same line runs only what is
+            missing or failed.
+        seed: what every item's random numbers follow from, together with its index: see `rng`. The generators of
+            `random` and of `numpy.random` are seeded for each item, too, except in threads, which share them.
+        progress: None: a bar when a person is watching and the run lasts; True, False, a description for the bar,
+            or a callback ``callback(finished, total)`` whose total is None where the length is unknown.
+
+    Raises:
+        TypeError: a value of the wrong type.
+        ValueError: a value that makes no sense.
+    """
+
+    workers: int | None = None
+    on: Engine = "processes"
+    start: StartMethod = "auto"
+    batch: int | None = None
+    ahead: int | None = None
+    errors: Errors = "raise"
+    initializer: Callable[..., object] | None = None
+    initargs: tuple[Any, ...] = ()
+    timeout: float | None = None
+    retries: int = 0
+    retry_on: ExceptionTypes = (Exception,)
+    memory: str | int | None = None
+    recycle: str | int | None = None
+    resume: str | os.PathLike[str] | None = None
+    seed: int | None = None
+    progress: bool | str | ProgressCallback | None = None
+
+    def __new__(cls, *values: Any, **keywords: Any) -> Self:
+        """Check what the caller wrote, and bring it into one form; unpickling gives all values in order."""
+        asked = super().__new__(cls, *values, **keywords)
+        _require_choice("on", asked.on, ENGINES)
+        _require_choice("start", asked.start, START_METHODS)
+        _require_choice("errors", asked.errors, ERRORS)
+        _require_exception_types(asked.retry_on)
+        initargs = _argument_tuple(asked.initargs)
+        if asked.initializer is not None and not callable(asked.initializer):
+            raise TypeError(f"initializer={asked.initializer!r} is not callable; allowed: a function, or None")
+        if asked.initializer is not None:
+            refuse_deferring(asked.initializer, None, "the initializer")
+        if initargs and asked.initializer is None:
+            raise ValueError(f"initargs={initargs!r} need an initializer; none is given")
+        if not (asked.progress is None or isinstance(asked.progress, bool | str) or callable(asked.progress)):
+            raise TypeError(
+                f"progress={asked.progress!r} makes no sense; allowed: None, True, False, a description, or a callback"
+            )
+        return asked._replace(
+            workers=_whole_number("workers", asked.workers, least=1),
+            batch=_whole_number("batch", asked.batch, least=1),
+            ahead=_whole_number("ahead", asked.ahead, least=1),
+            initargs=initargs,
+            timeout=_seconds(asked.timeout),
+            retries=_whole_number("retries", asked.retries, least=0) or 0,
+            memory=None if asked.memory is None else _size("memory", asked.memory),
+            recycle=_items_or_size("recycle", asked.recycle),
+            resume=_path("resume", asked.resume),
+            seed=_whole_number("seed", asked.seed, least=0),
+        )
+
+    @property
+    def retry_on_types(self) -> tuple[type[BaseException], ...]:
+        """The exceptions worth another try, always several."""
+        return self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
+
+    @classmethod
+    def from_keywords(cls, keywords: dict[str, Any]) -> Options:
+        """Build options from what the caller wrote, naming an option that does not exist."""
+        for name, value in keywords.items():
+            if name not in cls._fields:
+                import difflib  # for those who need it
+
+                likely = difflib.get_close_matches(name, cls._fields, n=1)
+                hint = f"did you mean {likely[0]!r}? " if likely else ""
+                raise TypeError(f"unknown option {name}={value!r}; {hint}allowed: {', '.join(cls._fields)}")
+        return cls(**keywords)
+
+
+def _whole_number(name: str, value: Any, *, least: int) -> int | None:
+    allowed = f"allowed: {least}, {least + 1}, {least + 2}, … or None for the default"
+    if value is None:
+        return None
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise TypeError(f"{name}={value!r} is not a whole number; {allowed}")
+    if number < least:
+        raise ValueError(f"{name}={value!r} makes no sense; {allowed}")
+    return number
+
+
+def _seconds(value: Any) -> float | None:
+    allowed = "allowed: a number of seconds greater than 0, or None for no limit"
+    if value is None:
+        return None
+    try:
+        seconds = None if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError):
+        seconds = None
+    if seconds is None:
+        raise TypeError(f"timeout={value!r} is not a number; {allowed}")
+    if not (isfinite(seconds) and seconds > 0):
+        raise ValueError(f"timeout={value!r} makes no sense; {allowed}")
+    return seconds
+
+
+def _size(name: str, value: Any) -> int:
+    try:
+        return parse_bytes(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}={value!r} makes no sense: {error}") from None
+
+
+def _items_or_size(name: str, value: Any) -> int | str | None:
+    if not isinstance(value, str):
+        return _whole_number(name, value, least=1)
+    _size(name, value)
+    return value
+
+
+def _path(name: str, value: Any) -> str | None:
+    if not (value is None or isinstance(value, str | os.PathLike)):
+        raise TypeError(f"{name}={value!r} is not a path; allowed: the path of a journal, or None")
+    return None if value is None else os.fsdecode(value)
+
+
+def _require_exception_types(value: Any) -> None:
+    types = value if isinstance(value, tuple) else (value,)
+    if not all(isinstance(each, type) and issubclass(each, BaseException) for each in types):
+        raise TypeError(f"retry_on={value!r} makes no sense; allowed: a type of exception, or a tuple of them")
+
+
+def _require_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    choices = ", ".join(repr(choice) for choice in allowed)
+    if not isinstance(value, str):
+        raise TypeError(f"{name}={value!r} is not a string; allowed: {choices}")
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r} is unknown; allowed: {choices}")
+
+
+def _argument_tuple(value: Any) -> tuple[Any, ...]:
+    try:
+        return tuple(value)
+    except TypeError:
+        raise TypeError(f"initargs={value!r} is not a tuple of arguments; for one argument write (argument,)") from None

@@ -1,0 +1,217 @@
+"""The frozen answer to "how will this run be done", and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from allcores._core.bytes import format_bytes, parse_bytes
+from allcores._core.hints import Literal, TypeAlias
+from allcores._core.options import Engine, Errors, Options
+from allcores._core.records import Record
+
+__all__ = ["OWN_THREAD", "ConcreteStart", "Facts", "Plan", "make_plan"]
+
+ConcreteStart: TypeAlias = Literal["fork", "forkserver", "spawn"]
+
+OWN_THREAD = "a thread of its own starts the workers"
+
+
+class Facts(Record):
+    """What a plan must know of the machine and of this process.
+
+    Attributes:
+        cores: how many cores this process may use.
+        cores_bound: what bounds that number.
+        can_fork: whether the platform can start a process by fork at all.
+        fork_hazard: why forking this process now is not provably safe; None where it is.
+        can_start_clean: whether the platform can start clean workers.
+        clean_hazard: why this program can start none; None where it can.
+        has_own_thread: whether a thread of its own starts the workers, beside which the caller's goes on.
+        fork_need: what the function or the initializer needs, and only forked workers can have; None if nothing.
+        start_set: how the program has told multiprocessing to start processes, where that is not the usual way.
+        start_used: the usual way, if multiprocessing has gone it here, or was told to: the two look the same. Told for
+            who stands in for the standard library.
+        settings: what clean workers would be given of this process's settings, in words; for a plan to be read.
+        left: what they would lack, likewise.
+    """
+
+    cores: int
+    cores_bound: str
+    can_fork: bool
+    fork_hazard: str | None
+    can_start_clean: bool
+    clean_hazard: str | None = None
+    has_own_thread: bool = False
+    fork_need: str | None = None
+    start_set: ConcreteStart | None = None
+    start_used: ConcreteStart | None = None
+    settings: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
+class Plan(Record):
+    """How a run will be done.
+
+    Attributes:
+        on: the engine.
+        workers: how many workers at most; a run starts no more than it has batches for.
+        workers_reason: where that number comes from.
+        start: how processes start; None for engines that start none.
+        start_reason: why that way.
+        fork_hazard: why a fork is not provably safe here; None where it is.
+        batch: items per batch, or None where it is measured and adapted.
+        ahead: how far a lazy run reads ahead, in items, or None for a few batches per worker.
+        errors: what a failure does.
+        timeout: how many seconds an item may run, or None.
+        retries: how many further tries an item has.
+        memory: how many bytes a worker may use, or None.
+        recycle_items: after how many items a worker is replaced, or None.
+        recycle_bytes: after growing by how many bytes, or None.
+        resume: the path of the journal, or None.
+        carried: settings that clean workers are given, in words. `allcores.plan` alone gathers them.
+        not_carried: what they lack of this process, in words, as far as can be known; likewise.
+    """
+
+    on: Engine
+    workers: int
+    workers_reason: str
+    start: ConcreteStart | None
+    start_reason: str
+    fork_hazard: str | None
+    batch: int | None
+    ahead: int | None
+    errors: Errors
+    timeout: float | None = None
+    retries: int = 0
+    memory: int | None = None
+    recycle_items: int | None = None
+    recycle_bytes: int | None = None
+    resume: str | None = None
+    carried: tuple[str, ...] = ()
+    not_carried: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.workers} on {self.on}: {self.workers_reason}"]
+        if self.start is not None:
+            lines.append(f"start {self.start}: {self.start_reason}")
+        if self.carried:
+            lines.append(f"carried: {', '.join(self.carried)}")
+        if self.not_carried:
+            lines.append(f"not carried: {', '.join(self.not_carried)}")
+        lines.append(f"batch {self.batch or 'adaptive'}, ahead {self.ahead or 'a few batches per worker'}")
+        lines += self._limits()
+        return "\n".join(lines)
+
+    def _limits(self) -> Iterator[str]:
+        if self.timeout is not None:
+            yield f"timeout {self.timeout:g} s per item"
+        if self.retries:
+            yield f"retries {self.retries} per item"
+        if self.memory is not None:
+            yield f"memory {format_bytes(self.memory)} per worker"
+        if self.recycle_items is not None:
+            yield f"recycle each worker after {self.recycle_items} items"
+        if self.recycle_bytes is not None:
+            yield f"recycle each worker that has grown by {format_bytes(self.recycle_bytes)}"
+        if self.resume is not None:
+            yield f"resume from {self.resume}"
+
+
+def make_plan(options: Options, facts: Facts) -> Plan:
+    """Decide how a run will be done.
+
+    Args:
+        options: what the caller asked for.
+        facts: what the machine and this process allow.
+
+    Raises:
+        ValueError: the options ask for what this platform lacks, or for what the engine cannot do.
+        RuntimeError: this program can start no worker so.
+    """
+    _require_workers_that_can_be_killed(options)
+    keeps_limits = options.on == "processes"
+    workers, workers_reason = _decide_workers(options, facts)
+    start, start_reason = _decide_start(options, facts) if options.on == "processes" else (None, "")
+    is_clean = start is not None and start != "fork"
+    return Plan(
+        on=options.on,
+        workers=workers,
+        workers_reason=workers_reason,
+        start=start,
+        start_reason=start_reason,
+        fork_hazard=facts.fork_hazard,
+        batch=options.batch,
+        ahead=options.ahead,
+        errors=options.errors,
+        timeout=options.timeout if keeps_limits else None,
+        retries=options.retries,
+        memory=parse_bytes(options.memory) if keeps_limits and options.memory is not None else None,
+        recycle_items=options.recycle if keeps_limits and isinstance(options.recycle, int) else None,
+        recycle_bytes=parse_bytes(options.recycle) if keeps_limits and isinstance(options.recycle, str) else None,
+        resume=None if options.resume is None else str(options.resume),
+        carried=facts.settings if is_clean else (),
+        not_carried=facts.left if is_clean else (),
+    )
+
+
+def _require_workers_that_can_be_killed(options: Options) -> None:
+    """Refuse limits that a thread would not keep; `on="serial"`, which is for debugging, ignores them."""
+    for name in ("timeout", "memory", "recycle"):
+        value = getattr(options, name)
+        if options.on == "threads" and value is not None:
+            raise ValueError(
+                f"{name}={value!r} needs workers that can be killed, and threads cannot; use on='processes'"
+            )
+
+
+def _decide_workers(options: Options, facts: Facts) -> tuple[int, str]:
+    if options.on == "serial":
+        return 1, "serial runs in the caller's own thread"
+    if options.workers is not None:
+        return options.workers, f"workers={options.workers} was asked for"
+    return facts.cores, f"usable cores, bounded by {facts.cores_bound}"
+
+
+def _decide_start(options: Options, facts: Facts) -> tuple[ConcreteStart, str]:
+    if options.start == "fork":
+        if not facts.can_fork:
+            raise ValueError("start='fork' is not possible on this platform; allowed: 'auto', 'forkserver', 'spawn'")
+        return "fork", "asked for" + _although(facts)
+    if not facts.can_start_clean:
+        raise ValueError("on='processes' does not run on this platform yet; allowed: on='threads', on='serial'")
+    if facts.clean_hazard is not None:
+        return _choose_fork(options, facts, facts.clean_hazard)
+    return (options.start, "asked for") if options.start != "auto" else _choose_start(facts)
+
+
+def _choose_fork(options: Options, facts: Facts, clean_hazard: str) -> tuple[ConcreteStart, str]:
+    """Choose where workers cannot start clean; that a thread of its own forks is then no reason not to."""
+    if options.start != "auto":
+        raise RuntimeError(
+            f"start={options.start!r} is not possible: {clean_hazard}; use start='fork', or on='threads'"
+        )
+    is_wanted = facts.fork_need is not None or facts.start_set == "fork"
+    if not facts.can_fork or (facts.fork_hazard is not None and not is_wanted):
+        raise RuntimeError(
+            f"no worker can be started: a fork would not be safe, as {facts.fork_hazard}, and {clean_hazard}; "
+            "use on='threads', or start='fork' if you know that it will do"
+        )
+    return "fork", f"{clean_hazard}{_although(facts)}"
+
+
+def _choose_start(facts: Facts) -> tuple[ConcreteStart, str]:
+    """Choose for who has not: as the program has for multiprocessing, or else by what is safe."""
+    if facts.start_set is not None:
+        return facts.start_set, f"multiprocessing was told to start processes so{_although(facts, facts.start_set)}"
+    if facts.can_fork and facts.fork_need is not None:
+        return "fork", f"{facts.fork_need} can be had by forked workers alone{_although(facts)}"
+    if facts.can_fork and facts.fork_hazard is None:
+        if not facts.has_own_thread:
+            return "fork", "safe here, and workers inherit the function and the dataset"
+        if facts.start_used == "fork":
+            return "fork", "multiprocessing starts processes so in this program"
+    return "forkserver", f"a fork would not be safe: {facts.fork_hazard or OWN_THREAD}"
+
+
+def _although(facts: Facts, start: ConcreteStart = "fork") -> str:
+    return f", although {facts.fork_hazard}" if start == "fork" and facts.fork_hazard else ""

@@ -1,0 +1,97 @@
+"""What provides workers, one file per place, behind one small protocol.
+
+An engine carries out the scheduler's commands and tells what happened. It decides nothing: which items run where,
+what a death means for them and when the run is over is the scheduler's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from allcores._core.hints import Any, Protocol
+from allcores._core.messages import Event, SendBatch
+from allcores._core.records import Record
+from allcores._objects.outcomes import Raised, WorkerIdentity
+from allcores._system.leadership import Leadership
+
+__all__ = ["Arrival", "Engine", "MemoryUse"]
+
+
+class Arrival:
+    """An event, with the objects that came along and that the scheduler does not see.
+
+    Attributes:
+        event: what happened.
+        start: the index of the first value.
+        values: one per item that the event reports; None for those that failed.
+        raised: what failed, by index.
+        cause: why a worker is gone, its setup failed, or its batch could not be read.
+    """
+
+    __slots__ = ("cause", "event", "raised", "start", "values")
+
+    def __init__(
+        self,
+        event: Event,
+        start: int = 0,
+        values: list[Any] | None = None,
+        raised: dict[int, Raised] | None = None,
+        cause: BaseException | None = None,
+    ) -> None:
+        self.event = event
+        self.start = start
+        self.values = [] if values is None else values
+        self.raised = {} if raised is None else raised
+        self.cause = cause
+
+
+class MemoryUse(Record):
+    """What workers use beyond their size before their first item, in bytes."""
+
+    now: Sequence[int] = ()  # each that is in the middle of something
+    peaks: Sequence[int] = ()  # for each report since this was last asked: the most since the one before
+    kills: Sequence[int] = ()  # the most that each had used which the kernel has killed since for lack of memory
+
+
+class Engine(Protocol):
+    """Provides the workers of one run. The driver alone calls it, in one thread at a time.
+
+    Every token that was sent comes back in exactly one last event: finished, refused, unreadable, or with the
+    `WorkerDown` of its worker; unless the worker was killed or released, of which nothing is heard any more.
+    """
+
+    def start(self, worker: int) -> None:
+        """Begin to start a worker; `WorkerUp`, then `WorkerReady` will tell, or `WorkerDown`."""
+
+    def send(self, batch: SendBatch) -> None:
+        """Hand a batch over; never blocks."""
+
+    def take_back(self, worker: int) -> None:
+        """Have the worker begin no more of what it was sent, as far as the place allows; `ItemsTakenBack` may tell."""
+
+    def kill(self, worker: int) -> None:
+        """End a worker whatever it is doing, as far as the place allows."""
+
+    def condemn(self, worker: int, start: int, stop: int) -> None:
+        """End a worker if it runs an item of ``[start, stop)``, as far as the place allows; its end will be told."""
+
+    def release(self, worker: int) -> None:
+        """Let an idle worker go."""
+
+    def wait(self, timeout: float | None) -> list[Arrival]:
+        """Wait until something happens, at most `timeout` seconds (None: for ever); the one place that blocks."""
+
+    def make_waker(self) -> Callable[[], None]:
+        """Give what any thread may call to end the present `wait`, or the next; after `close` it does nothing."""
+
+    def share(self, leadership: Leadership) -> None:
+        """Have several threads turn the loop, which whoever calls holds; `wait` lets go of it, if possible."""
+
+    def memory(self) -> MemoryUse:
+        """Tell what workers use, as far as the place knows."""
+
+    def identity(self, worker: int) -> WorkerIdentity:
+        """Say who the worker is, also after its end."""
+
+    def close(self) -> None:
+        """Let everything go; afterwards none of this run's workers runs any more, as far as the place allows."""

@@ -1,0 +1,55 @@
+"""From a plan to the engine that it asks for."""
+
+from __future__ import annotations
+
+import os
+
+from allcores._core.plan import Plan
+from allcores._engines.engine import Engine
+from allcores._input.dataset import Dataset
+from allcores._objects.outcomes import Chance
+from allcores._system.greenlets import refuse_copies
+from allcores._worker.job import Job
+from allcores._worker.line import Lines
+
+__all__ = ["draw_chance", "make_engine"]
+
+
+def draw_chance(seed: int | None) -> Chance:
+    """Give what a run's random numbers come from: the seed, or else what the system makes up."""
+    return Chance(int.from_bytes(os.urandom(16)) if seed is None else seed, is_seeded=seed is not None)
+
+
+def make_engine(plan: Plan, job: Job, dataset: Dataset, cores: int, lines: Lines | None = None) -> Engine:
+    """Make the engine for a run; no worker is started.
+
+    Args:
+        plan: which one.
+        job: what every worker has from the beginning.
+        dataset: where items come from.
+        cores: how many cores each worker may use itself.
+        lines: what runs each item, where items of different jobs are handed in; None where all are of `job`.
+
+    Raises:
+        UnpicklableError: the job cannot travel.
+        ValueError: a fork was asked for, and would go wrong.
+    """
+    if plan.on == "serial":
+        from allcores._engines.serial import SerialEngine
+
+        return SerialEngine(job, dataset, lines)
+    if plan.on == "threads":
+        from allcores._engines.threads import ThreadEngine
+
+        return ThreadEngine(job, dataset, cores, lines)
+    from allcores._engines.processes import ProcessEngine
+
+    if plan.start == "fork":
+        refuse_copies()
+        from allcores._engines.forked import ForkedSource
+
+        return ProcessEngine(ForkedSource(plan, job, dataset, cores), dataset, plan, lines)
+    from allcores._engines.clean import CleanSource
+
+    assert plan.start is not None
+    return ProcessEngine(CleanSource(plan.start, job, cores, is_last=lines is None), dataset, plan, lines)

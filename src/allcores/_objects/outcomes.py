@@ -1,0 +1,189 @@
+"""What comes of an item: a value, or a `Failure`; and what comes of a run: `Results`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from allcores._core.hints import TYPE_CHECKING, Any, TypeVar
+from allcores._core.kinds import is_a, type_name
+from allcores._core.records import Record
+from allcores._objects.asking import attributes_of, text_of
+from allcores._objects.short_repr import short_repr
+
+if TYPE_CHECKING:
+    from allcores._core.report import Report
+
+__all__ = [
+    "Chance",
+    "Failure",
+    "Origin",
+    "Raised",
+    "Results",
+    "WorkerIdentity",
+    "attach_failure",
+    "attach_finished",
+    "failure_of",
+    "finished",
+]
+
+R = TypeVar("R")
+
+FAILURE_ATTRIBUTE = "__allcores_failure__"  # on the exception of an item
+FINISHED_ATTRIBUTE = "__allcores_finished__"  # on the exception that ended a run
+
+
+class WorkerIdentity(Record):
+    """Which worker it was: its number in the run, its process and its host."""
+
+    number: int
+    pid: int | None
+    host: str
+
+    def __str__(self) -> str:
+        pid = "pid unknown" if self.pid is None else f"pid {self.pid}"
+        return f"worker {self.number} ({pid} on {self.host})"
+
+
+class Chance(Record):
+    """What all random numbers of a run come from.
+
+    Attributes:
+        entropy: a number; each item's stream follows from it and the item's index.
+        is_seeded: whether the caller gave it, and so wants the global generators seeded for every item, too.
+    """
+
+    entropy: int
+    is_seeded: bool
+
+
+class Raised(Record):
+    """An exception as it came out of an item, before anyone said which item that was."""
+
+    exception: BaseException
+    traceback: str
+
+
+class Origin(Record):
+    """What it takes to run an item again as its run did.
+
+    Attributes:
+        job: gives the run's job; it may have to be unpickled first.
+        chance: what the run's random numbers come from.
+    """
+
+    job: Callable[[], Any]
+    chance: Chance
+
+
+class Failure:
+    """An item that did not yield a value.
+
+    Attributes:
+        index: the item's position in the input.
+        item: the item itself.
+        exception: the original exception, with the traceback of the user's own frames.
+        traceback: that traceback as text, chained exceptions included.
+        worker: where it happened.
+        tries: how often the item was run in all.
+        origin: what `replay` needs to run it again; it stays behind when the failure is pickled.
+
+    Example:
+        >>> import allcores
+        >>> results = allcores.map(int, ["1", "x"], errors="collect", on="serial")
+        >>> results[1].index, type(results[1].exception)
+        (1, <class 'ValueError'>)
+    """
+
+    __slots__ = ("exception", "index", "item", "origin", "traceback", "tries", "worker")
+
+    def __init__(  # noqa: PLR0917 - as others know it
+        self,
+        index: int,
+        item: Any,
+        exception: BaseException,
+        traceback: str,
+        worker: WorkerIdentity,
+        tries: int = 1,
+        origin: Origin | None = None,
+    ) -> None:
+        self.index = index
+        self.item = item
+        self.exception = exception
+        self.traceback = traceback
+        self.worker = worker
+        self.tries = tries
+        self.origin = origin
+
+    def __repr__(self) -> str:
+        return f"<Failure of item {self.index} ({short_repr(self.item)}): {_describe(self.exception)}>"
+
+
+class Results(list[R]):
+    """The results of `map`: a list, equal to the comprehension's, that knows how the run went.
+
+    Attributes:
+        failures: the `Failure` of every item that failed, by index; empty unless ``errors="collect"``.
+        report: what the run cost.
+    """
+
+    failures: list[Failure]
+    report: Report
+
+
+def finished(error: BaseException) -> dict[int, Any]:
+    """Give the results that were finished when `error` ended the run.
+
+    Args:
+        error: an exception that `map` or another entry point raised, `KeyboardInterrupt` and the
+            `asyncio.CancelledError` of a task that awaits one included.
+
+    Returns:
+        ``{index: value}`` of the finished items, in order of index; for a lazy run, of those that were finished
+        but not yet taken. Empty if the exception does not come from a run.
+
+    Example:
+        >>> import allcores
+        >>> try:
+        ...     allcores.map(int, ["1", "2", "x"], on="serial")
+        ... except ValueError as error:
+        ...     print(allcores.finished(error))
+        {0: 1, 1: 2}
+    """
+    give: Callable[[], dict[int, Any]] | None = _held_by(error, FINISHED_ATTRIBUTE)
+    return {} if give is None else give()
+
+
+def attach_finished(error: BaseException, give: Callable[[], dict[int, Any]]) -> None:
+    """Make what was finished reachable from the exception that ended the run."""
+    attributes_of(error)[FINISHED_ATTRIBUTE] = _StaysBehind(give)
+
+
+def failure_of(error: BaseException) -> Failure | None:
+    """Give the failure that an exception was raised for; None if it was not raised for an item."""
+    failure: Failure | None = _held_by(error, FAILURE_ATTRIBUTE)
+    return failure
+
+
+def attach_failure(error: BaseException, failure: Failure) -> None:
+    """Make the failure that an exception is raised for reachable from it."""
+    attributes_of(error)[FAILURE_ATTRIBUTE] = _StaysBehind(failure)
+
+
+def _held_by(error: BaseException, name: str) -> Any:
+    held = attributes_of(error).get(name) if is_a(error, BaseException) else None
+    return held.thing if type(held) is _StaysBehind else None
+
+
+class _StaysBehind:
+    """Holds something for an exception that must not travel with it."""
+
+    def __init__(self, thing: Any = None) -> None:
+        self.thing = thing
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _StaysBehind, ()
+
+
+def _describe(error: BaseException) -> str:
+    text = text_of(error)
+    return f"{type_name(error)}: {short_repr(text)}" if text else type_name(error)

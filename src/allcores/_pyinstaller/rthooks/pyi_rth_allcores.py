@@ -1,5 +1,0 @@
-"""Runs in a program that PyInstaller has made, before anything of its own does."""
-
-from allcores._program import freeze_support
-
-freeze_support()

@@ -1,0 +1,465 @@
+"""A run in a thread of its own, that serves whoever hands items in: what `Pool` and `Executor` stand on.
+
+The thread turns the very loop that `map` turns in its caller's. Everybody else posts into the run's inbox and wakes it;
+but who hands in what a free worker can have sends it, too, and who waits for a result turns the loop meanwhile: see
+`Leadership`. The user's callbacks run in the service's own thread alone, and outside of the loop.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import inf
+from typing import Any
+from weakref import WeakSet, ref
+
+from allcores._codec.captures import explain_unpicklable
+from allcores._codec.codec import encode_job
+from allcores._codec.definitions.classes import MAIN
+from allcores._codec.definitions.contents import Inspection
+from allcores._codec.definitions.globals import Known
+from allcores._core.errors import Terminated
+from allcores._core.functions import refuse_deferring
+from allcores._core.options import Options
+from allcores._core.plan import make_plan
+from allcores._engines.launch import draw_chance, make_engine
+from allcores._input.ownership import has_all_to_itself, is_constant
+from allcores._input.sharing.sharing import Belongings, Clearance
+from allcores._input.snapshots import Snapshots, opens_anew
+from allcores._objects.short_repr import short_repr
+from allcores._run.driver import Run
+from allcores._run.inbox import Inbox
+from allcores._run.submission import Receiver, Submission, showing_errors
+from allcores._settings.conditions import Conditions
+from allcores._settings.snapshot import find_settings
+from allcores._system.descriptors import Descriptors
+from allcores._system.interrupts import hold_interrupts
+from allcores._system.leadership import Leadership
+from allcores._system.leaving import begin_to_leave, go_on_when_leaving, stop_if_left
+from allcores._system.machine import find_facts
+from allcores._system.program import start_used
+from allcores._worker.job import Job
+from allcores._worker.line import Line
+
+__all__ = ["Service"]
+
+
+class Service:
+    """Workers that serve until they are told to end.
+
+    Any thread may call it. Receivers are called by whoever turns the loop; see `Receiver`, and `call_back`.
+
+    Args:
+        options: as of a run.
+        name: of the thread.
+        is_patient: whether the interpreter's exit waits for everything that was handed in; else it ends the workers.
+        stands_in: whether it does so for the standard library, and its workers start as they would there.
+        has_daemons: whether its workers are daemons for multiprocessing.
+
+    Attributes:
+        plan: how items run.
+        calls: the line of what `call` hands in.
+
+    Raises:
+        ValueError: an option makes no sense here.
+        UnpicklableError: the initializer cannot travel, or workers would share something through it; none has been
+            started.
+    """
+
+    def __init__(
+        self, options: Options, *, name: str, is_patient: bool, stands_in: bool = False, has_daemons: bool = False
+    ) -> None:
+        if options.resume is not None:
+            raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
+        here = Descriptors()
+        belongings = Belongings(None, options.initializer, options.initargs)
+        facts = find_facts(here, own_threads=_count_threads())
+        facts = facts._replace(has_own_thread=True, start_used=start_used() if stands_in else None)
+        if options.on == "processes" and options.start == "auto":
+            facts = belongings.weigh(facts, here)
+        self.plan = make_plan(options, facts)
+        if self.plan.start is not None:
+            belongings.require_unshared(self.plan.start, here)
+        self._clearance = Clearance(self.plan.start, was_chosen=options.start == "auto")
+        # What every worker has of the caller's: those that are forked, later than this, inherit it.
+        self._born_with = Known(vars(sys.modules[MAIN]) if self.plan.start == "fork" else ())
+        self.is_patient = is_patient
+        self._chance = draw_chance(options.seed)
+        self._inbox = Inbox()
+        self._look = find_settings if self.plan.on == "processes" else Conditions.here
+        base = self._job(_do_nothing)._replace(
+            initializer=options.initializer, initargs=options.initargs, is_daemon=has_daemons, settings=self._look()
+        )
+        cores = max(1, facts.cores // self.plan.workers)
+        self._run = Run(
+            self.plan._replace(errors="collect"),
+            self._inbox,
+            partial(make_engine, self.plan, base, self._inbox, cores, self._inbox),
+            self._inbox,
+            retry_on=options.retry_on_types,
+            is_lazy=False,
+            on_progress=None,
+        )
+        self.calls = _Calls(self._job(_call, is_star=True), batch=1, depth=1)
+        self._pid = os.getpid()
+        self._lock = threading.RLock()  # a finalizer may close it amid anything, in the same thread, too
+        self._is_closed = False
+        self._error: BaseException | None = None
+        self._snapshots: Callable[[], Snapshots | None] = _do_nothing  # those of calls that wait, which hold them
+        self._leadership = Leadership()
+        self._callbacks: deque[Callable[[], object]] = deque()
+        engine = self._run.open()
+        engine.share(self._leadership)
+        self._leadership.wake_waiting = engine.make_waker()
+        self._inbox.wake = self._leadership.wake
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
+        _services.add(self)
+
+    @property
+    def sends_items(self) -> bool:
+        """Whether items go to other processes, and so must be what they were when they were handed in."""
+        return self.plan.on == "processes"
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why nothing is taken any more, although it was not closed."""
+        return self._error
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread is there."""
+        return self._thread.is_alive()
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the caller is the service's own thread, or turns its loop, and so must not wait for it."""
+        return self._leadership.is_mine or self._leadership.is_own
+
+    def line(
+        self,
+        function: Callable[..., Any],
+        *,
+        is_star: bool = False,
+        batch: int | None = None,
+        is_awaited: bool = False,
+    ) -> Line:
+        """Prepare to run a function on items.
+
+        Args:
+            function: travels once to each worker that is to run it.
+            is_star: whether an item is a tuple of arguments.
+            batch: items per batch; None to measure and adapt.
+            is_awaited: whether somebody takes the results one by one.
+
+        Raises:
+            UnpicklableError: it cannot travel, or leads to something that workers must not share.
+        """
+        refuse_deferring(function, self.plan.on)
+        self._clearance.require(function)
+        job = self._job(function, is_star=is_star)._replace(is_awaited=is_awaited)
+        if self.plan.on == "processes":
+            try:
+                encode_job(job, self._born_with.copy())
+            except Exception as error:  # its captures may raise anything
+                raise explain_unpicklable("the function", function, error) or error from None
+        return Line(job, batch=batch or self.plan.batch, depth=2, inspection=Inspection(), conditions=self._look())
+
+    def submit(self, line: Line, items: Sequence[Any], receiver: Receiver) -> Submission:
+        """Hand items in, one or more.
+
+        Raises:
+            RuntimeError: it is closed, or belongs to another process.
+            AllcoresError: it has broken down.
+        """
+        submission = Submission(line, items, receiver)
+        self._hand_in(submission)
+        self._inbox.wake()  # who hands in items one by one is faster than the loop: many will share a batch
+        return submission
+
+    def line_for_calls(self, inspection: Inspection) -> Line:
+        """Prepare to have functions called that lead to what it is at one moment."""
+        return _Calls(self._job(_call, is_star=True), batch=1, depth=1, inspection=inspection)
+
+    def call(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        receiver: Receiver,
+        line: Line | None = None,
+    ) -> Submission:
+        """Have a function called once, on a worker that has nothing else to do. Raises as `line` and `submit`."""
+        submission = self._submission(line or self.calls, function, args, kwargs, receiver)
+        self._send_at_once(submission)
+        return submission
+
+    def call_and_attend(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        receiver: Receiver,
+        is_over: Callable[[], bool],
+    ) -> None:
+        """Have a function called, and `attend`; that the caller will wait is worth knowing before the call is sent."""
+        self.require_open()  # first, as a forked child cannot turn the loop either
+        submission = self._submission(self.calls, function, args, kwargs, receiver)
+        if not self._turn_here(is_over, inf, submission):
+            self._send_at_once(submission, may_change=False)
+
+    def attend(self, is_over: Callable[[], bool], timeout: float | None = None) -> None:
+        """Turn the loop in the caller's thread, for who waits for a result; returns at once if somebody else does.
+
+        Args:
+            is_over: whether there is nothing left to wait for.
+            timeout: for how many seconds, at most.
+        """
+        if not (is_over() or self._pid != os.getpid() or self.is_inside):
+            self._turn_here(is_over, inf if timeout is None else time.monotonic() + timeout)
+
+    def call_back(self, callback: Callable[[], object]) -> None:
+        """Call the user's code, for a receiver: if that was called in the loop, later, in the own thread."""
+        if self._leadership.is_mine:
+            self._callbacks.append(callback)
+            if not self._leadership.is_own:  # which looks there after each turn
+                self._leadership.alarm()
+        else:
+            callback()
+
+    def cancel(self, submission: Submission) -> None:
+        """Have no more of a submission's items run; a process that runs one is killed."""
+        self._inbox.cancel(submission)
+
+    def withdraw(self) -> None:
+        """Have nothing run that no worker has, but calls that one is being started for.
+
+        Receivers of what has not begun hear `ItemCancelled`.
+        """
+        self._inbox.withdraw(self.plan.workers)
+
+    def close(self) -> None:
+        """Take nothing more; what was handed in is done, and then the workers end. A forked child closes nothing."""
+        if self._pid != os.getpid():
+            return
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._inbox.close()
+
+    def stop(self) -> None:
+        """End the workers at once; whoever waits for something hears `Terminated`. A forked child stops nothing."""
+        if self._pid == os.getpid():
+            self.close()
+            self._inbox.stop()
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until all is over; say whether it is."""
+        if self._pid == os.getpid():
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def require_open(self) -> None:
+        """Raise what `submit` would raise."""
+        if self._pid != os.getpid():
+            raise RuntimeError(f"this belongs to process {self._pid}, and a forked child cannot use it: make a new one")
+        if self._error is not None:
+            raise self._error
+        if self._is_closed:
+            stop_if_left()
+            raise RuntimeError("it is closed, and takes nothing more")
+
+    def _job(self, function: Callable[..., Any], *, is_star: bool = False) -> Job:
+        is_timed = self.plan.timeout is not None
+        return Job(function, is_star, stops_at_failure=False, is_timed=is_timed, chance=self._chance)
+
+    def _submission(
+        self,
+        line: Line,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        receiver: Receiver,
+    ) -> Submission:
+        if self.plan.on == "processes":  # elsewhere a coroutine reaches the caller, who may await it
+            refuse_deferring(function, self.plan.on)
+        self._clearance.require(function)
+        return Submission(line, ((function, args, kwargs),), receiver, self._look())
+
+    def _hand_in(self, submission: Submission) -> None:
+        with self._lock:
+            self.require_open()
+            self._inbox.submit(submission)
+
+    def _send_at_once(self, submission: Submission, *, may_change: bool = True) -> None:
+        """Hand a call in, and have the loop hear of it: here, if it goes to a free worker and nobody is in the loop.
+
+        Args:
+            submission: the call.
+            may_change: whether its arguments may change before it is done, as the caller does not wait for that.
+        """
+        must_keep = may_change and self.sends_items
+        with hold_interrupts():
+            is_heard = False
+            if self._leadership.take(may_block=False):
+                try:
+                    self._hand_in(submission)
+                    is_heard = self._hear_at_once()
+                    if must_keep and not submission.has_begun:  # nor will it, while the loop is held
+                        self._keep_as_it_is(submission)
+                finally:
+                    self._leadership.let_go()
+            else:
+                if must_keep:
+                    self._keep_as_it_is(submission)
+                self._hand_in(submission)
+            if not is_heard:
+                self._inbox.wake()
+
+    def _hear_at_once(self) -> bool:
+        try:
+            return self._leadership.bug is None and self._run.hear_at_once()
+        except BaseException as bug:
+            self._leadership.bug = bug
+            self._leadership.alarm()
+            raise
+
+    def _keep_as_it_is(self, submission: Submission) -> None:
+        """Have a call be what it is now, whatever its caller does with what it was given."""
+        function, args, kwargs = submission.items[0]
+        if is_constant(function) and has_all_to_itself(args) and has_all_to_itself(kwargs):
+            return
+        snapshots = submission.snapshots = self._snapshots() or Snapshots(shares_files=True, is_to_travel=True)
+        self._snapshots = ref(snapshots)
+        if not (is_constant(function) or opens_anew(function)):
+            function = snapshots.copy(function)
+        if kwargs:
+            args, kwargs = snapshots.copy((args, kwargs))
+        else:
+            args = snapshots.copy(args, is_alone=True)
+        submission.items = ((function, args, kwargs),)
+
+    def _turn_here(self, is_over: Callable[[], bool], until: float, submission: Submission | None = None) -> bool:
+        """Turn the loop in the caller's thread, in which something is handed in first; False if somebody else does."""
+        with hold_interrupts():
+            if not self._leadership.take_lead():
+                return False
+            due = -inf  # unless the loop says when
+            try:
+                with self._leadership:
+                    if submission is not None:
+                        self._hand_in(submission)
+                    due = self._turn_until(is_over, until)
+            finally:
+                self._leadership.hand_back(due)
+        return True
+
+    def _turn_until(self, is_over: Callable[[], bool], until: float) -> float:
+        """Turn the loop, holding it and leading; say when it must be turned next even if nothing happens."""
+        try:
+            while not (is_over() or self._is_ending or time.monotonic() >= until):
+                self._run.turn(until=until)
+        except BaseException as error:
+            if error is not self._leadership.interruption:
+                self._leadership.bug = error
+            raise
+        finally:
+            self._leadership.interruption = None
+        return -inf if self._is_ending else self._run.due
+
+    @property
+    def _is_ending(self) -> bool:
+        return self._leadership.bug is not None or self._run.is_finished
+
+    def _serve(self) -> None:
+        go_on_when_leaving()
+        self._leadership.lead_by_default()
+        error: BaseException | None = None
+        try:
+            while not self._is_ending:
+                with self._leadership:
+                    self._turn_as_own()
+                self._call_back_all()
+            error = self._leadership.bug or self._run.error
+        except BaseException as bug:  # nobody else could tell
+            error = self._leadership.bug = bug
+        finally:
+            with self._lock:
+                self._error = error
+                self._is_closed = True
+            self._end(Terminated("the pool was ended before anything came of it") if error is None else error)
+
+    def _turn_as_own(self) -> None:
+        settled = self._run.settled
+        if not self._is_ending:  # since it was asked last
+            self._run.turn()
+        if self._leadership.is_led_by_other and self._run.settled > settled:
+            self._inbox.wake()  # what is waited for there may be over
+
+    def _end(self, error: BaseException) -> None:
+        self._inbox.wake()
+        self._leadership.retire()
+        try:
+            with self._leadership:
+                self._run.close()
+        finally:
+            self._inbox.abandon(error)
+            self._call_back_all()
+            self._leadership.close()
+
+    def _call_back_all(self) -> None:
+        while self._callbacks:
+            with showing_errors():
+                self._callbacks.popleft()()
+
+
+class _Calls(Line):
+    """Runs calls, each of a function of its own."""
+
+    def name(self, position: int, item: Any) -> str:
+        """Say in messages which call it is."""
+        function, args, _ = item
+        return f"the call of {getattr(function, '__qualname__', short_repr(function))} with {short_repr(args)}"
+
+
+def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return function(*args, **kwargs)
+
+
+def _do_nothing(*_: object) -> None:
+    """Stands for what is not wanted."""
+
+
+_services: WeakSet[Service] = WeakSet()
+
+
+def _count_threads() -> int:
+    return sum(service.is_running for service in list(_services))
+
+
+def _finish_patient() -> None:
+    patient = [service for service in list(_services) if service.is_patient]
+    for service in patient:
+        service.close()
+    for service in patient:
+        service.join()
+
+
+def _stop_all() -> None:
+    begin_to_leave()
+    for service in list(_services):
+        service.stop()
+        service.join()
+
+
+atexit.register(_stop_all)
+# Earlier than atexit, when no process and no thread can be started any more; private, but concurrent.futures' way, too.
+getattr(threading, "_register_atexit", atexit.register)(_finish_patient)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_services.clear)

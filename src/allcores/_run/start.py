@@ -1,0 +1,155 @@
+"""What an entry point does before anything runs: check what the caller wrote, decide, and put the run together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from allcores._codec.codec import encode_job
+from allcores._core.functions import refuse_deferring
+from allcores._core.hints import TYPE_CHECKING, Any
+from allcores._core.options import Options
+from allcores._core.plan import Plan, make_plan
+from allcores._engines.launch import draw_chance, make_engine
+from allcores._input.dataset import Dataset, make_dataset
+from allcores._input.sharing.sharing import Belongings
+from allcores._objects.outcomes import Chance, Origin, Results
+from allcores._run.driver import Run
+from allcores._run.progress import Progress
+from allcores._run.sinks import Sink
+from allcores._system.descriptors import Descriptors
+from allcores._system.leaving import stop_if_left
+from allcores._system.machine import find_facts
+from allcores._worker.job import Job
+
+if TYPE_CHECKING:
+    from allcores._journal.recorder import Recorder
+
+__all__ = ["Start", "conclude", "prepare"]
+
+
+class Start:
+    """Everything a run needs, checked while the caller is still there to hear of it.
+
+    Args:
+        plan: how it is done.
+        options: as the caller asked for it.
+        job: what runs the items.
+        dataset: the items.
+        cores: how many each worker may use.
+    """
+
+    def __init__(self, plan: Plan, options: Options, job: Job, dataset: Dataset, cores: int) -> None:
+        self._plan = plan
+        self._options = options
+        self._job = job
+        self._dataset = dataset
+        self._cores = cores
+
+    def progress(self) -> Progress:
+        """Make the progress bar that the caller asked for."""
+        return Progress(wanted=self._options.progress, total=self._dataset.length)
+
+    def run(self, sink: Sink, *, is_lazy: bool, on_progress: Callable[[int], None], hears_others: bool = False) -> Run:
+        """Put the run together, and open its journal; see `Run`."""
+        recorder = self._open_journal()
+        chance = self._job.chance if recorder is None else Chance(recorder.entropy, recorder.is_seeded)
+        job = self._job._replace(chance=chance, is_awaited=is_lazy)
+        if is_lazy and self._plan.on == "processes":  # its consumer may set what later workers would begin with
+            from allcores._settings.snapshot import find_settings
+
+            job = job._replace(settings=find_settings())
+        return Run(
+            self._plan,
+            self._dataset,
+            partial(make_engine, self._plan, job, self._dataset, self._cores),
+            sink,
+            origin=Origin(lambda: job, chance),
+            retry_on=self._options.retry_on_types,
+            recorder=recorder,
+            is_lazy=is_lazy,
+            hears_others=hears_others,
+            on_progress=on_progress,
+        )
+
+    def _open_journal(self) -> Recorder | None:
+        if self._plan.resume is None:
+            return None
+        from allcores._journal.digest import digest_function
+        from allcores._journal.recorder import Recorder
+
+        job = self._job
+        try:
+            frames = encode_job(job).frames
+        except Exception:  # it may run all the same, where workers are forked; only `replay` will miss it
+            frames = []
+        return Recorder(
+            self._plan.resume,
+            function_digest=digest_function(job.function) + bytes([job.is_star]),
+            function_name=getattr(job.function, "__qualname__", type(job.function).__qualname__),
+            job=frames,
+            entropy=job.chance.entropy,
+            is_seeded=job.chance.is_seeded,
+        )
+
+
+def prepare(
+    fn: Callable[..., Any],
+    iterables: tuple[Iterable[Any], ...],
+    keywords: dict[str, Any],
+    *,
+    is_star: bool,
+    has_own_thread: bool = False,
+) -> Start:
+    """Check what the caller wrote, and decide how the run will be done.
+
+    Args:
+        fn: what runs the items.
+        iterables: the dataset.
+        keywords: the options.
+        is_star: whether an item is a tuple of arguments.
+        has_own_thread: whether the run's loop will run in another thread than the caller's.
+
+    Raises:
+        TypeError, ValueError: something makes no sense.
+        UnpicklableError: something would be shared by the workers that must not be.
+    """
+    stop_if_left()
+    options = Options.from_keywords(keywords)
+    if not callable(fn):
+        raise TypeError(f"{fn!r} is not callable; the first argument is the function, the dataset follows")
+    if not iterables:
+        raise TypeError("the dataset is missing: give at least one iterable after the function")
+    dataset = make_dataset(iterables, is_sent=options.on == "processes")
+    belongings = Belongings(fn, options.initializer, options.initargs, dataset, is_star)
+    plan, cores = _decide(options, belongings, has_own_thread=has_own_thread)
+    refuse_deferring(fn, plan.on)
+    job = Job(
+        fn,
+        is_star,
+        options.errors == "raise" and not options.retries,
+        options.initializer,
+        options.initargs,
+        is_timed=plan.timeout is not None,
+        chance=draw_chance(options.seed),
+    )
+    return Start(plan, options, job, dataset, cores)
+
+
+def _decide(options: Options, belongings: Belongings, *, has_own_thread: bool) -> tuple[Plan, int]:
+    """Make the plan, in view of what workers must not share; give the cores for each worker, too."""
+    here = Descriptors()
+    facts = find_facts(here)._replace(has_own_thread=has_own_thread)
+    if options.on == "processes" and options.start == "auto":
+        facts = belongings.weigh(facts, here)
+    plan = make_plan(options, facts)
+    was_weighed = options.start == "auto" and plan.fork_hazard is None and not has_own_thread
+    if plan.start is not None and not (plan.start == "fork" and was_weighed):
+        belongings.require_unshared(plan.start, here)
+    return plan, max(1, facts.cores // plan.workers)
+
+
+def conclude(results: Results[Any], run: Run) -> None:
+    """Have the results of a run that is over tell the rest of it."""
+    results.failures = sorted(run.failures, key=lambda failure: failure.index)
+    results.report = run.report

@@ -1,0 +1,456 @@
+"""The main loop of a worker process: receive, run, report.
+
+The loop is the same for a forked worker, which is born with its job and its dataset, and for a clean one, which
+receives a job over its channel, serves it, forgets it, and waits for the next until it has been idle for long.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import nullcontext
+from functools import partial
+from itertools import repeat, starmap
+from math import inf
+from types import FrameType
+
+from allcores._codec.codec import Answer, PartialItems, encode_outcomes
+from allcores._codec.definitions.classes import inherit, learn
+from allcores._codec.definitions.comparison import find_differing, find_torn, install, take_away
+from allcores._codec.definitions.globals import Key
+from allcores._codec.exceptions import encode_exception, leave_behind
+from allcores._codec.handover import received
+from allcores._codec.packing import Parcel
+from allcores._codec.pickling import decode, encode
+from allcores._core.errors import UnpicklableError
+from allcores._core.hints import TYPE_CHECKING, Any
+from allcores._core.messages import SendBatch
+from allcores._core.records import Record
+from allcores._input.dataset import Columns
+from allcores._input.ownership import is_constant
+from allcores._input.snapshots import Snapshots
+from allcores._system.machine import CORES_VARIABLE
+from allcores._system.memory import offer_to_oom_killer
+from allcores._system.terminal import leave_terminal
+from allcores._transport.board import IDLE, INDEX, MOVING, PREPARING, TIES, Board, Mark
+from allcores._transport.channel import Channel
+from allcores._transport.wire import Buffer, Kind, Message
+from allcores._worker.exit import exit_worker, find_ties
+from allcores._worker.job import Job, Part, run_batch
+from allcores._worker.kinship import become_child
+from allcores._worker.namesake import Asker, become_namesake
+
+if TYPE_CHECKING:
+    from allcores._settings.adoption import Adoption
+    from allcores._worker.reporter import Reporter
+    from allcores._worker.safe_region import SafeRegion
+
+__all__ = [
+    "Surroundings",
+    "WorkerLoop",
+    "absolute_path",
+    "enter_worker_process",
+    "present_folder",
+    "serve_clean",
+    "serve_forked",
+]
+
+
+class Surroundings(Record):
+    """What of the caller's process its function may rely on, apart from the objects it captures."""
+
+    path: list[str]
+    arguments: list[str]
+    folder: str | None
+    environment: dict[str, str]
+    authkey: bytes | None  # by which multiprocessing's processes know each other; None where it is not in use
+    umask: int
+    stack_size: int  # of threads to come
+
+    @classmethod
+    def here(cls, cores: int) -> Surroundings:
+        """Describe this process, for workers that may use `cores` cores each."""
+        folder = present_folder()
+        environment = {**os.environ, CORES_VARIABLE: str(cores)}
+        process = sys.modules.get("multiprocessing.process")
+        authkey = None if process is None else bytes(process.current_process().authkey)
+        return cls(absolute_path(folder), list(sys.argv), folder, environment, authkey, _umask(), _stack_size())
+
+    def adopt(self) -> None:
+        """Make this process like the described one."""
+        sys.path[:] = self.path
+        sys.argv[:] = self.arguments
+        if self.folder is not None:
+            os.chdir(self.folder)  # without a look at the present one, which may have been removed
+        if dict(os.environ) != self.environment:
+            os.environ.clear()
+            os.environ.update(self.environment)
+        if self.authkey is not None:
+            from multiprocessing.process import current_process
+
+            current_process().authkey = self.authkey
+        os.umask(self.umask)
+        threading.stack_size(self.stack_size)
+
+
+def present_folder() -> str | None:
+    """Give the present folder; None where it was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+def absolute_path(folder: str | None) -> list[str]:
+    """Give ``sys.path`` such that its entries mean what they mean now, wherever an item changes the folder to.
+
+    Args:
+        folder: the present one; None where it was removed.
+    """
+    return [
+        entry if folder is None or os.path.isabs(entry) else _in_folder(folder, entry) for entry in map(str, sys.path)
+    ]
+
+
+def _in_folder(folder: str, entry: str) -> str:
+    return folder if entry in {"", os.curdir} else os.path.join(folder, entry)
+
+
+def _umask() -> int:
+    """Give the process's mask, which can only be read by setting another: one that keeps others out meanwhile."""
+    try:
+        with open("/proc/self/status", "rb") as status:
+            return next(int(line.split()[1], 8) for line in status if line.startswith(b"Umask:"))
+    except (OSError, StopIteration):  # not Linux
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return mask
+
+
+def _stack_size() -> int:
+    """Give the size, which can only be read by having it as it is by default."""
+    size = threading.stack_size()
+    if size:
+        threading.stack_size(size)
+    return size
+
+
+class WorkerLoop:
+    """Serves one channel until it ends.
+
+    Args:
+        channel: the worker's end; it blocks.
+        mark: where this worker says what it is in the middle of.
+        idle_seconds: how long to wait for a job before leaving; None: for ever.
+    """
+
+    def __init__(self, channel: Channel, mark: Mark, *, idle_seconds: float | None = None) -> None:
+        self._channel = channel
+        self._mark = mark
+        self._words = mark.words
+        self._idle_seconds = idle_seconds
+        self._backlog: deque[Message] = deque()  # came while an answer was awaited
+        self._asker = Asker(self._ask)
+        self._jobs: dict[int, Job | BaseException] = {}  # by line; or why one did not arrive
+        self._dataset: Columns | None = None
+        self._unlearnt: BaseException | None = None  # why a definition could not be taken in
+        self._expected: dict[Key, Any] = {}  # contents that things were to have
+        self._unlike: BaseException | None = None  # why the next job or batch has not all that it leads to
+        self._unsettled: BaseException | None = None  # why the settings could not be made
+        self._adoption: Adoption | None = None  # of settings; None where all are inherited
+        self._reporter: Reporter | None = None  # tells what is finished; None until somebody awaits results
+
+    def serve(self, job: Job | None = None, dataset: Columns | None = None) -> None:
+        """Say hello and do what the driver asks for, until it is gone."""
+        become_namesake(self._asker, is_inherited=job is not None)
+        self._channel.send(Message(Kind.HELLO, start=os.getpid()))
+        if job is not None:
+            self._prepare(job, dataset)
+        self._channel.set_patience(None if self._jobs else self._idle_seconds)
+        while (message := self._next_message()) is not None:
+            if message.kind is Kind.LEAVE:
+                return
+            self._do(message)
+            del message  # or its items would be held while waiting for the next
+
+    def _next_message(self) -> Message | None:
+        return self._backlog.popleft() if self._backlog else self._channel.receive()
+
+    def _ask(self, keys: list[Key]) -> dict[Key, str]:
+        """Have the driver give what stands under these names, and put it where it belongs; say what it cannot give."""
+        with nullcontext() if self._reporter is None else self._reporter.region.closed():
+            self._channel.send(Message(Kind.ASK, frames=[pickle.dumps(keys)]))
+            while (message := self._channel.receive()) is not None and message.kind is not Kind.ANSWER:
+                self._backlog.append(message)
+        if message is None:
+            raise SystemExit  # the driver is gone
+        answer: Answer
+        answer, definitions = decode(message.frames)
+        learn(definitions)
+        install(answer.values)
+        return answer.refusals
+
+    def _compare(self, expected: dict[Key, Any]) -> None:
+        """Have what the caller has. Raises UnpicklableError where that cannot be."""
+        self._expected |= expected
+        differing = find_differing(expected)
+        while differing:
+            for (module, name), why in self._ask(differing).items():
+                if not take_away(module, name):
+                    raise UnpicklableError(f"{module}.{name} is another here than at the caller's, and {why}")
+            differing = [key for key in find_torn(self._expected) if key not in differing]
+
+    def _compare_for_items(self, message: Message) -> None:
+        try:
+            self._compare(pickle.loads(message.frames[0]))  # from our own driver
+        except Exception as error:  # unpickling the caller's objects may raise anything
+            self._unlike = error
+
+    def _do(self, message: Message) -> None:
+        if message.kind is Kind.RUN:
+            self._run(message)
+        elif message.kind is Kind.COMPARE:
+            self._compare_for_items(message)
+        elif message.kind is Kind.TEACH:
+            self._learn(message)
+        elif message.kind is Kind.SETUP:
+            self._channel.set_patience(None)
+            self._set_up(message)
+        elif message.kind is Kind.ADD_JOB:
+            self._add_job(message)
+        elif message.kind is Kind.SETTINGS:
+            self._change_settings(message)
+        elif message.kind is Kind.DROP_JOB:
+            self._jobs.pop(message.line, None)
+        elif message.kind is Kind.REST:
+            self._channel.rest()
+        elif message.kind is Kind.FORGET:
+            self._jobs.clear()
+            self._dataset = self._unlearnt = self._unlike = self._unsettled = None
+            self._adopt().put_back()
+            self._channel.rest()
+            become_namesake(self._asker, is_inherited=False)
+            self._words[INDEX] = IDLE
+            self._channel.set_patience(self._idle_seconds)
+
+    def _set_up(self, message: Message) -> None:
+        self._words[INDEX] = PREPARING
+        try:
+            tracker, *descriptors = message.descriptors or (None,)
+            kinship, surroundings, early_settings = pickle.loads(message.frames[0])  # from our own driver
+            become_child(kinship, message.start, tracker)
+            surroundings.adopt()
+            self._adopt().begin(early_settings)
+            self._compare(pickle.loads(message.frames[1]))
+            with received(descriptors):
+                job, definitions = decode(message.frames[2:])
+            learn(definitions)
+        except BaseException as error:  # unpickling the caller's objects may raise anything
+            self._answer(Kind.SETUP_FAILED, error)
+        else:
+            self._prepare(job, None)
+
+    def _add_job(self, message: Message) -> None:
+        try:
+            job, definitions = self._decode(message.frames)
+            learn(definitions)
+        except BaseException as error:  # unpickling the caller's objects may raise anything
+            self._jobs[message.line] = error  # told when items come for it
+        else:
+            self._jobs[message.line] = self._unlike or job
+            self._unlike = None
+
+    def _learn(self, message: Message) -> None:
+        try:
+            learn(self._decode(message.frames))
+        except BaseException as error:  # unpickling the caller's objects may raise anything
+            self._unlearnt = error  # told when items come that need it
+
+    def _change_settings(self, message: Message) -> None:
+        try:
+            self._adopt().change(self._decode(message.frames))
+            self._unsettled = None
+        except BaseException as error:  # unpickling the caller's objects, and making its settings, may raise anything
+            self._unsettled = error  # told when items come
+
+    def _adopt(self) -> Adoption:
+        if self._adoption is None:
+            from allcores._settings.adoption import Adoption  # a forked worker of a plain run does without
+
+            self._adoption = Adoption()
+        return self._adoption
+
+    def _decode(self, frames: list[Buffer]) -> Any:
+        """Unpickle; what is imported for that has been imported by the caller long ago, and sets nothing any more."""
+        loaded = len(sys.modules)
+        thing = decode(frames)
+        if self._adoption is not None and len(sys.modules) != loaded:
+            self._adoption.hold()
+        return thing
+
+    def _prepare(self, job: Job, dataset: Columns | None) -> None:
+        self._words[INDEX] = PREPARING
+        try:
+            if job.settings is not None:  # else they were inherited
+                self._adopt().adopt(job.settings)
+            job.prepare()
+            if self._adoption is not None:
+                self._adoption.stand()
+        except BaseException as error:  # the caller's initializer may raise anything
+            finish_queues()
+            self._answer(Kind.SETUP_FAILED, error)
+            return
+        self._jobs[0], self._dataset = job, dataset
+        self._tell_ties(inf)
+        self._words[INDEX] = IDLE
+        flush_output()
+        self._channel.send(Message(Kind.READY))
+
+    def _run(self, message: Message) -> None:
+        self._words[INDEX] = MOVING
+        job = self._jobs[message.line] if self._unsettled is None else self._unsettled
+        try:
+            if self._adoption is not None:
+                self._adoption.catch_up()
+            items = self._items_of(message)
+        except BaseException as error:  # unpickling the caller's objects may raise anything
+            self._answer(Kind.UNREADABLE, self._unlearnt or error, message.token, message.stop)
+            return
+        if isinstance(job, BaseException):
+            self._answer(Kind.UNREADABLE, job, message.token, message.stop)
+            return
+        if self._unlike is not None:
+            self._answer(Kind.UNREADABLE, self._unlike, message.token, message.stop)
+            self._unlike = None
+            return
+        batch = SendBatch(0, message.token, message.start, message.stop, message.flag, message.tries)
+        snapshots = Snapshots(shares_files=False) if batch.stop - batch.start > 1 else None
+        fetch = self._asker.fetch
+        region = self._region(batch) if job.is_awaited and batch.stop - batch.start > 1 else None
+        for part in run_batch(
+            job, items, batch, self._mark, fetch=fetch, gather=Parcel, snapshots=snapshots, region=region
+        ):
+            self._words[INDEX] = MOVING
+            frames = encode_outcomes(part.start, part.values, part.raised)
+            self._mark.shelf.expect(sum(memoryview(frame).nbytes for frame in frames) / max(1, part.stop - part.start))
+            flush_output()
+            self._tell_ties(part.seconds)
+            if part.is_last:
+                self._words[INDEX] = IDLE
+            self._report(batch.token, part, frames)
+
+    def _region(self, batch: SendBatch) -> SafeRegion:
+        """See to it that somebody looks what items of the batch gave, and tells it if a later one runs long."""
+        if self._reporter is None:
+            from allcores._worker.reporter import Reporter  # a run whose results are taken together does without
+
+            self._reporter = Reporter()
+        return self._reporter.attend(partial(self._tell, batch.token))
+
+    def _tell(self, token: int, part: Part) -> None:
+        """Report a part while a later item runs; in the reporter's thread."""
+        frames = encode_outcomes(part.start, part.values, part.raised)
+        flush_output()
+        self._report(token, part, frames)
+
+    def _report(self, token: int, part: Part, frames: list[Buffer]) -> None:
+        report = Message(Kind.REPORT, token, part.start, part.stop, part.seconds, part.is_last, frames)
+        self._channel.send(report)
+
+    def _tell_ties(self, seconds: float) -> None:
+        before = self._words[TIES]
+        ties = find_ties(before, seconds)
+        if ties != before:  # hardly ever: the driver has this cache line to itself
+            self._words[TIES] = ties
+
+    def _items_of(self, message: Message) -> Any:
+        if message.frames:
+            items: PartialItems | Any = self._decode(message.frames)
+            return _handed_out(items) if type(items) is list and not is_constant(items[0]) else items
+        assert self._dataset is not None
+        return self._dataset.items(message.start, message.stop)
+
+    def _answer(self, kind: Kind, error: BaseException, token: int = 0, stop: int = 0) -> None:
+        flush_output()
+        self._words[INDEX] = IDLE
+        self._channel.send(Message(kind, token, stop=stop, frames=encode(encode_exception(error))))
+
+
+def _handed_out(items: list[Any]) -> Iterator[Any]:
+    """Give the items one by one, and let go of each: a value that is its own item is nobody else's then."""
+    queue = deque(items)
+    items.clear()
+    return starmap(queue.popleft, repeat((), len(queue)))
+
+
+# ------------------------------------------------------------------------------------------------ processes
+
+
+def enter_worker_process() -> None:
+    """Cut what a worker must not share with where it comes from: signals, the terminal, its importance, its thread."""
+    # A handler that does nothing, rather than ignoring: programs that the user's function starts must still be
+    # interruptible, and only a handler is reset in them.
+    signal.signal(signal.SIGINT, _leave_it_to_the_driver)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    offer_to_oom_killer()
+    leave_terminal()
+    _become_main_thread()
+
+
+def _become_main_thread() -> None:
+    """Have the thread that forked, which is the main one here, be like one, and start threads that are like its."""
+    thread = threading.main_thread()
+    thread.name = "MainThread"
+    vars(thread)["_daemonic"] = False
+    vars(threading.Thread).get("_set_native_id", id)(thread)
+
+
+def _leave_it_to_the_driver(signum: int, frame: FrameType | None) -> None:
+    """Do nothing: on Ctrl-C the driver decides."""
+
+
+def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Columns | None, cores: int) -> None:
+    """Be a forked worker, which has become a child; returns when the process must end."""
+    inherit()
+    leave_behind(sys.exc_info()[1])
+    os.environ[CORES_VARIABLE] = str(cores)
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()  # or all forked workers would draw the same numbers
+    connection.setblocking(True)
+    with connection:
+        WorkerLoop(Channel(connection), mark).serve(job, dataset)
+        exit_worker()
+    flush_output()
+
+
+def serve_clean(connection: int, board: int, slots: int, slot: int, idle_seconds: float) -> None:
+    """Be a clean worker on inherited descriptors; returns when the process must end."""
+    mark = Board(slots, descriptor=board).mark(slot)
+    with socket.socket(fileno=connection) as channel:
+        WorkerLoop(Channel(channel), mark, idle_seconds=idle_seconds).serve()
+        exit_worker()
+    flush_output()
+
+
+def flush_output() -> None:
+    """Bring out what was printed: the process ends without the interpreter's own clean-up."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):  # none, closed, or its reader is gone
+            continue
+
+
+def finish_queues() -> None:
+    """Bring out what was put into multiprocessing's queues, which nothing can be put into any more."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util._run_finalizers()  # noqa: SLF001 - no other way

@@ -1,0 +1,128 @@
+"""How batch sizes follow from what was measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from allcores._core.pace import (
+    FLOOR_SECONDS,
+    GROWTH,
+    HEAVY_BYTES,
+    MEMORY,
+    QUEUED_SECONDS,
+    TAIL_SHARE,
+    TARGET_SECONDS,
+    Pace,
+)
+
+INSTANT = 1e-9  # seconds per item: no batch is ever long enough
+
+
+def measured(items: int, item_seconds: float, *, workers: int = 1) -> Pace:
+    pace = Pace(workers=workers, fixed=None)
+    pace.observe(items, items * item_seconds)
+    return pace
+
+
+def test_before_anything_is_measured_a_batch_has_one_item_and_none_waits_behind_it() -> None:
+    pace = Pace(workers=8, fixed=None)
+    assert pace.batch_size(None) == pace.batch_size(1_000_000) == 1
+    assert pace.queue_depth(1) == 1
+
+
+def test_a_fixed_size_is_kept_whatever_is_measured() -> None:
+    pace = Pace(workers=8, fixed=7)
+    assert pace.batch_size(None) == 7
+    pace.observe(7, 1000.0)
+    assert pace.batch_size(1) == 7
+
+
+def test_batches_grow_step_by_step() -> None:
+    pace = Pace(workers=1, fixed=None)
+    sizes = []
+    for _ in range(5):
+        sizes.append(pace.batch_size(None))
+        pace.observe(sizes[-1], sizes[-1] * INSTANT)
+    assert sizes == [GROWTH**step for step in range(5)]
+
+
+def test_items_that_take_no_measurable_time_do_not_stop_the_growth() -> None:
+    assert measured(10, 0.0).batch_size(None) == 10 * GROWTH
+
+
+def test_a_small_batch_does_not_undo_the_growth() -> None:
+    pace = measured(100, INSTANT)
+    pace.observe(1, INSTANT)
+    assert pace.batch_size(None) == 100 * GROWTH
+
+
+@pytest.mark.parametrize("item_seconds", [1e-5, 1e-4, 1e-3])
+def test_a_batch_takes_about_the_time_it_shall(item_seconds: float) -> None:
+    size = measured(1000, item_seconds).batch_size(None)
+    assert size * item_seconds == pytest.approx(TARGET_SECONDS, rel=0.11)
+
+
+@pytest.mark.parametrize("item_seconds", [TARGET_SECONDS, 1.0, 1e6])
+def test_long_items_go_one_by_one(item_seconds: float) -> None:
+    assert measured(3, item_seconds).batch_size(None) == 1
+
+
+def test_toward_the_end_a_batch_is_a_share_of_what_remains() -> None:
+    pace = measured(10_000, 1e-6, workers=4)
+    assert pace.batch_size(8000) == 8000 // (4 * TAIL_SHARE)
+    assert pace.batch_size(10_000_000) == int(TARGET_SECONDS / 1e-6)
+
+
+def test_a_batch_is_never_so_small_that_handing_it_over_costs_more_than_it_evens_out() -> None:
+    pace = measured(10_000, 1e-6, workers=4)
+    assert pace.batch_size(8) == int(FLOOR_SECONDS / 1e-6)
+
+
+def test_the_floor_does_not_make_a_batch_larger_than_it_would_be_without_an_end() -> None:
+    pace = measured(10, 1e-6, workers=4)
+    assert pace.batch_size(8) == pace.batch_size(None) == 10 * GROWTH
+
+
+@pytest.mark.parametrize("remaining", [0, 1, 2, 7, 1000])
+@pytest.mark.parametrize("item_seconds", [0.0, INSTANT, 1e-3, 10.0])
+def test_a_batch_has_at_least_one_item(remaining: int, item_seconds: float) -> None:
+    assert measured(1, item_seconds, workers=100).batch_size(remaining) >= 1
+
+
+def test_a_second_batch_waits_behind_a_short_one_only() -> None:
+    pace = measured(100, 1e-3)
+    size = int(QUEUED_SECONDS / 1e-3)
+    assert [pace.queue_depth(items) for items in (1, size - 1, size + 1)] == [2, 2, 1]
+
+
+def test_old_measurements_fade() -> None:
+    pace = measured(1, 1.0)
+    pace.observe(1, 0.0)
+    assert pace.item_seconds == pytest.approx(MEMORY / (MEMORY + 1))
+    for _ in range(50):
+        pace.observe(1, 0.5)
+    assert pace.item_seconds == pytest.approx(0.5, rel=1e-4)
+
+
+def test_the_repr_is_a_status_line() -> None:
+    assert repr(Pace(workers=1, fixed=None)) == "<Pace: 0 s per item, next batch 1>"
+    assert repr(measured(100, 0.001)) == "<Pace: 0.001 s per item, next batch 10>"
+
+
+def test_batches_of_heavy_items_are_small() -> None:
+    pace = measured(1000, INSTANT)
+    pace.weigh(10, 10 * HEAVY_BYTES)
+    assert pace.batch_size(None) == 1
+    pace.weigh(100, 2 * HEAVY_BYTES)
+    assert pace.batch_size(None) == 50
+
+
+def test_heavy_items_are_forgotten_once_others_are_light() -> None:
+    pace = measured(1000, INSTANT)
+    pace.weigh(1, 5 * HEAVY_BYTES)
+    sizes = []
+    for _ in range(100):
+        sizes.append(pace.batch_size(None))
+        pace.observe(sizes[-1], sizes[-1] * INSTANT)
+    assert sizes[:3] == [1, 1, 1]
+    assert sizes[-1] >= 1000 * GROWTH
