@@ -1,8 +1,8 @@
 """Records: values with named fields, as cheap to define as any class.
 
-To define one, `dataclass` takes 0.6 ms and a compiler's worth of modules, `NamedTuple` 0.15 ms: both write code and
-have it compiled. There are fifty records here, and a script of four items would wait longer for them than for its
-workers. A `Record` takes 0.02 ms.
+To define one, `dataclass` takes a millisecond and a compiler's worth of modules, `NamedTuple` a quarter of that: both
+write code and have it compiled. There are seventy records here, and a script of four items would wait longer for them
+than for its workers: `python -m benchmarks.records` says how long. A `Record` takes a tenth of a millisecond at most.
 """
 
 from __future__ import annotations
