@@ -25,7 +25,7 @@ from allcores._core.messages import (
     WorkerReady,
     WorkerUp,
 )
-from allcores._core.scheduler import Scheduler
+from allcores._core.scheduler.scheduler import Scheduler
 from benchmarks.table import write_table
 
 WORKERS = 10_000

@@ -28,7 +28,8 @@ from allcores._core.messages import (
 )
 from allcores._core.options import Options
 from allcores._core.plan import Facts, make_plan
-from allcores._core.scheduler import FAILED_STARTS, HASTY_STARTS, PAUSE_SECONDS, SETBACKS, START_SECONDS, Scheduler
+from allcores._core.scheduler.roster import FAILED_STARTS, HASTY_STARTS, PAUSE_SECONDS, START_SECONDS
+from allcores._core.scheduler.scheduler import SETBACKS, Scheduler
 from allcores._engines.engine import Arrival, MemoryUse
 from allcores._input.dataset import Stream, make_dataset
 from allcores._objects.outcomes import Raised

@@ -46,9 +46,9 @@ from allcores._core.messages import (
     WorkerUp,
     WorkerWorn,
 )
-from allcores._core.pace import HEAVY_BYTES
 from allcores._core.plan import Plan
 from allcores._core.records import Record
+from allcores._core.scheduler.pace import HEAVY_BYTES
 from allcores._engines.bundles import Bundles
 from allcores._engines.deaths import DeathReader
 from allcores._engines.engine import Arrival, MemoryUse

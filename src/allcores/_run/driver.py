@@ -45,7 +45,7 @@ from allcores._core.messages import (
 )
 from allcores._core.plan import Plan
 from allcores._core.report import Report
-from allcores._core.scheduler import Scheduler
+from allcores._core.scheduler.scheduler import Scheduler
 from allcores._engines.engine import Arrival, Engine
 from allcores._input.dataset import Dataset
 from allcores._input.trickle import Trickle

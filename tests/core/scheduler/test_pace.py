@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from allcores._core.pace import (
+from allcores._core.scheduler.pace import (
     FLOOR_SECONDS,
     GROWTH,
     HEAVY_BYTES,

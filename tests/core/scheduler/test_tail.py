@@ -35,7 +35,8 @@ from allcores._core.messages import (
     WorkerReady,
     WorkerUp,
 )
-from allcores._core.scheduler import IDLE_SECONDS, PATIENCE, Scheduler
+from allcores._core.scheduler.idleness import IDLE_SECONDS, PATIENCE
+from allcores._core.scheduler.scheduler import Scheduler
 from allcores._engines.holdings import SETTLING_SECONDS
 from allcores._worker.job import REPORT_SECONDS
 
@@ -347,7 +348,7 @@ def test_items_that_are_long_on_their_way_do_not_travel_for_ever() -> None:
         asked.append(now)
         assert scheduler.handle(DeadlinePassed(), now) == [TakeBackItems(holder)]
         now += 0.3
-        back = BatchFinished(holder, scheduler._workers[holder].batches[0].token, 1, 0.0)
+        back = BatchFinished(holder, scheduler._roster.workers[holder].batches[0].token, 1, 0.0)
         (sent,) = scheduler.handle(back, now)
         assert (sent.start, sent.stop) == (1, 4)
         holder = sent.worker

@@ -58,18 +58,11 @@ from allcores._core.messages import (
     WorkerUp,
     WorkerWorn,
 )
-from allcores._core.scheduler import (
-    AHEAD_BATCHES,
-    FAILED_STARTS,
-    HASTY_STARTS,
-    IDLE_SECONDS,
-    PAUSE_SECONDS,
-    RECALL_STRIDE,
-    SETBACKS,
-    START_SECONDS,
-    SUSPECT_PIECES,
-    Scheduler,
-)
+from allcores._core.scheduler.backlog import SUSPECT_PIECES
+from allcores._core.scheduler.idleness import IDLE_SECONDS
+from allcores._core.scheduler.reach import AHEAD_BATCHES, RECALL_STRIDE
+from allcores._core.scheduler.roster import FAILED_STARTS, HASTY_STARTS, PAUSE_SECONDS, START_SECONDS
+from allcores._core.scheduler.scheduler import SETBACKS, Scheduler
 
 pytestmark = pytest.mark.once
 

@@ -23,14 +23,24 @@ MEMORY = 0.75  # weight that older measurements keep when a new one comes
 
 
 class Pace:
-    """The measured speed of a run's items, and the batch size that follows from it."""
+    """The measured speed of a run's items, and the batch size that follows from it.
 
-    __slots__ = ("_depth", "_fixed", "_items", "_largest", "_most", "_seconds", "_workers")
+    Args:
+        workers: how many there may be.
+        fixed: items per batch, if that was asked for.
+        depth: batches that a worker may hold, at most.
+
+    Attributes:
+        adapts: whether the batch size follows from what is measured.
+    """
+
+    __slots__ = ("_depth", "_fixed", "_items", "_largest", "_most", "_seconds", "_workers", "adapts")
 
     def __init__(self, *, workers: int, fixed: int | None, depth: int = 2) -> None:
+        self.adapts = fixed is None
         self._workers = workers
         self._fixed = fixed
-        self._depth = depth  # batches that a worker may hold, at most
+        self._depth = depth
         self._seconds = 0.0  # spent in the items below, both fading with age
         self._items = 0.0
         self._largest = 0  # items, of any batch that came back
@@ -38,11 +48,6 @@ class Pace:
 
     def __repr__(self) -> str:
         return f"<Pace: {self.item_seconds:.3g} s per item, next batch {self.batch_size(None)}>"
-
-    @property
-    def adapts(self) -> bool:
-        """Whether the batch size follows from what is measured."""
-        return self._fixed is None
 
     @property
     def item_seconds(self) -> float:

@@ -1,0 +1,140 @@
+"""What comes next: batches for those who may take one, input where that runs short, and workers where these do."""
+
+from __future__ import annotations
+
+from math import inf
+
+from allcores._core.messages import Command, PullInput, SendBatch, StartWorker
+from allcores._core.scheduler.backlog import Backlog
+from allcores._core.scheduler.idleness import Idleness
+from allcores._core.scheduler.pace import Pace
+from allcores._core.scheduler.reach import Reach
+from allcores._core.scheduler.roster import Roster
+from allcores._core.scheduler.tries import Tries
+from allcores._core.scheduler.worker import Batch, Worker
+
+__all__ = ["Dispatcher"]
+
+
+class Dispatcher:
+    """Brings items and workers together, whatever has changed of either.
+
+    Args:
+        backlog: the items that are yet to be sent.
+        reach: how far the run may go.
+        tries: which items have failed before.
+        roster: the workers.
+        idleness: which is told of items that wait behind others.
+    """
+
+    __slots__ = ("_backlog", "_idleness", "_next_token", "_reach", "_roster", "_tries")
+
+    def __init__(self, backlog: Backlog, reach: Reach, tries: Tries, roster: Roster, idleness: Idleness) -> None:
+        self._backlog = backlog
+        self._reach = reach
+        self._tries = tries
+        self._roster = roster
+        self._idleness = idleness
+        self._next_token = 0
+
+    def __repr__(self) -> str:
+        return f"<Dispatcher: {self._next_token} batches sent>"
+
+    def go_on(self, now: float, commands: list[Command]) -> None:
+        """Say what to do now that something has happened."""
+        # Comparing first keeps the common path short: few events leave workers hungry, or fewer than there may be.
+        reach, roster, idleness = self._reach, self._roster, self._idleness
+        if reach.may_have_work():
+            self._send_batches(commands)
+        if reach.is_pulled:
+            self._pull_input(commands)
+        roster.start_due = inf
+        if len(roster.workers) < roster.room:
+            self._recruit(now, commands)
+        if roster.hungry or idleness.due != inf or len(roster.workers) < roster.room:
+            idleness.watch(now)
+
+    # ------------------------------------------------------------------------------------------------ batches
+
+    def _send_batches(self, commands: list[Command]) -> None:
+        backlog, reach, roster = self._backlog, self._reach, self._roster
+        if backlog.is_exclusive:
+            self._send_starved(commands)
+            if backlog.is_exclusive:
+                return
+        hungry = roster.hungry
+        while hungry:
+            size, pace = reach.next_size(), backlog.pace
+            depth = 1 if roster.is_crowded else pace.queue_depth(size)
+            worker = hungry[0]
+            if len(worker.batches) < depth:
+                if roster.is_crowded and not worker.batches and roster.busy >= roster.room:
+                    return
+                count = size if size <= worker.allowance else int(worker.allowance)
+                items = backlog.take(count, reach.sendable_stop(size))
+                if items is None:
+                    return
+                self._send(worker, items, pace, commands)
+            if len(worker.batches) < depth and worker.allowance > 0:
+                roster.pass_turn()
+            else:
+                roster.end_turn()
+
+    def _send_starved(self, commands: list[Command]) -> None:
+        """Send an item that was lost to a lack of memory, once nobody is busy; until its end nothing else is sent."""
+        backlog, roster = self._backlog, self._roster
+        if not roster.hungry or any(worker.batches for worker in roster.workers.values()):
+            return
+        index = backlog.take_starved()
+        if index is not None:
+            self._send(roster.hungry[0], (index, index + 1), backlog.pace, commands)
+            roster.end_turn()
+
+    def _send(self, worker: Worker, items: tuple[int, int], pace: Pace, commands: list[Command]) -> None:
+        start, stop = items
+        token = self._next_token
+        self._next_token = token + 1
+        adapts = pace.adapts
+        if worker.batches or (adapts and stop - start > 1):
+            self._idleness.latest_waiting = token
+        worker.batches.append(Batch(token, start, stop, pace))
+        worker.allowance -= stop - start
+        worker.setbacks = self._roster.setbacks.length
+        tries = 1 + self._tries.failed.get(start, 0)
+        commands.append(SendBatch(worker.number, token, start, stop, adapts, tries))
+
+    # ------------------------------------------------------------------------------------------------ input, workers
+
+    def _pull_input(self, commands: list[Command]) -> None:
+        stop = self._next_pull()
+        if stop is not None:
+            self._reach.request(stop)
+            commands.append(PullInput(stop))
+
+    def _next_pull(self) -> int | None:
+        roster = self._roster
+        return self._reach.next_pull(roster.coming + (len(roster.workers) < roster.limit))
+
+    def _recruit(self, now: float, commands: list[Command]) -> None:
+        """Start one worker if there is work for it, and ask to be called again at once while there is more.
+
+        One at a time, so that the first ones get their first batches while later ones are still being started.
+        """
+        if not self._needs_worker():
+            return
+        worker = self._roster.start(now)
+        if worker is None:
+            return
+        commands.append(StartWorker(worker.number))
+        if self._needs_worker() or self._next_pull() is not None:
+            self._roster.start_due = now
+
+    def _needs_worker(self) -> bool:
+        backlog, reach, roster = self._backlog, self._reach, self._roster
+        if not (roster.may_start() and reach.may_have_work()):
+            return False
+        size = reach.next_size()
+        fresh = reach.sendable_stop(size) - backlog.cursor
+        if fresh > 0:  # the first of them is not recalled
+            fresh = max(1, fresh - backlog.recalled)
+        return backlog.returned + max(0, fresh) > roster.coming * size
