@@ -408,12 +408,12 @@ def test_results_and_items_do_not_pile_up_however_many_there_are(lazy):
             taken += 1
             assert (
                 pulled.pulled - taken
-                <= allcores._core.scheduler.reach.AHEAD_BATCHES * workers * batch + allcores._run.lazy.CHUNK
+                <= allcores._core.scheduler.horizon.AHEAD_BATCHES * workers * batch + allcores._run.lazy.CHUNK
             )
     assert taken == items
     gc.collect()
     most = 2 * (
-        allcores._core.scheduler.reach.AHEAD_BATCHES * workers * batch + 2 * allcores._run.lazy.CHUNK
+        allcores._core.scheduler.horizon.AHEAD_BATCHES * workers * batch + 2 * allcores._run.lazy.CHUNK
     )  # items and results
     assert Live.most <= most
 

@@ -9,9 +9,9 @@ import pytest
 from allcores._core.messages import Command, Excuse, PullInput, SendBatch, StartWorker
 from allcores._core.scheduler.backlog import Backlog
 from allcores._core.scheduler.dispatcher import Dispatcher
+from allcores._core.scheduler.horizon import Horizon
 from allcores._core.scheduler.idleness import IDLE_SECONDS, Idleness
 from allcores._core.scheduler.pace import Pace
-from allcores._core.scheduler.reach import Reach
 from allcores._core.scheduler.roster import HASTY_STARTS, PAUSE_SECONDS, Roster
 from allcores._core.scheduler.tries import Tries
 from allcores._core.scheduler.worker import Worker
@@ -27,11 +27,11 @@ class Scene:
     ) -> None:
         self.backlog = Backlog(items, Pace(workers=workers, fixed=batch))
         defaults = {"length": items, "is_pulled": False, "is_served": False, "ahead": None, "is_lazy": False}
-        self.reach = Reach(self.backlog, workers, **{**defaults, **options})
+        self.horizon = Horizon(self.backlog, workers, **{**defaults, **options})
         self.tries = Tries(1)
         self.roster = Roster(workers)
-        self.idleness = Idleness(self.roster, self.reach)
-        self.dispatcher = Dispatcher(self.backlog, self.reach, self.tries, self.roster, self.idleness)
+        self.idleness = Idleness(self.roster, self.horizon)
+        self.dispatcher = Dispatcher(self.backlog, self.horizon, self.tries, self.roster, self.idleness)
         self.workers = [self.add_worker() for _ in range(ready)]
 
     def add_worker(self) -> Worker:
@@ -132,7 +132,7 @@ def test_input_is_pulled_once_for_workers_that_could_be_there() -> None:
     scene = Scene(items=0, length=None, is_pulled=True, batch=4)
     assert scene.go_on() == [PullInput(4)]
     assert scene.go_on() == []
-    scene.reach.bring(4, ())
+    scene.horizon.bring(4, ())
     assert scene.go_on() == [StartWorker(0)]
 
 

@@ -7,9 +7,9 @@ from math import inf
 import pytest
 
 from allcores._core.scheduler.backlog import Backlog
+from allcores._core.scheduler.horizon import Horizon
 from allcores._core.scheduler.idleness import IDLE_SECONDS, PATIENCE, Idleness
 from allcores._core.scheduler.pace import Pace
-from allcores._core.scheduler.reach import Reach
 from allcores._core.scheduler.roster import Roster
 from allcores._core.scheduler.worker import Batch, Worker
 
@@ -21,9 +21,9 @@ class Scene:
 
     def __init__(self) -> None:
         self.backlog = Backlog(10, Pace(workers=2, fixed=None))
-        self.reach = Reach(self.backlog, 2, length=10, is_pulled=False, is_served=False, ahead=None, is_lazy=False)
+        self.horizon = Horizon(self.backlog, 2, length=10, is_pulled=False, is_served=False, ahead=None, is_lazy=False)
         self.roster = Roster(2)
-        self.idleness = Idleness(self.roster, self.reach)
+        self.idleness = Idleness(self.roster, self.horizon)
         self.loaded, self.idle = self.add_worker(), self.add_worker()
         self.backlog.take(10, 10)
         self.send(0, 0, 10)
@@ -103,7 +103,7 @@ def test_it_takes_longer_each_time_that_nothing_has_come_of_it() -> None:
         scene.idleness.ask()
         scene.send(token, 0, 10)
     assert waited == pytest.approx([IDLE_SECONDS * PATIENCE**turn for turn in range(3)])
-    scene.reach.settled += 1
+    scene.horizon.settled += 1
     scene.idleness.watch(0.0)
     assert scene.idleness.due == IDLE_SECONDS
     assert repr(scene.idleness) == "<Idleness: due at 0.002, 0.002 s after it is seen>"

@@ -59,8 +59,8 @@ from allcores._core.messages import (
     WorkerWorn,
 )
 from allcores._core.scheduler.backlog import SUSPECT_PIECES
+from allcores._core.scheduler.horizon import AHEAD_BATCHES, RECALL_STRIDE
 from allcores._core.scheduler.idleness import IDLE_SECONDS
-from allcores._core.scheduler.reach import AHEAD_BATCHES, RECALL_STRIDE
 from allcores._core.scheduler.roster import FAILED_STARTS, HASTY_STARTS, PAUSE_SECONDS, START_SECONDS
 from allcores._core.scheduler.scheduler import SETBACKS, Scheduler
 

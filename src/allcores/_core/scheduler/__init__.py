@@ -10,7 +10,7 @@ The life of an item, as the scheduler sees it::
                    +----------+                   returned: its worker died, refused it, or gave it back
 
 One class has the door, `Scheduler.handle`; it says what an event means. What it means for comes in parts, each of which
-knows one thing: the `backlog`, which items are yet to be sent; `reach`, how far the run has come and may go; `tries`,
+knows one thing: the `backlog`, which items are yet to be sent; `horizon`, how far the run has come and may go; `tries`,
 which items had some and have more; the `roster`, which workers there are and who takes the next batch; `idleness`, when
 to take back what waits behind others; `pace`, how large batches are. Two bring these together: the `ledger`, when items
 come back, and the `dispatcher`, after every event. No part knows the door.

@@ -6,9 +6,9 @@ from math import inf
 
 from allcores._core.messages import Command, PullInput, SendBatch, StartWorker
 from allcores._core.scheduler.backlog import Backlog
+from allcores._core.scheduler.horizon import Horizon
 from allcores._core.scheduler.idleness import Idleness
 from allcores._core.scheduler.pace import Pace
-from allcores._core.scheduler.reach import Reach
 from allcores._core.scheduler.roster import Roster
 from allcores._core.scheduler.tries import Tries
 from allcores._core.scheduler.worker import Batch, Worker
@@ -21,17 +21,17 @@ class Dispatcher:
 
     Args:
         backlog: the items that are yet to be sent.
-        reach: how far the run may go.
+        horizon: how far the run may go.
         tries: which items have failed before.
         roster: the workers.
         idleness: which is told of items that wait behind others.
     """
 
-    __slots__ = ("_backlog", "_idleness", "_next_token", "_reach", "_roster", "_tries")
+    __slots__ = ("_backlog", "_horizon", "_idleness", "_next_token", "_roster", "_tries")
 
-    def __init__(self, backlog: Backlog, reach: Reach, tries: Tries, roster: Roster, idleness: Idleness) -> None:
+    def __init__(self, backlog: Backlog, horizon: Horizon, tries: Tries, roster: Roster, idleness: Idleness) -> None:
         self._backlog = backlog
-        self._reach = reach
+        self._horizon = horizon
         self._tries = tries
         self._roster = roster
         self._idleness = idleness
@@ -43,10 +43,10 @@ class Dispatcher:
     def go_on(self, now: float, commands: list[Command]) -> None:
         """Say what to do now that something has happened."""
         # Comparing first keeps the common path short: few events leave workers hungry, or fewer than there may be.
-        reach, roster, idleness = self._reach, self._roster, self._idleness
-        if reach.may_have_work():
+        horizon, roster, idleness = self._horizon, self._roster, self._idleness
+        if horizon.may_have_work():
             self._send_batches(commands)
-        if reach.is_pulled:
+        if horizon.is_pulled:
             self._pull_input(commands)
         roster.start_due = inf
         if len(roster.workers) < roster.room:
@@ -57,21 +57,21 @@ class Dispatcher:
     # ------------------------------------------------------------------------------------------------ batches
 
     def _send_batches(self, commands: list[Command]) -> None:
-        backlog, reach, roster = self._backlog, self._reach, self._roster
+        backlog, horizon, roster = self._backlog, self._horizon, self._roster
         if backlog.is_exclusive:
             self._send_starved(commands)
             if backlog.is_exclusive:
                 return
         hungry = roster.hungry
         while hungry:
-            size, pace = reach.next_size(), backlog.pace
+            size, pace = horizon.next_size(), backlog.pace
             depth = 1 if roster.is_crowded else pace.queue_depth(size)
             worker = hungry[0]
             if len(worker.batches) < depth:
                 if roster.is_crowded and not worker.batches and roster.busy >= roster.room:
                     return
                 count = size if size <= worker.allowance else int(worker.allowance)
-                items = backlog.take(count, reach.sendable_stop(size))
+                items = backlog.take(count, horizon.sendable_stop(size))
                 if items is None:
                     return
                 self._send(worker, items, pace, commands)
@@ -108,12 +108,12 @@ class Dispatcher:
     def _pull_input(self, commands: list[Command]) -> None:
         stop = self._next_pull()
         if stop is not None:
-            self._reach.request(stop)
+            self._horizon.request(stop)
             commands.append(PullInput(stop))
 
     def _next_pull(self) -> int | None:
         roster = self._roster
-        return self._reach.next_pull(roster.coming + (len(roster.workers) < roster.limit))
+        return self._horizon.next_pull(roster.coming + (len(roster.workers) < roster.limit))
 
     def _recruit(self, now: float, commands: list[Command]) -> None:
         """Start one worker if there is work for it, and ask to be called again at once while there is more.
@@ -130,11 +130,11 @@ class Dispatcher:
             self._roster.start_due = now
 
     def _needs_worker(self) -> bool:
-        backlog, reach, roster = self._backlog, self._reach, self._roster
-        if not (roster.may_start() and reach.may_have_work()):
+        backlog, horizon, roster = self._backlog, self._horizon, self._roster
+        if not (roster.may_start() and horizon.may_have_work()):
             return False
-        size = reach.next_size()
-        fresh = reach.sendable_stop(size) - backlog.cursor
+        size = horizon.next_size()
+        fresh = horizon.sendable_stop(size) - backlog.cursor
         if fresh > 0:  # the first of them is not recalled
             fresh = max(1, fresh - backlog.recalled)
         return backlog.returned + max(0, fresh) > roster.coming * size

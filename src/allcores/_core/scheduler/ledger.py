@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from allcores._core.messages import BatchAdvanced, BatchFinished, Command, Excuse, FailItem, RetryItem
 from allcores._core.scheduler.backlog import Backlog
-from allcores._core.scheduler.reach import Reach
+from allcores._core.scheduler.horizon import Horizon
 from allcores._core.scheduler.streak import Streak
 from allcores._core.scheduler.tries import Tries
 from allcores._core.scheduler.worker import Batch, Worker
@@ -17,25 +17,25 @@ class Ledger:
 
     Args:
         backlog: where returned items go.
-        reach: how far the run has come.
+        horizon: how far the run has come.
         tries: which items failed and are tried again.
         setbacks: a streak that ends with any settled item.
         stops_at_failure: whether the first failure ends the run.
     """
 
-    __slots__ = ("_backlog", "_reach", "_setbacks", "_stops_at_failure", "_tries")
+    __slots__ = ("_backlog", "_horizon", "_setbacks", "_stops_at_failure", "_tries")
 
     def __init__(
-        self, backlog: Backlog, reach: Reach, tries: Tries, setbacks: Streak, *, stops_at_failure: bool
+        self, backlog: Backlog, horizon: Horizon, tries: Tries, setbacks: Streak, *, stops_at_failure: bool
     ) -> None:
         self._backlog = backlog
-        self._reach = reach
+        self._horizon = horizon
         self._tries = tries
         self._setbacks = setbacks
         self._stops_at_failure = stops_at_failure
 
     def __repr__(self) -> str:
-        return f"<Ledger: {self._reach.settled} items settled, {self._backlog.returned} returned>"
+        return f"<Ledger: {self._horizon.settled} items settled, {self._backlog.returned} returned>"
 
     def settle(self, batch: Batch, event: BatchAdvanced | BatchFinished, commands: list[Command]) -> bool:
         """Settle what is reported of the batch; say whether a failure among it ends the run."""
@@ -43,7 +43,7 @@ class Ledger:
         if count:
             batch.pace.observe(count, event.seconds)
             self._setbacks.end()
-            self._reach.settled += count
+            self._horizon.settled += count
             batch.start = event.stop
         if event.failed:
             return self._settle_failed(event, commands)
@@ -60,7 +60,7 @@ class Ledger:
         if self._is_tried_again(start, excuse, commands):
             return False
         commands.append(FailItem(start))
-        self._reach.settled += 1
+        self._horizon.settled += 1
         return self._stops_at_failure
 
     def give_back(self, worker: Worker, batch: Batch) -> None:
@@ -78,7 +78,7 @@ class Ledger:
     def _settle_failed(self, event: BatchAdvanced | BatchFinished, commands: list[Command]) -> bool:
         excuses = dict(event.excuses)
         retried = sum(self._is_tried_again(index, excuses.get(index, Excuse.NONE), commands) for index in event.failed)
-        self._reach.settled -= retried
+        self._horizon.settled -= retried
         return retried < len(event.failed) and self._stops_at_failure
 
     def _is_tried_again(self, index: int, excuse: Excuse, commands: list[Command]) -> bool:

@@ -44,10 +44,10 @@ from allcores._core.messages import (
 )
 from allcores._core.scheduler.backlog import Backlog
 from allcores._core.scheduler.dispatcher import Dispatcher
+from allcores._core.scheduler.horizon import Horizon
 from allcores._core.scheduler.idleness import Idleness
 from allcores._core.scheduler.ledger import Ledger
 from allcores._core.scheduler.pace import Pace
-from allcores._core.scheduler.reach import Reach
 from allcores._core.scheduler.roster import Roster
 from allcores._core.scheduler.tries import Tries
 from allcores._core.scheduler.worker import Batch, Worker
@@ -101,21 +101,21 @@ class Scheduler:
         self._history: deque[Event] = deque(maxlen=HISTORY)
         is_pulled = is_pulled or (length is None and not is_served)
         self._backlog = backlog = Backlog(0 if is_pulled else length or 0, Pace(workers=workers, fixed=batch))
-        self._reach = reach = Reach(
+        self._horizon = horizon = Horizon(
             backlog, workers, length=length, is_pulled=is_pulled, is_served=is_served, ahead=ahead, is_lazy=is_lazy
         )
         self._roster = roster = Roster(workers, recycle=recycle)
-        self._idleness = Idleness(roster, reach)
+        self._idleness = Idleness(roster, horizon)
         tries = Tries(retries)
-        self._ledger = Ledger(backlog, reach, tries, roster.setbacks, stops_at_failure=stops_at_failure)
-        self._dispatcher = Dispatcher(backlog, reach, tries, roster, self._idleness)
+        self._ledger = Ledger(backlog, horizon, tries, roster.setbacks, stops_at_failure=stops_at_failure)
+        self._dispatcher = Dispatcher(backlog, horizon, tries, roster, self._idleness)
 
     def __repr__(self) -> str:
-        backlog, reach, roster = self._backlog, self._reach, self._roster
-        total = "?" if reach.length is None else reach.length
-        sent = backlog.cursor - backlog.returned - (reach.settled - backlog.recalled)
+        backlog, horizon, roster = self._backlog, self._horizon, self._roster
+        total = "?" if horizon.length is None else horizon.length
+        sent = backlog.cursor - backlog.returned - (horizon.settled - backlog.recalled)
         return (
-            f"<Scheduler {self._phase.value}: {reach.settled} of {total} items settled, {sent} sent, "
+            f"<Scheduler {self._phase.value}: {horizon.settled} of {total} items settled, {sent} sent, "
             f"{backlog.returned} returned, {len(roster.workers)} of {roster.limit} workers>"
         )
 
@@ -127,7 +127,7 @@ class Scheduler:
     @property
     def settled(self) -> int:
         """How many items finished or failed."""
-        return self._reach.settled
+        return self._horizon.settled
 
     @property
     def peak_workers(self) -> int:
@@ -152,7 +152,7 @@ class Scheduler:
 
     def has_free_workers(self, items: float) -> bool:
         """Whether these new items need neither wait for others nor for a worker."""
-        return self._phase is _RUNNING and items <= len(self._roster.hungry) and not self._reach.may_have_work()
+        return self._phase is _RUNNING and items <= len(self._roster.hungry) and not self._horizon.may_have_work()
 
     @property
     def next_deadline(self) -> float | None:
@@ -179,7 +179,7 @@ class Scheduler:
         commands: list[Command] = []
         self._HANDLERS[type(event)](self, event, now, commands)
         if self._phase is _RUNNING:
-            if self._reach.settled == self._reach.length:
+            if self._horizon.settled == self._horizon.length:
                 self._finish(commands)
             else:
                 self._dispatcher.go_on(now, commands)
@@ -203,10 +203,10 @@ class Scheduler:
             commands += [TakeBackItems(worker.number) for worker in self._idleness.ask()]
 
     def _on_pulled(self, event: InputPulled, now: float, commands: list[Command]) -> None:
-        reach = self._reach
-        if not (reach.is_pulled or reach.is_served) or event.stop < self._backlog.available:
-            self._reject(event, f"{reach!r}, {self._backlog!r}")
-        reach.bring(event.stop, event.recalled)
+        horizon = self._horizon
+        if not (horizon.is_pulled or horizon.is_served) or event.stop < self._backlog.available:
+            self._reject(event, f"{horizon!r}, {self._backlog!r}")
+        horizon.bring(event.stop, event.recalled)
 
     def _on_stretch(self, event: StretchBegan, now: float, commands: list[Command]) -> None:
         if event.start < self._backlog.available:
@@ -218,12 +218,12 @@ class Scheduler:
         commands += [CondemnItems(worker.number, event.start, event.stop) for worker in holders]
 
     def _on_ended(self, event: InputEnded, now: float, commands: list[Command]) -> None:
-        if self._reach.length is not None or event.length < self._backlog.available:
-            self._reject(event, f"{self._reach!r}, {self._backlog!r}")
-        self._reach.end(event.length)
+        if self._horizon.length is not None or event.length < self._backlog.available:
+            self._reject(event, f"{self._horizon!r}, {self._backlog!r}")
+        self._horizon.end(event.length)
 
     def _on_taken(self, event: ResultsTaken, now: float, commands: list[Command]) -> None:
-        self._reach.taken = event.count
+        self._horizon.taken = event.count
 
     def _on_up(self, event: WorkerUp, now: float, commands: list[Command]) -> None:
         self._roster.come_up(event.worker)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from allcores._core.scheduler.backlog import Backlog
 
-__all__ = ["Reach"]
+__all__ = ["Horizon"]
 
 AHEAD_BATCHES = 4  # per worker: how far a lazy run reads ahead by default
 RECALL_STRIDE = 256  # items at most to ask for at once while the journal has them all
 
 
-class Reach:
+class Horizon:
     """How many items are pulled, settled and taken, and how many more may be pulled and sent.
 
     Args:
@@ -78,7 +78,7 @@ class Reach:
         self._stride = 0  # items to pull at least, after pulls that brought nothing to run
 
     def __repr__(self) -> str:
-        return f"<Reach: {self.settled} of {'?' if self.length is None else self.length} items settled>"
+        return f"<Horizon: {self.settled} of {'?' if self.length is None else self.length} items settled>"
 
     # ------------------------------------------------------------------------------------------------ what comes in
 
