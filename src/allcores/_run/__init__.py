@@ -8,5 +8,5 @@ known here.
 
 It stands on all rooms before it. Only doors import it.
 
-Begin with `driver`, then `start` and `map`. `inbox` is the input of a `service`.
+Begin with `driver`, then `start` and `map`. `inbox` is the input of a `service`, whose loop several threads share.
 """
