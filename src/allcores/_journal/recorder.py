@@ -19,7 +19,8 @@ from typing import Any
 
 from allcores._codec.pickling import encode
 from allcores._core.errors import JournalError, JournalInUse, JournalMismatch
-from allcores._journal.digest import Classes, Undigestible, digest_item
+from allcores._journal.digest.digest import Classes, digest_item
+from allcores._journal.digest.undigestible import Undigestible
 from allcores._journal.failures import encode_failure
 from allcores._journal.file import About, JournalFile, Move, NewRow, checksum, explaining, full, require_file, unpickle
 from allcores._journal.occurrences import Occurrences
