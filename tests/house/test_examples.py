@@ -12,7 +12,7 @@ import pytest
 import allcores
 
 ROOT = Path(__file__).parents[2]
-DOORS = ["_doors.asynchronous", "_doors.executor.executor", "_doors.pool.pool"]
+DOORS = ["_doors.asynchronous.amap", "_doors.executor.executor", "_doors.pool.pool"]
 MODULES = ["_bytes", "_current", *DOORS, "_journal", "_map", "_outcomes", "_replay", "testing"]
 
 
