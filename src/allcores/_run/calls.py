@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
+from allcores._input.copier import opens_anew
 from allcores._input.ownership import has_all_to_itself, is_constant
-from allcores._input.snapshots import Snapshots, opens_anew
+from allcores._input.snapshots import Snapshots
 from allcores._objects.short_repr import short_repr
 from allcores._run.submission import Submission
 from allcores._worker.line import Line
