@@ -19,6 +19,7 @@ from typing import Any
 
 import allcores
 from allcores._engines.watchdog import Watchdog
+from allcores._run.delivery import Delivery
 from allcores._run.driver import Run
 from allcores._worker.job import _Strides
 from benchmarks.cases.small import square
@@ -52,7 +53,7 @@ class Cut:
 
 FEATURES = {
     "progress=": [Cut(Run, "turn", {"if self._on_progress is not None and": "if False and"})],
-    "report": [Cut(Run, "_deliver", {"self._item_seconds += event.seconds": "pass"})],
+    "report": [Cut(Delivery, "deliver", {"self.item_seconds += event.seconds": "pass"})],
     "timeout=": [
         Cut(Watchdog, "patience", {"if self._due is None:": "if True:"}),
         Cut(Watchdog, "is_due", {"if self._due is None or now < self._due:": "if True:"}),
@@ -61,7 +62,7 @@ FEATURES = {
     ],
     "resume=": [
         Cut(Run, "turn", {"if self._recorder is not None and": "if False and"}),
-        Cut(Run, "_put", {"if self._recorder is not None:": "if False:"}),
+        Cut(Delivery, "_put", {"if self._recorder is not None:": "if False:"}),
     ],
     "care for free memory": [Cut(Run, "_measure_memory", {"if admission is not None and": "if False and"})],
 }

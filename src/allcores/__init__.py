@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from allcores._core.options import Options
     from allcores._core.plan import Plan
     from allcores._core.report import Report
-    from allcores._doors.asynchronous import AsyncResultIterator, aimap, aimap_unordered, amap
+    from allcores._doors.asynchronous.amap import aimap, aimap_unordered, amap
+    from allcores._doors.asynchronous.iterator import AsyncResultIterator
     from allcores._doors.executor.executor import Executor
     from allcores._doors.pool.pool import Pool
     from allcores._journal.journal import Journal
@@ -46,7 +47,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AllcoresError": "_core.errors",
-    "AsyncResultIterator": "_doors.asynchronous",
+    "AsyncResultIterator": "_doors.asynchronous.iterator",
     "CurrentItem": "_worker.current",
     "Executor": "_doors.executor.executor",
     "Failure": "_objects.outcomes",
@@ -74,9 +75,9 @@ _HOMES = {
     "WorkerDied": "_core.errors",
     "WorkerIdentity": "_objects.outcomes",
     "WorkersUnavailable": "_core.errors",
-    "aimap": "_doors.asynchronous",
-    "aimap_unordered": "_doors.asynchronous",
-    "amap": "_doors.asynchronous",
+    "aimap": "_doors.asynchronous.amap",
+    "aimap_unordered": "_doors.asynchronous.amap",
+    "amap": "_doors.asynchronous.amap",
     "current_item": "_worker.current",
     "finished": "_objects.outcomes",
     "freeze_support": "_system.program",

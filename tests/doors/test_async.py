@@ -17,7 +17,7 @@ import allcores
 from allcores._core.messages import RunStopped, SendBatch
 from allcores._core.options import Options
 from allcores._core.plan import Facts, make_plan
-from allcores._doors import asynchronous
+from allcores._doors.asynchronous import errand
 from allcores._input.dataset import Columns
 from allcores._run.driver import Run
 from allcores._run.sinks import ListSink
@@ -392,7 +392,7 @@ def test_cancelling_before_anything_runs(steps: int, place: dict[str, Any]):
 
 
 def test_who_cancels_does_not_wait_for_an_input_that_does_not_come(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(asynchronous, "LEAVE_SECONDS", 0.01)
+    monkeypatch.setattr(errand, "LEAVE_SECONDS", 0.01)
     is_pulled, come = threading.Event(), threading.Event()
 
     def items() -> Iterator[int]:

@@ -5,21 +5,17 @@ What cannot travel is sorted out here, so that it hurts only the item that it be
 
 from __future__ import annotations
 
-import functools
 import operator
 import pickle
-import re
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from pickle import PickleBuffer
 from types import FunctionType
 
-from allcores._codec.definitions.classes import MAIN, is_definition
+from allcores._codec.definitions.classes import is_definition
 from allcores._codec.definitions.contents import Contents, Inspection
 from allcores._codec.definitions.globals import NOTHING_LACKING, Key, Known, find_lacking
-from allcores._codec.definitions.user_modules import user_modules
 from allcores._codec.exceptions import ExceptionData, decode_exception, encode_exception
-from allcores._codec.handover import advise_on_means
+from allcores._codec.mentions import definitions_named_in
 from allcores._codec.packing import Parcel, packed
 from allcores._codec.pickling import (
     OUT_OF_BAND,
@@ -27,7 +23,6 @@ from allcores._codec.pickling import (
     Announcer,
     Pupil,
     Role,
-    Substitute,
     Surveyor,
     Teacher,
     decode,
@@ -46,11 +41,9 @@ from allcores._objects.outcomes import Raised
 from allcores._transport.wire import Buffer
 
 __all__ = [
-    "Answer",
     "Encoded",
     "PartialItems",
     "decode_outcomes",
-    "encode_answer",
     "encode_definitions",
     "encode_items",
     "encode_job",
@@ -58,7 +51,6 @@ __all__ = [
     "encode_settings",
 ]
 
-_NOTHING = object()
 PLAIN = frozenset({bool, float, int, str, type(None)})  # whose pickles name nothing
 FEW = 8  # values of which one quickly knows what they are
 
@@ -108,7 +100,7 @@ def _encode_job(job: object, known: Known | None, inspection: Inspection, left_o
     if known is None:
         return Encoded(frames, teacher.definitions, {})
     # What can be imported, the pickler does not look into.
-    for lead in (*(job if is_a(job, tuple) else (job,)), *_definitions_named_in(frames[:1], known, inspection)):
+    for lead in (*(job if is_a(job, tuple) else (job,)), *definitions_named_in(frames[:1], known, inspection)):
         teacher.unsure |= find_lacking(lead, known, inspection).unsure
     known.learn(teacher.definitions | teacher.sent, inspection)
     return Encoded(frames, teacher.definitions, teacher.unsure)
@@ -167,9 +159,6 @@ def _kind_of(error: Exception) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------- items
-
-OLD_GLOBAL = b"c%b\n"  # in a pickle within a pickle, of a protocol before 4
-SHORT_STRING = 255  # bytes: pickle writes \x8c, their number and the bytes; a longer name is always sent
 
 
 class PartialItems(Record):
@@ -267,7 +256,7 @@ def _lessons(
     pickles: Sequence[Buffer | PickleBuffer], announcer: Announcer, known: Known, inspection: Inspection
 ) -> dict[str, Any]:
     """Give what the worker must learn before it reads these pickles."""
-    for thing in _definitions_named_in(pickles, known, inspection):
+    for thing in definitions_named_in(pickles, known, inspection):
         lacking = find_lacking(thing, known, inspection)
         announcer.met |= lacking.values
         announcer.unsure |= lacking.unsure
@@ -297,112 +286,6 @@ def _is_plain_call(item: Any, known: Known, inspection: Inspection) -> bool:
     if not has_plain_arguments or not known.has(function.__qualname__, function):
         return False
     return is_definition(function) and find_lacking(function, known, inspection) is NOTHING_LACKING
-
-
-def _definitions_named_in(pickles: Sequence[Buffer | PickleBuffer], known: Known, inspection: Inspection) -> list[Any]:
-    """Find functions and classes that pickles may name, of ``__main__`` and of the user's modules.
-
-    It may find a few too many, because it looks for names in bytes; that costs a definition's trip, once. What was
-    found before by this inspection is not found again.
-    """
-    data = b"".join(map(bytes, pickles))
-    found: list[Any] = []
-    for module in (MAIN, *user_modules()):
-        if module.encode() in data:
-            names = _definitions_of(module)
-            found += map(names.__getitem__, _find_names(data, module, names))
-    return [thing for thing in found if known.is_news(thing, inspection)]
-
-
-def _definitions_of(module: str) -> dict[str, Any]:
-    namespace = vars(sys.modules[module]).copy()  # which other threads may be adding to
-    return {name: thing for name, thing in namespace.items() if is_definition(thing, module)}
-
-
-def _find_names(data: bytes, module: str, things: Mapping[str, Any]) -> set[str]:
-    if OLD_GLOBAL % module.encode() in data:
-        return {name for name in things if name.encode() in data}
-    classes = frozenset(name for name, thing in things.items() if is_a(thing, type))
-    return _find_strings(data, frozenset(things), classes)
-
-
-def _find_strings(data: bytes, names: frozenset[str], classes: frozenset[str]) -> set[str]:
-    """Find the names that a pickle has as strings, and the classes whose names others begin with, and a dot.
-
-    One search for all of them, as one for each takes longer than to pickle the data.
-    """
-    found = {name or outer for name, outer in _pattern_of_strings(names, classes).findall(data)}
-    return {name for name in names if name.encode() in found or len(name.encode()) > SHORT_STRING}
-
-
-@functools.lru_cache(maxsize=16)
-def _pattern_of_strings(names: frozenset[str], classes: frozenset[str]) -> re.Pattern[bytes]:
-    by_length: dict[int, list[bytes]] = {}
-    for name in map(str.encode, names):
-        by_length.setdefault(len(name), []).append(re.escape(name))
-    of_length = [
-        b"(?<=\x8c%b)(?:%b)" % (re.escape(bytes([length])), b"|".join(names))
-        for length, names in by_length.items()
-        if length <= SHORT_STRING
-    ]
-    outer = b"|".join(map(re.escape, map(str.encode, classes))) or b"(?!)"
-    return re.compile(b"\x8c.(?:(%b)|(%b)\\.)" % (b"|".join(of_length) or b"(?!)", outer), re.DOTALL)
-
-
-# -------------------------------------------------------------------------------------------------------- answers
-
-
-class Answer(Record):
-    """What a worker asked for.
-
-    Attributes:
-        values: ``{(module, name): value}`` of what is here.
-        refusals: ``{(module, name): reason}`` of what is here and cannot travel.
-    """
-
-    values: dict[Key, Any]
-    refusals: dict[Key, str]
-
-
-def encode_answer(keys: Sequence[Key], known: Known, inspection: Inspection) -> list[Buffer]:
-    """Pickle what stands under these names here; what is of a module is to take the place of the worker's own there.
-
-    Args:
-        keys: modules, and names in there, with dots for attributes of classes.
-        known: as for `encode_job`.
-        inspection: as for `encode_job`.
-    """
-    values = {key: value for key in keys if (value := _value_at(*key)) is not _NOTHING}
-    refusals: dict[Key, str] = {}
-    try:
-        return _encode_answer(values, refusals, known, inspection)
-    except Exception:  # an object's pickling may raise anything
-        for key, value in list(values.items()):
-            try:
-                _encode_answer({key: value}, {}, known.copy(), inspection)
-            except Exception as error:
-                del values[key]
-                known.contents.pop((key[0], key[1].partition(".")[0]), None)  # it is compared again next time
-                advice = advise_on_means(value) or "create it inside the function or in an initializer"
-                refusals[key] = f"it is a {type_name(value)}, which cannot be pickled ({describe(error)}); {advice}"
-        return _encode_answer(values, refusals, known, inspection)
-
-
-def _value_at(module: str, path: str) -> Any:
-    found: Any = sys.modules.get(module)
-    for name in path.split("."):  # as it is there, and not as it shows as an attribute: a method may be a class's
-        found = vars(found).get(name, _NOTHING) if hasattr(found, "__dict__") else _NOTHING
-    return found
-
-
-def _encode_answer(
-    values: dict[Key, Any], refusals: dict[Key, str], known: Known, inspection: Inspection
-) -> list[Buffer]:
-    substitute = Substitute(known, inspection, [key for key in values if key[0] != MAIN])
-    frames = ask(encode_by_value, (Answer(values, refusals), substitute.definitions), substitute)
-    of_main = {name: value for (module, name), value in values.items() if module == MAIN}
-    known.learn(substitute.definitions | substitute.sent | of_main, inspection)
-    return frames
 
 
 # ------------------------------------------------------------------------------------------------------- outcomes

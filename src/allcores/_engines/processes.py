@@ -21,7 +21,6 @@ from math import inf
 from allcores._codec.codec import (
     Encoded,
     decode_outcomes,
-    encode_answer,
     encode_definitions,
     encode_items,
     encode_job,
@@ -526,6 +525,8 @@ class ProcessEngine:
             self._post(state, Message(Kind.COMPARE, frames=[pickle.dumps(unsure)]))
 
     def _answer(self, state: _Worker, message: Message) -> None:
+        from allcores._codec.answers import encode_answer  # hardly any worker asks
+
         keys = pickle.loads(message.frames[0])  # from our own worker
         self._post(state, Message(Kind.ANSWER, frames=encode_answer(keys, state.process.known, self._inspection)))
 

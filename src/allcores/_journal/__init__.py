@@ -5,5 +5,5 @@ itself. Nobody else knows that it is SQLite. It knows neither the scheduler nor 
 
 It stands on the codec and the system. Runs import it, if they are to resume.
 
-Begin with `recorder`, then `file`; `digest` says when two items are the same.
+Begin with `recorder`, then `file`; `digest/` says when two items are the same.
 """

@@ -1,4 +1,4 @@
-"""The file of a journal: what is in it, how it is opened, and what can be wrong with it.
+"""The file of a journal: what is in it, and how it is opened.
 
 It is a SQLite file. SQLite notices damage to its own structure, but not to what it stores, so every outcome has a
 checksum; and in a damaged file a column may hold anything, whatever its type is said to be.
@@ -12,7 +12,6 @@ which it is all there is, so that it can be read from where nothing can be writt
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
 import zlib
@@ -24,8 +23,8 @@ from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from allcores._codec.pickling import decode
-from allcores._core.bytes import format_bytes
-from allcores._core.errors import JournalDamaged, JournalError, JournalFull, JournalInUse, JournalMismatch
+from allcores._core.errors import JournalDamaged, JournalMismatch
+from allcores._journal.explanations import damaged, foreign, is_busy
 from allcores._objects.asking import ask, describe
 from allcores._transport.wire import Buffer
 
@@ -37,9 +36,6 @@ __all__ = [
     "Place",
     "Row",
     "checksum",
-    "explaining",
-    "full",
-    "require_file",
     "unpickle",
 ]
 
@@ -82,10 +78,6 @@ RECORD = """
     INSERT OR REPLACE INTO outcomes (key, position, is_failure, seconds, tries, checksum, pickle)
     VALUES (?, ?, ?, ?, ?, ?, ?)
 """
-
-WRITE_ERRORS = ("SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_SHMSIZE")
-BUSY_ERRORS = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")
-ACCESS_ERRORS = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")
 
 Place: TypeAlias = tuple[int, int]  # a position and an id
 
@@ -199,7 +191,7 @@ class JournalFile:
         """Raise JournalDamaged or JournalMismatch unless it is a journal that this allcores knows how to read."""
         if self._pragma("application_id") != APPLICATION_ID:
             what = "nothing is in it" if self.is_empty() else "it is a database of another program"
-            raise _foreign(self.path, what)
+            raise foreign(self.path, what)
         version = self._pragma("user_version")
         if version != FORMAT:
             raise JournalMismatch(
@@ -211,20 +203,20 @@ class JournalFile:
         """Raise JournalDamaged if its structure is damaged."""
         verdict = self._pragma("quick_check(1)")
         if verdict != "ok":
-            raise _damaged(self.path, verdict)
+            raise damaged(self.path, verdict)
 
     def read_about(self) -> About:
         """Say what it is of."""
         row = self._first("SELECT CAST(text AS BLOB), CAST(checksum AS INTEGER) FROM about")
         if row is None or row[0] is None or checksum([row[0]]) != row[1]:
-            raise _damaged(self.path, "what it is of cannot be read")
+            raise damaged(self.path, "what it is of cannot be read")
         return About(**json.loads(row[0]))
 
     def read_job(self) -> list[Buffer]:
         """Give the pickled job of the last run."""
         frames = self._read_pieces(JOB)
         if checksum(frames) != self.read_about().job_checksum:
-            raise _damaged(self.path, "its job is not what was recorded")
+            raise damaged(self.path, "its job is not what was recorded")
         return frames
 
     def change_about(self, about: About, job: Iterable[Buffer]) -> None:
@@ -261,7 +253,7 @@ class JournalFile:
         """Yield the outcomes of one kind that come after a place."""
         for row in map(Row._make, self._connection.execute(IN_ORDER, (is_failure, *after))):
             if row.place <= after:  # a reader would go round in circles
-                raise _damaged(self.path, "its index is out of order")
+                raise damaged(self.path, "its index is out of order")
             after = row.place
             yield row
 
@@ -269,7 +261,7 @@ class JournalFile:
         """Give the pickled outcome. Raises JournalDamaged if it is not what was recorded."""
         frames: list[Buffer] = self._read_pieces(row.id) if row.pickle is None else [row.pickle]
         if checksum(frames, row.key, row.position, row.is_failure) != row.checksum:
-            raise _damaged(self.path, f"what came of item {row.position} is not what was recorded")
+            raise damaged(self.path, f"what came of item {row.position} is not what was recorded")
         return frames
 
     def _read_pieces(self, owner: int) -> list[Buffer]:
@@ -300,7 +292,7 @@ class JournalFile:
             try:
                 self._connection.execute("PRAGMA journal_mode = DELETE")
             except sqlite3.Error as error:
-                if not _name(error).startswith(BUSY_ERRORS):
+                if not is_busy(error):
                     return  # a full disk, for one; what is recorded is safe where it is
                 time.sleep(PAUSE_SECONDS)
             else:
@@ -366,65 +358,3 @@ def _stored(row: NewRow, pickle: Buffer | None) -> tuple[Any, ...]:
 
 def _in_pieces(frame: memoryview) -> Iterator[memoryview]:
     return (frame[at : at + PIECE_BYTES] for at in range(0, frame.nbytes, PIECE_BYTES))
-
-
-# ------------------------------------------------------------------------------------------------------------ errors
-
-
-def require_file(path: str) -> None:
-    """Raise JournalError for a folder, of which SQLite would say that it is damaged."""
-    if os.path.isdir(path):
-        raise JournalError(f"{path} is a folder, and a journal is a file: give the path of one")
-
-
-@contextmanager
-def explaining(path: str, file: JournalFile | None = None) -> Iterator[None]:
-    """Turn SQLite's errors into ours.
-
-    Args:
-        path: of the journal.
-        file: the same, once it is open: to tell how much is recorded when the disk is full.
-    """
-    try:
-        yield
-    except sqlite3.ProgrammingError:
-        raise  # ours: no file is to blame
-    except sqlite3.DatabaseError as error:
-        raise _explanation(path, error, file) from error
-
-
-def _explanation(path: str, error: sqlite3.DatabaseError, file: JournalFile | None) -> JournalError:
-    name = _name(error)
-    if name.startswith(WRITE_ERRORS):
-        return full(path, f"{error}", file)
-    if name.startswith(BUSY_ERRORS):
-        return JournalInUse(f"{path} is in use: another program has it open ({error}); wait for it, or end it")
-    if name.startswith(ACCESS_ERRORS):
-        return JournalError(f"{path} cannot be opened: {error}; is it a file that you may read and write?")
-    if name == "SQLITE_NOTADB":
-        return _foreign(path, f"{error}")
-    return _damaged(path, f"{error}")
-
-
-def _name(error: sqlite3.Error) -> str:
-    return getattr(error, "sqlite_errorname", "")  # an error of Python's own part of the module has none
-
-
-def full(path: str, reason: str, file: JournalFile | None = None) -> JournalFull:
-    """Say that the disk takes no more."""
-    recorded = "what was recorded before is" if file is None else f"{file.count()} recorded outcomes are"
-    disk = os.statvfs(os.path.dirname(path))
-    return JournalFull(
-        f"{path} cannot grow: {reason}, with {format_bytes(disk.f_bavail * disk.f_frsize)} free on its disk; {recorded}"
-        f" safe. Make room, and run the same line again: it runs only what is missing"
-    )
-
-
-def _foreign(path: str, what: str) -> JournalDamaged:
-    return JournalDamaged(f"{path} is no journal of allcores: {what}; give another path")
-
-
-def _damaged(path: str, what: str) -> JournalDamaged:
-    return JournalDamaged(
-        f"{path} is damaged: {what}; put a copy in its place, or delete it to have everything run again"
-    )

@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Any, Self, TypeVar
 
 from allcores._core.errors import JournalError
+from allcores._journal.explanations import explaining, require_file
 from allcores._journal.failures import decode_failure
-from allcores._journal.file import About, JournalFile, Place, Row, explaining, require_file, unpickle
+from allcores._journal.file import About, JournalFile, Place, Row, unpickle
 from allcores._objects.entry import one_frame
 from allcores._objects.outcomes import Chance, Failure, Origin
 from allcores._transport.wire import Buffer

@@ -19,9 +19,11 @@ from typing import Any
 
 from allcores._codec.pickling import encode
 from allcores._core.errors import JournalError, JournalInUse, JournalMismatch
-from allcores._journal.digest import Classes, Undigestible, digest_item
+from allcores._journal.digest.digest import Classes, digest_item
+from allcores._journal.digest.undigestible import Undigestible
+from allcores._journal.explanations import explaining, full, require_file
 from allcores._journal.failures import encode_failure
-from allcores._journal.file import About, JournalFile, Move, NewRow, checksum, explaining, full, require_file, unpickle
+from allcores._journal.file import About, JournalFile, Move, NewRow, checksum, unpickle
 from allcores._journal.occurrences import Occurrences
 from allcores._objects.asking import ask
 from allcores._objects.outcomes import Failure
@@ -150,7 +152,7 @@ class Recorder:
         if self._has_failed or self.due is None or not self._lock.is_held:
             return
         try:
-            with explaining(self._path, self._file), self._file.transaction():
+            with explaining(self._path, self._file.count), self._file.transaction():
                 self._file.record(self._pending)
                 self._file.move(self._moves)
         except JournalError:

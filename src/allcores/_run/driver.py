@@ -1,36 +1,28 @@
 """The driver: the only loop, between a scheduler that decides and an engine that carries out.
 
-It runs in the thread that wants the results. Here, and nowhere else, the scheduler's ranges meet the objects they
-stand for: items are pulled from the input, values go to the sink, exceptions become failures.
+It runs in the thread that wants the results. The scheduler's ranges meet the objects they stand for at its side, and
+nowhere else: items are pulled by the intake, exceptions become failures, and delivery brings values to the sink.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
 from math import inf
 
-from allcores._core.errors import ItemCancelled, MemoryLimitExceeded, WorkerDied, WorkersUnavailable
-from allcores._core.hints import TYPE_CHECKING, Any
-from allcores._core.kinds import is_a
+from allcores._core.errors import WorkerDied
+from allcores._core.hints import TYPE_CHECKING
 from allcores._core.messages import (
-    AbortReason,
     AbortRun,
     BatchAdvanced,
     BatchFinished,
-    BatchUnreadable,
     Command,
     CondemnItems,
     DeadlinePassed,
     Event,
-    Excuse,
     FailItem,
-    InputEnded,
-    InputPulled,
     KillWorker,
-    Moment,
     PullInput,
     ReleaseWorker,
     ResultsTaken,
@@ -41,21 +33,21 @@ from allcores._core.messages import (
     SendBatch,
     StartWorker,
     TakeBackItems,
-    WorkerDown,
 )
 from allcores._core.plan import Plan
 from allcores._core.report import Report
 from allcores._core.scheduler.scheduler import Scheduler
 from allcores._engines.engine import Arrival, Engine
 from allcores._input.dataset import Dataset
-from allcores._input.trickle import Trickle
-from allcores._objects.asking import add_note
-from allcores._objects.outcomes import Failure, Origin, Raised, attach_failure, attach_finished
-from allcores._objects.short_repr import short_repr
+from allcores._objects.outcomes import Failure, Origin
 from allcores._run.admission_control import AdmissionControl
+from allcores._run.delivery import Delivery
+from allcores._run.failures import Failures
 from allcores._run.inbox import Inbox
+from allcores._run.intake import Intake
 from allcores._run.sinks import Sink
 from allcores._run.submission import DROPPED
+from allcores._run.tries import Tries
 from allcores._system.interrupts import let_interrupts_in
 
 if TYPE_CHECKING:
@@ -96,17 +88,14 @@ class Run:
         on_progress: Callable[[int], None] | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.failures: list[Failure] = []
-        self.error: BaseException | None = None  # what the run must raise
         self._plan = plan
-        self._dataset = dataset
         self._inbox = dataset if isinstance(dataset, Inbox) else None
-        self._trickle = dataset if isinstance(dataset, Trickle) else None
         self._make_engine = make_engine
         self._engine: Engine | None = None
-        self._sink = sink
-        self._origin = origin
-        self._retry_on = retry_on
+        self._tries = Tries(plan.retries, retry_on)
+        self._failures = Failures(plan, dataset, origin, self._tries)
+        self._delivery = Delivery(dataset, sink, self._failures, self._tries, origin=origin, recorder=recorder)
+        self._intake = Intake(dataset, self._delivery)
         self._recorder = recorder
         self._on_progress = on_progress
         self._clock = clock
@@ -127,12 +116,6 @@ class Run:
         self._told: deque[Event] = deque()  # by other threads
         self._wake: Callable[[], None] = _wake_nobody
         self._is_torn = False  # whether the loop's body was left in the middle of an arrival
-        self._pulled = 0
-        self._tries: dict[int, int] = {}  # {index: how often it was run} of items that are tried again
-        self._starved: set[int] = set()  # items that have had their extra try after a lack of memory
-        self._retried = 0
-        self._recalled = 0
-        self._item_seconds = 0.0
         self._began = self._clock()
         self._room: int | None = None  # as the scheduler was told last
         self._admission = AdmissionControl(plan.workers, self._began) if plan.on == "processes" else None
@@ -164,6 +147,16 @@ class Run:
         return self._scheduler.is_finished and not self._arrivals
 
     @property
+    def failures(self) -> list[Failure]:
+        """What has failed, unless it was handed in: then only its receiver hears of it."""
+        return self._failures.made
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the run must raise; a failure of an item comes before an error of the input, which came after it."""
+        return self._intake.error if self._failures.error is None else self._failures.error
+
+    @property
     def settled(self) -> int:
         """How many items have finished or failed."""
         return self._scheduler.settled
@@ -176,11 +169,11 @@ class Run:
             workers=self._scheduler.peak_workers,
             items=self._scheduler.settled,
             failed=len(self.failures),
-            tries=self._scheduler.settled - self._recalled + self._retried,
+            tries=self._scheduler.settled - self._delivery.recalled + self._tries.repeated,
             deaths=self._scheduler.deaths,
-            recalled=self._recalled,
+            recalled=self._delivery.recalled,
             unrecorded=0 if self._recorder is None else self._recorder.unrecognised + self._recorder.unrecorded,
-            item_seconds=self._item_seconds,
+            item_seconds=self._delivery.item_seconds,
             plan=self._plan,
         )
 
@@ -235,17 +228,6 @@ class Run:
         self._take_all()
         return True
 
-    def _hear_others(self) -> None:
-        """Take in what other threads have to say; who says more from now on ends the wait."""
-        if self._hears_others and not self._arrivals:
-            self.open()  # before the lines below, as only an engine can be woken
-        if self._inbox is not None and self._inbox.has_news:
-            self._arrivals += map(Arrival, self._inbox.news())
-        while self._told:
-            self._post(self._told.popleft())
-        if self._trickle is not None and self._trickle.reach > self._pulled:
-            self._pull(self._trickle.reach)
-
     def run_to_end(self) -> None:
         """Go around the loop until the run is finished, and let everything go; see `error` for what came of it."""
         try:
@@ -266,7 +248,7 @@ class Run:
 
     def attach_finished(self, error: BaseException) -> None:
         """Make what was finished reachable from an exception that ends the run."""
-        attach_finished(error, self._sink.finished)
+        self._delivery.attach_finished(error)
 
     def close(self) -> None:
         """End the run, whatever state it is in, and let every worker go."""
@@ -302,22 +284,26 @@ class Run:
     def _take_last_arrivals(self) -> None:
         if self._is_torn:  # the scheduler was left in the middle of a step, so nobody may ask it any more
             while self._arrivals:
-                self._salvage(self._arrivals[0])
+                self._delivery.salvage(self._arrivals[0])
                 self._arrivals.popleft()
             return
         self._post(RunStopped())
         self._take_all()
 
-    def _salvage(self, arrival: Arrival) -> None:
-        """Keep the values of what arrived when the run was over; what failed does not matter any more."""
-        for start, stop in _between(arrival.start, len(arrival.values), arrival.raised):
-            if not self._sink.has(start):
-                self._put(start, arrival.values[start - arrival.start : stop - arrival.start], 0.0)
-
     # ------------------------------------------------------------------------------------------------ the loop's body
 
     def _post(self, event: Event) -> None:
         self._arrivals.append(Arrival(event))
+
+    def _hear_others(self) -> None:
+        """Take in what other threads have to say; who says more from now on ends the wait."""
+        if self._hears_others and not self._arrivals:
+            self.open()  # before the lines below, as only an engine can be woken
+        if self._inbox is not None and self._inbox.has_news:
+            self._arrivals += map(Arrival, self._inbox.news())
+        while self._told:
+            self._post(self._told.popleft())
+        self._arrivals += map(Arrival, self._intake.trickled())
 
     def _patience(self, until: float) -> float | None:
         nearest = min(self.due, until)
@@ -343,43 +329,19 @@ class Run:
         if self._admission is not None and isinstance(cause, WorkerDied) and cause.is_out_of_memory:
             self._admission.hear_of_kill()
         if self._scheduler.is_finished:
-            self._salvage(arrival)
+            self._delivery.salvage(arrival)
             return
         if arrival.raised or cause is not None:
-            event = self._excused(event, arrival)
+            event = self._tries.excuse(event, arrival)
         settled = self._scheduler.settled
         commands = self._scheduler.handle(event, self._clock())
         retried = {command.index for command in commands if type(command) is RetryItem}
         if retried:
-            self._note_retries(retried)
+            self._tries.repeat(retried)
         if isinstance(event, BatchAdvanced | BatchFinished) and (retried or self._scheduler.settled > settled):
-            self._deliver(event, arrival, retried)
+            self._delivery.deliver(event, arrival, retried, self.open())
         for command in commands:
             self._carry_out(command, arrival)
-
-    def _note_retries(self, retried: set[int]) -> None:
-        for index in retried:
-            self._tries[index] = self._tries.get(index, 1) + 1
-        self._retried += len(retried)
-
-    def _excused(self, event: Event, arrival: Arrival) -> Event:
-        """Say in the event which failures are worth another try."""
-        if isinstance(event, BatchAdvanced | BatchFinished):
-            excuses = {index: self._excuse(raised.exception, index) for index, raised in arrival.raised.items()}
-            return event._replace(excuses=tuple(excuses.items()))
-        if isinstance(event, WorkerDown | BatchUnreadable) and arrival.cause is not None:
-            index = event.start if isinstance(event, WorkerDown) else event.stop - 1
-            return event._replace(excuse=self._excuse(arrival.cause, index))
-        return event
-
-    def _excuse(self, error: BaseException, index: int) -> Excuse:
-        if is_a(error, ItemCancelled):
-            return Excuse.NONE
-        is_out_of_memory = is_a(error, MemoryError) or (is_a(error, WorkerDied) and error.is_out_of_memory)
-        if is_out_of_memory and not is_a(error, MemoryLimitExceeded) and index not in self._starved:
-            self._starved.add(index)
-            return Excuse.STARVED
-        return Excuse.RETRIABLE if issubclass(type(error), self._retry_on) else Excuse.NONE
 
     def _carry_out(self, command: Command, arrival: Arrival) -> None:  # noqa: C901 - a line or two for each command
         match command:
@@ -398,11 +360,11 @@ class Run:
             case ReleaseWorker(worker):
                 self.open().release(worker)
             case PullInput(stop):
-                self._ask_for_input(stop)
+                self._arrivals += map(Arrival, self._intake.ask(stop))
             case FailItem(index):
-                self._fail_item(index, arrival)
+                self._delivery.fail(index, arrival, self.open())
             case AbortRun(reason):
-                self._abort(reason, arrival)
+                self._failures.abort(reason, arrival.cause)
 
     def _send(self, batch: SendBatch) -> None:
         if self._inbox is None or not self._inbox.is_dropped(batch.start, batch.stop):
@@ -411,143 +373,6 @@ class Run:
             finished = BatchFinished(batch.worker, batch.token, batch.stop, 0.0)
             self._arrivals.append(Arrival(finished, batch.start, [DROPPED] * (batch.stop - batch.start)))
 
-    def _ask_for_input(self, stop: int) -> None:
-        if self._trickle is None:
-            self._pull(stop)
-        else:
-            self._trickle.ask(stop)
-
-    def _pull(self, stop: int) -> None:
-        start = self._pulled
-        try:
-            with let_interrupts_in():
-                self._pulled = self._dataset.pull(stop)
-        except Exception as error:  # the input's own; raised when what came before it is delivered
-            self.error = error
-            self._pulled = self._dataset.pulled
-        self._post(InputPulled(self._pulled, self._recall(start)))
-        if self._pulled < stop:
-            self._post(InputEnded(self._pulled))
-
-    def _recall(self, start: int) -> tuple[tuple[int, int], ...]:
-        """Deliver what the journal has of the items from `start` on that were just pulled; say which that is."""
-        if self._recorder is None or start == self._pulled:
-            return ()
-        recalled = self._recorder.recall(start, self._dataset.items(start, self._pulled))
-        ranges = tuple(_ranges(recalled))
-        for first, end in ranges:
-            self._sink.put(first, [recalled[index] for index in range(first, end)])
-            self._dataset.settle(first, end)
-        self._recalled += len(recalled)
-        return ranges
-
-    # ------------------------------------------------------------------------------------------------------ outcomes
-
-    def _deliver(self, event: BatchAdvanced | BatchFinished, arrival: Arrival, retried: set[int]) -> None:
-        values, holes = arrival.values, set(retried)
-        self._item_seconds += event.seconds
-        seconds = event.seconds / max(1, len(values))
-        for index, raised in arrival.raised.items():
-            if index not in retried:
-                values[index - arrival.start] = self._record(index, raised, event.worker, seconds)
-                if self._plan.errors == "raise":
-                    holes.add(index)
-        self._put(arrival.start, values, seconds, holes)
-
-    def _put(self, start: int, values: list[Any], seconds: float, holes: Iterable[int] = ()) -> None:
-        """Hand on the values of consecutive items, all but those of some."""
-        for first, end in _between(start, len(values), holes):
-            part = values[first - start : end - start] if holes else values  # no copy in the common case
-            if self._recorder is not None:
-                self._record_values(self._recorder, first, part, seconds)
-            self._sink.put(first, part)
-            self._dataset.settle(first, end)
-
-    def _record_values(self, recorder: Recorder, start: int, values: list[Any], seconds: float) -> None:
-        for index, value in enumerate(values, start):
-            if not (type(value) is Failure and value.origin is self._origin):
-                recorder.record(index, value, seconds, self._tries.pop(index, 1))
-
-    def _fail_item(self, index: int, arrival: Arrival) -> None:
-        worker = getattr(arrival.event, "worker", -1)
-        error = arrival.cause
-        assert error is not None
-        if isinstance(arrival.event, WorkerDown):
-            error = self._describe_death(index, error, arrival.event)
-        failure = self._record(index, Raised(error, f"{type(error).__name__}: {error}\n"), worker, 0.0)
-        if self._plan.errors == "collect":
-            self._sink.put(index, [failure])
-        self._dataset.settle(index, index + 1)
-
-    def _describe_death(self, index: int, death: BaseException, event: WorkerDown) -> BaseException:
-        doing = "while it ran" if event.moment is Moment.RUNNING else "while it received, or sent the result of,"
-        who, tries = self.open().identity(event.worker), self._describe_tries(index)
-        described = type(death)(f"{who} {death} {doing} {self._name(index)}{tries}")
-        vars(described).update(vars(death))
-        return described
-
-    def _describe_tries(self, index: int) -> str:
-        tries = self._tries.get(index, 1)
-        return f", try {tries} of {max(tries, self._plan.retries + 1)}" if tries > 1 or self._plan.retries else ""
-
-    def _record(self, index: int, raised: Raised, worker: int, seconds: float) -> Failure:
-        """Make a failure of it, and in raise mode the run's end."""
-        error = raised.exception
-        identity = self.open().identity(worker)
-        which_try = self._describe_tries(index)
-        add_note(error, f"allcores: {self._name(index)} failed on {identity}{which_try}")
-        tries = self._tries.pop(index, 1)
-        position, item, origin = self._place(index)
-        failure = Failure(position, item, error, raised.traceback, identity, tries, origin)
-        if self._plan.errors == "raise" and not self.failures:
-            self.error = error  # before an error of the input, which came after this item
-            attach_failure(error, failure)
-        if self._inbox is None:  # else it is the receiver's alone, for such a run may go on for ever
-            self.failures.append(failure)
-        if self._recorder is not None:
-            self._recorder.record_failure(failure, seconds)
-        return failure
-
-    def _place(self, index: int) -> tuple[int, Any, Origin | None]:
-        """Give an item, where the caller finds it, and what it takes to run it again."""
-        if self._inbox is None:
-            return index, self._dataset.items(index, index + 1)[0], self._origin
-        submission, position = self._inbox.place(index)
-        return position, submission.items[position], submission.line.origin
-
-    def _name(self, index: int) -> str:
-        if self._inbox is not None:
-            submission, position = self._inbox.place(index)
-            return submission.line.name(position, submission.items[position])
-        return f"item {index} ({short_repr(self._dataset.items(index, index + 1)[0])})"
-
-    def _abort(self, reason: AbortReason, arrival: Arrival) -> None:
-        if reason is AbortReason.SETUP_FAILED and arrival.cause is not None:
-            self.error = arrival.cause
-            return
-        last = "it did not come up in time" if arrival.cause is None else f"{arrival.cause}"
-        self.error = WorkersUnavailable(f"{reason.value}; of the last one: {last}")
-
 
 def _wake_nobody() -> None:
     """Nothing has been waited for yet."""
-
-
-def _between(start: int, count: int, holes: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Give the ranges of `count` items from `start` on that some of them leave."""
-    for before, after in pairwise([start - 1, *sorted(holes), start + count]):
-        if before + 1 < after:
-            yield before + 1, after
-
-
-def _ranges(indices: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Put indices together to ranges."""
-    start = stop = None
-    for index in sorted(indices):
-        if index != stop:
-            if start is not None and stop is not None:
-                yield start, stop
-            start = index
-        stop = index + 1
-    if start is not None and stop is not None:
-        yield start, stop

@@ -2,7 +2,7 @@
 
 The thread turns the very loop that `map` turns in its caller's. Everybody else posts into the run's inbox and wakes it;
 but who hands in what a free worker can have sends it, too, and who waits for a result turns the loop meanwhile: see
-`Leadership`. The user's callbacks run in the service's own thread alone, and outside of the loop.
+`SharedLoop`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import os
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import inf
 from typing import Any
-from weakref import WeakSet, ref
+from weakref import WeakSet
 
 from allcores._codec.captures import explain_unpicklable
 from allcores._codec.codec import encode_job
@@ -29,13 +28,12 @@ from allcores._core.functions import refuse_deferring
 from allcores._core.options import Options
 from allcores._core.plan import make_plan
 from allcores._engines.launch import draw_chance, make_engine
-from allcores._input.ownership import has_all_to_itself, is_constant
 from allcores._input.sharing.sharing import Belongings, Clearance
-from allcores._input.snapshots import Snapshots, opens_anew
-from allcores._objects.short_repr import short_repr
+from allcores._run.calls import Calls, CallSnapshots, call
 from allcores._run.driver import Run
 from allcores._run.inbox import Inbox
-from allcores._run.submission import Receiver, Submission, showing_errors
+from allcores._run.shared_loop import SharedLoop
+from allcores._run.submission import Receiver, Submission
 from allcores._settings.conditions import Conditions
 from allcores._settings.snapshot import find_settings
 from allcores._system.descriptors import Descriptors
@@ -93,11 +91,11 @@ class Service:
         self._chance = draw_chance(options.seed)
         self._inbox = Inbox()
         self._look = find_settings if self.plan.on == "processes" else Conditions.here
-        base = self._job(_do_nothing)._replace(
+        base = self._job(call)._replace(
             initializer=options.initializer, initargs=options.initargs, is_daemon=has_daemons, settings=self._look()
         )
         cores = max(1, facts.cores // self.plan.workers)
-        self._run = Run(
+        run = Run(
             self.plan._replace(errors="collect"),
             self._inbox,
             partial(make_engine, self.plan, base, self._inbox, cores, self._inbox),
@@ -106,18 +104,14 @@ class Service:
             is_lazy=False,
             on_progress=None,
         )
-        self.calls = _Calls(self._job(_call, is_star=True), batch=1, depth=1)
+        self.calls = Calls(self._job(call, is_star=True), batch=1, depth=1)
+        self._call_snapshots = CallSnapshots()
         self._pid = os.getpid()
         self._lock = threading.RLock()  # a finalizer may close it amid anything, in the same thread, too
         self._is_closed = False
         self._error: BaseException | None = None
-        self._snapshots: Callable[[], Snapshots | None] = _do_nothing  # those of calls that wait, which hold them
         self._leadership = Leadership()
-        self._callbacks: deque[Callable[[], object]] = deque()
-        engine = self._run.open()
-        engine.share(self._leadership)
-        self._leadership.wake_waiting = engine.make_waker()
-        self._inbox.wake = self._leadership.wake
+        self._loop = SharedLoop(run, self._inbox, self._leadership)
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
         _services.add(self)
@@ -140,7 +134,7 @@ class Service:
     @property
     def is_inside(self) -> bool:
         """Whether the caller is the service's own thread, or turns its loop, and so must not wait for it."""
-        return self._leadership.is_mine or self._leadership.is_own
+        return self._loop.is_inside
 
     def line(
         self,
@@ -185,7 +179,7 @@ class Service:
 
     def line_for_calls(self, inspection: Inspection) -> Line:
         """Prepare to have functions called that lead to what it is at one moment."""
-        return _Calls(self._job(_call, is_star=True), batch=1, depth=1, inspection=inspection)
+        return Calls(self._job(call, is_star=True), batch=1, depth=1, inspection=inspection)
 
     def call(
         self,
@@ -211,7 +205,7 @@ class Service:
         """Have a function called, and `attend`; that the caller will wait is worth knowing before the call is sent."""
         self.require_open()  # first, as a forked child cannot turn the loop either
         submission = self._submission(self.calls, function, args, kwargs, receiver)
-        if not self._turn_here(is_over, inf, submission):
+        if not self._loop.turn_here(is_over, inf, partial(self._hand_in, submission)):
             self._send_at_once(submission, may_change=False)
 
     def attend(self, is_over: Callable[[], bool], timeout: float | None = None) -> None:
@@ -222,16 +216,11 @@ class Service:
             timeout: for how many seconds, at most.
         """
         if not (is_over() or self._pid != os.getpid() or self.is_inside):
-            self._turn_here(is_over, inf if timeout is None else time.monotonic() + timeout)
+            self._loop.turn_here(is_over, inf if timeout is None else time.monotonic() + timeout)
 
     def call_back(self, callback: Callable[[], object]) -> None:
         """Call the user's code, for a receiver: if that was called in the loop, later, in the own thread."""
-        if self._leadership.is_mine:
-            self._callbacks.append(callback)
-            if not self._leadership.is_own:  # which looks there after each turn
-                self._leadership.alarm()
-        else:
-            callback()
+        self._loop.call_back(callback)
 
     def cancel(self, submission: Submission) -> None:
         """Have no more of a submission's items run; a process that runs one is killed."""
@@ -310,130 +299,25 @@ class Service:
             if self._leadership.take(may_block=False):
                 try:
                     self._hand_in(submission)
-                    is_heard = self._hear_at_once()
+                    is_heard = self._loop.hear_at_once()
                     if must_keep and not submission.has_begun:  # nor will it, while the loop is held
-                        self._keep_as_it_is(submission)
+                        self._call_snapshots.keep(submission)
                 finally:
                     self._leadership.let_go()
             else:
                 if must_keep:
-                    self._keep_as_it_is(submission)
+                    self._call_snapshots.keep(submission)
                 self._hand_in(submission)
             if not is_heard:
                 self._inbox.wake()
 
-    def _hear_at_once(self) -> bool:
-        try:
-            return self._leadership.bug is None and self._run.hear_at_once()
-        except BaseException as bug:
-            self._leadership.bug = bug
-            self._leadership.alarm()
-            raise
-
-    def _keep_as_it_is(self, submission: Submission) -> None:
-        """Have a call be what it is now, whatever its caller does with what it was given."""
-        function, args, kwargs = submission.items[0]
-        if is_constant(function) and has_all_to_itself(args) and has_all_to_itself(kwargs):
-            return
-        snapshots = submission.snapshots = self._snapshots() or Snapshots(shares_files=True, is_to_travel=True)
-        self._snapshots = ref(snapshots)
-        if not (is_constant(function) or opens_anew(function)):
-            function = snapshots.copy(function)
-        if kwargs:
-            args, kwargs = snapshots.copy((args, kwargs))
-        else:
-            args = snapshots.copy(args, is_alone=True)
-        submission.items = ((function, args, kwargs),)
-
-    def _turn_here(self, is_over: Callable[[], bool], until: float, submission: Submission | None = None) -> bool:
-        """Turn the loop in the caller's thread, in which something is handed in first; False if somebody else does."""
-        with hold_interrupts():
-            if not self._leadership.take_lead():
-                return False
-            due = -inf  # unless the loop says when
-            try:
-                with self._leadership:
-                    if submission is not None:
-                        self._hand_in(submission)
-                    due = self._turn_until(is_over, until)
-            finally:
-                self._leadership.hand_back(due)
-        return True
-
-    def _turn_until(self, is_over: Callable[[], bool], until: float) -> float:
-        """Turn the loop, holding it and leading; say when it must be turned next even if nothing happens."""
-        try:
-            while not (is_over() or self._is_ending or time.monotonic() >= until):
-                self._run.turn(until=until)
-        except BaseException as error:
-            if error is not self._leadership.interruption:
-                self._leadership.bug = error
-            raise
-        finally:
-            self._leadership.interruption = None
-        return -inf if self._is_ending else self._run.due
-
-    @property
-    def _is_ending(self) -> bool:
-        return self._leadership.bug is not None or self._run.is_finished
-
     def _serve(self) -> None:
         go_on_when_leaving()
-        self._leadership.lead_by_default()
-        error: BaseException | None = None
-        try:
-            while not self._is_ending:
-                with self._leadership:
-                    self._turn_as_own()
-                self._call_back_all()
-            error = self._leadership.bug or self._run.error
-        except BaseException as bug:  # nobody else could tell
-            error = self._leadership.bug = bug
-        finally:
-            with self._lock:
-                self._error = error
-                self._is_closed = True
-            self._end(Terminated("the pool was ended before anything came of it") if error is None else error)
-
-    def _turn_as_own(self) -> None:
-        settled = self._run.settled
-        if not self._is_ending:  # since it was asked last
-            self._run.turn()
-        if self._leadership.is_led_by_other and self._run.settled > settled:
-            self._inbox.wake()  # what is waited for there may be over
-
-    def _end(self, error: BaseException) -> None:
-        self._inbox.wake()
-        self._leadership.retire()
-        try:
-            with self._leadership:
-                self._run.close()
-        finally:
-            self._inbox.abandon(error)
-            self._call_back_all()
-            self._leadership.close()
-
-    def _call_back_all(self) -> None:
-        while self._callbacks:
-            with showing_errors():
-                self._callbacks.popleft()()
-
-
-class _Calls(Line):
-    """Runs calls, each of a function of its own."""
-
-    def name(self, position: int, item: Any) -> str:
-        """Say in messages which call it is."""
-        function, args, _ = item
-        return f"the call of {getattr(function, '__qualname__', short_repr(function))} with {short_repr(args)}"
-
-
-def _call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return function(*args, **kwargs)
-
-
-def _do_nothing(*_: object) -> None:
-    """Stands for what is not wanted."""
+        error = self._loop.turn_to_end()
+        with self._lock:
+            self._error = error
+            self._is_closed = True
+        self._loop.close(Terminated("the pool was ended before anything came of it") if error is None else error)
 
 
 _services: WeakSet[Service] = WeakSet()

@@ -75,7 +75,7 @@ class Start:
     def _open_journal(self) -> Recorder | None:
         if self._plan.resume is None:
             return None
-        from allcores._journal.digest import digest_function
+        from allcores._journal.digest.digest import digest_function
         from allcores._journal.recorder import Recorder
 
         job = self._job

@@ -20,7 +20,7 @@ from itertools import repeat, starmap
 from math import inf
 from types import FrameType
 
-from allcores._codec.codec import Answer, PartialItems, encode_outcomes
+from allcores._codec.codec import PartialItems, encode_outcomes
 from allcores._codec.definitions.classes import inherit, learn
 from allcores._codec.definitions.comparison import find_differing, find_torn, install, take_away
 from allcores._codec.definitions.globals import Key
@@ -47,6 +47,7 @@ from allcores._worker.kinship import become_child
 from allcores._worker.namesake import Asker, become_namesake
 
 if TYPE_CHECKING:
+    from allcores._codec.answers import Answer
     from allcores._settings.adoption import Adoption
     from allcores._worker.reporter import Reporter
     from allcores._worker.safe_region import SafeRegion

@@ -31,7 +31,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from allcores._journal.digest import Classes, Undigestible, digest_function, digest_item
+from allcores._journal.digest.digest import Classes, digest_function, digest_item
+from allcores._journal.digest.undigestible import Undigestible
 
 pytestmark = pytest.mark.once
 
@@ -225,7 +226,7 @@ PROGRAM = """
 import array, collections, dataclasses, datetime, decimal, enum, fractions, functools, math, pathlib, random, re, sys
 import textwrap
 import numpy as np
-from allcores._journal.digest import digest_function, digest_item
+from allcores._journal.digest.digest import digest_function, digest_item
 
 class Colour(enum.Enum):
     RED = "red"
@@ -303,7 +304,7 @@ def test_every_process_gives_the_same_digests(run_python, monkeypatch):
 def test_numpy_is_not_imported(run_python):
     program = """
         import sys
-        from allcores._journal.digest import digest_function, digest_item
+        from allcores._journal.digest.digest import digest_function, digest_item
         digest_item([object(), int, print]), digest_function(lambda x: print(x))
         print("numpy" in sys.modules)
     """

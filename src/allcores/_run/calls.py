@@ -1,0 +1,56 @@
+"""Calls: functions that are handed in one by one, with their arguments, as all of that was at the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from weakref import ref
+
+from allcores._input.copier import opens_anew
+from allcores._input.ownership import has_all_to_itself, is_constant
+from allcores._input.snapshots import Snapshots
+from allcores._objects.short_repr import short_repr
+from allcores._run.submission import Submission
+from allcores._worker.line import Line
+
+__all__ = ["CallSnapshots", "Calls", "call"]
+
+
+def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Do a call; this is what runs the items of every line of calls."""
+    return function(*args, **kwargs)
+
+
+class Calls(Line):
+    """A line of calls."""
+
+    def name(self, position: int, item: Any) -> str:
+        """Say in messages which call it is."""
+        function, args, _ = item
+        return f"the call of {getattr(function, '__qualname__', short_repr(function))} with {short_repr(args)}"
+
+
+class CallSnapshots:
+    """Has calls be what they are now, whatever their callers do with what they gave; one call after another.
+
+    Something large that many of them have is copied once, as long as one waits that has it: the submissions hold the
+    copies.
+    """
+
+    def __init__(self) -> None:
+        self._latest: Callable[[], Snapshots | None] = lambda: None
+
+    def keep(self, submission: Submission) -> None:
+        """Put copies in the place of what may change in a submission's call."""
+        function, args, kwargs = submission.items[0]
+        if is_constant(function) and has_all_to_itself(args) and has_all_to_itself(kwargs):
+            return
+        snapshots = submission.snapshots = self._latest() or Snapshots(shares_files=True, is_to_travel=True)
+        self._latest = ref(snapshots)
+        if not (is_constant(function) or opens_anew(function)):
+            function = snapshots.copy(function)
+        if kwargs:
+            args, kwargs = snapshots.copy((args, kwargs))
+        else:
+            args = snapshots.copy(args, is_alone=True)
+        submission.items = ((function, args, kwargs),)

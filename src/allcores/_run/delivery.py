@@ -1,0 +1,143 @@
+"""Delivery: what came of items goes to the sink, and is noted down in the journal; the dataset lets go of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+
+from allcores._core.hints import TYPE_CHECKING, Any
+from allcores._core.messages import BatchAdvanced, BatchFinished
+from allcores._engines.engine import Arrival, Engine
+from allcores._input.dataset import Dataset
+from allcores._objects.outcomes import Failure, Origin, attach_finished
+from allcores._run.failures import Failures
+from allcores._run.inbox import Inbox
+from allcores._run.sinks import Sink
+from allcores._run.tries import Tries
+
+if TYPE_CHECKING:
+    from allcores._journal.recorder import Recorder
+
+__all__ = ["Delivery"]
+
+
+class Delivery:
+    """Brings what comes of one run's items where it belongs.
+
+    Args:
+        dataset: the items.
+        sink: takes the values.
+        failures: makes one of what an item raised.
+        tries: of the items.
+        origin: of the run's failures; one that is a value and bears it is no value for the journal.
+        recorder: of the run's journal; None if it has none.
+
+    Attributes:
+        recalled: how many items the journal has had.
+        item_seconds: for how long items ran, altogether.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset | Inbox,
+        sink: Sink,
+        failures: Failures,
+        tries: Tries,
+        *,
+        origin: Origin | None,
+        recorder: Recorder | None,
+    ) -> None:
+        self.recalled = 0
+        self.item_seconds = 0.0
+        self._dataset = dataset
+        self._sink = sink
+        self._failures = failures
+        self._tries = tries
+        self._origin = origin
+        self._recorder = recorder
+
+    def recall(self, start: int, stop: int) -> tuple[tuple[int, int], ...]:
+        """Deliver what the journal has of the items ``[start, stop)``; say which ranges that is."""
+        if self._recorder is None or start == stop:
+            return ()
+        recalled = self._recorder.recall(start, self._dataset.items(start, stop))
+        ranges = tuple(_ranges(recalled))
+        for first, end in ranges:
+            self._sink.put(first, [recalled[index] for index in range(first, end)])
+            self._dataset.settle(first, end)
+        self.recalled += len(recalled)
+        return ranges
+
+    def deliver(
+        self, event: BatchAdvanced | BatchFinished, arrival: Arrival, retried: Iterable[int], engine: Engine
+    ) -> None:
+        """Hand on what came of a batch, or of the first items of one: all but the items that are tried again."""
+        values, holes = arrival.values, set(retried)
+        self.item_seconds += event.seconds
+        seconds = event.seconds / max(1, len(values))
+        for index, raised in arrival.raised.items():
+            if index not in holes:
+                failure = self._failures.make(index, raised, engine.identity(event.worker))
+                self._record_failure(failure, seconds)
+                if self._failures.are_values:
+                    values[index - arrival.start] = failure
+                else:
+                    holes.add(index)
+        self._put(arrival.start, values, seconds, holes)
+
+    def fail(self, index: int, arrival: Arrival, engine: Engine) -> None:
+        """Hand on that a worker could not run an item."""
+        identity = engine.identity(getattr(arrival.event, "worker", -1))
+        failure = self._failures.make_of_cause(index, arrival, identity)
+        self._record_failure(failure, 0.0)
+        if self._failures.are_values:
+            self._sink.put(index, [failure])
+        self._dataset.settle(index, index + 1)
+
+    def salvage(self, arrival: Arrival) -> None:
+        """Keep the values of what arrived when the run was over; what failed does not matter any more."""
+        for start, stop in _between(arrival.start, len(arrival.values), arrival.raised):
+            if not self._sink.has(start):
+                self._put(start, arrival.values[start - arrival.start : stop - arrival.start], 0.0)
+
+    def attach_finished(self, error: BaseException) -> None:
+        """Make what was finished reachable from an exception that ends the run."""
+        attach_finished(error, self._sink.finished)
+
+    def _put(self, start: int, values: list[Any], seconds: float, holes: Iterable[int] = ()) -> None:
+        """Hand on the values of consecutive items, all but those of some."""
+        for first, end in _between(start, len(values), holes):
+            part = values[first - start : end - start] if holes else values  # no copy in the common case
+            if self._recorder is not None:
+                self._record_values(self._recorder, first, part, seconds)
+            self._sink.put(first, part)
+            self._dataset.settle(first, end)
+
+    def _record_values(self, recorder: Recorder, start: int, values: list[Any], seconds: float) -> None:
+        for index, value in enumerate(values, start):
+            if not (type(value) is Failure and value.origin is self._origin):
+                recorder.record(index, value, seconds, self._tries.take(index))
+
+    def _record_failure(self, failure: Failure, seconds: float) -> None:
+        if self._recorder is not None:
+            self._recorder.record_failure(failure, seconds)
+
+
+def _between(start: int, count: int, holes: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Give the ranges of `count` items from `start` on that some of them leave."""
+    for before, after in pairwise([start - 1, *sorted(holes), start + count]):
+        if before + 1 < after:
+            yield before + 1, after
+
+
+def _ranges(indices: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Put indices together to ranges."""
+    start = stop = None
+    for index in sorted(indices):
+        if index != stop:
+            if start is not None and stop is not None:
+                yield start, stop
+            start = index
+        stop = index + 1
+    if start is not None and stop is not None:
+        yield start, stop

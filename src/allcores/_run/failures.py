@@ -1,0 +1,97 @@
+"""Failures: what went wrong, told with the item it befell; and what a run must raise for it."""
+
+from __future__ import annotations
+
+from allcores._core.errors import WorkersUnavailable
+from allcores._core.hints import Any
+from allcores._core.messages import AbortReason, Moment, WorkerDown
+from allcores._core.plan import Plan
+from allcores._engines.engine import Arrival
+from allcores._input.dataset import Dataset
+from allcores._objects.asking import add_note
+from allcores._objects.outcomes import Failure, Origin, Raised, WorkerIdentity, attach_failure
+from allcores._objects.short_repr import short_repr
+from allcores._run.inbox import Inbox
+from allcores._run.tries import Tries
+
+__all__ = ["Failures"]
+
+
+class Failures:
+    """Failures of one run.
+
+    Args:
+        plan: how the run is done.
+        dataset: the items.
+        origin: goes into every failure, but of items that were handed in.
+        tries: of the items.
+
+    Attributes:
+        made: in the order in which they were; of items that were handed in, only the receiver has them.
+        error: what the run must raise.
+    """
+
+    def __init__(self, plan: Plan, dataset: Dataset | Inbox, origin: Origin | None, tries: Tries) -> None:
+        self.made: list[Failure] = []
+        self.error: BaseException | None = None
+        self._plan = plan
+        self._dataset = dataset
+        self._inbox = dataset if isinstance(dataset, Inbox) else None
+        self._origin = origin
+        self._tries = tries
+
+    @property
+    def are_values(self) -> bool:
+        """Whether each takes the place of its item's value; else the first one is the run's end."""
+        return self._plan.errors == "collect"
+
+    def make(self, index: int, raised: Raised, identity: WorkerIdentity) -> Failure:
+        """Make a failure of what an item raised, and in raise mode the run's end."""
+        error = raised.exception
+        add_note(error, f"allcores: {self._name(index)} failed on {identity}{self._tries.describe(index)}")
+        tries = self._tries.take(index)
+        position, item, origin = self._place(index)
+        failure = Failure(position, item, error, raised.traceback, identity, tries, origin)
+        if not (self.are_values or self.made):
+            self.error = error
+            attach_failure(error, failure)
+        if self._inbox is None:  # else it is the receiver's alone, for such a run may go on for ever
+            self.made.append(failure)
+        return failure
+
+    def make_of_cause(self, index: int, arrival: Arrival, identity: WorkerIdentity) -> Failure:
+        """Make a failure of what has kept a worker from running an item, such as its death."""
+        error = arrival.cause
+        assert error is not None
+        if isinstance(arrival.event, WorkerDown):
+            error = self._describe_death(index, error, arrival.event.moment, identity)
+        return self.make(index, Raised(error, f"{type(error).__name__}: {error}\n"), identity)
+
+    def abort(self, reason: AbortReason, cause: BaseException | None) -> None:
+        """Have the run end because no worker can be had."""
+        if reason is AbortReason.SETUP_FAILED and cause is not None:
+            self.error = cause
+            return
+        last = "it did not come up in time" if cause is None else f"{cause}"
+        self.error = WorkersUnavailable(f"{reason.value}; of the last one: {last}")
+
+    def _describe_death(
+        self, index: int, death: BaseException, moment: Moment, identity: WorkerIdentity
+    ) -> BaseException:
+        doing = "while it ran" if moment is Moment.RUNNING else "while it received, or sent the result of,"
+        described = type(death)(f"{identity} {death} {doing} {self._name(index)}{self._tries.describe(index)}")
+        vars(described).update(vars(death))
+        return described
+
+    def _place(self, index: int) -> tuple[int, Any, Origin | None]:
+        """Give an item, where the caller finds it, and what it takes to run it again."""
+        if self._inbox is None:
+            return index, self._dataset.items(index, index + 1)[0], self._origin
+        submission, position = self._inbox.place(index)
+        return position, submission.items[position], submission.line.origin
+
+    def _name(self, index: int) -> str:
+        if self._inbox is not None:
+            submission, position = self._inbox.place(index)
+            return submission.line.name(position, submission.items[position])
+        return f"item {index} ({short_repr(self._dataset.items(index, index + 1)[0])})"

@@ -1,0 +1,55 @@
+"""Intake: items come out of the input, as far as the scheduler asks for them or a trickle has brought some."""
+
+from __future__ import annotations
+
+from allcores._core.messages import Event, InputEnded, InputPulled
+from allcores._input.dataset import Dataset
+from allcores._input.trickle import Trickle
+from allcores._run.delivery import Delivery
+from allcores._run.inbox import Inbox
+from allcores._system.interrupts import let_interrupts_in
+
+__all__ = ["Intake"]
+
+
+class Intake:
+    """Pulls the items of one run.
+
+    Args:
+        dataset: the items.
+        delivery: of what a journal has of them.
+
+    Attributes:
+        error: what the input has raised, to be raised when what came before it is delivered.
+    """
+
+    def __init__(self, dataset: Dataset | Inbox, delivery: Delivery) -> None:
+        self.error: BaseException | None = None
+        self._dataset = dataset
+        self._trickle = dataset if isinstance(dataset, Trickle) else None
+        self._delivery = delivery
+        self._pulled = 0
+
+    def ask(self, stop: int) -> tuple[Event, ...]:
+        """Pull items up to an index, and tell of them; of an input that comes by and by, only ask for them."""
+        if self._trickle is None:
+            return self._pull(stop)
+        self._trickle.ask(stop)
+        return ()
+
+    def trickled(self) -> tuple[Event, ...]:
+        """Tell of what has come by and by."""
+        if self._trickle is None or self._trickle.reach <= self._pulled:
+            return ()
+        return self._pull(self._trickle.reach)
+
+    def _pull(self, stop: int) -> tuple[Event, ...]:
+        start = self._pulled
+        try:
+            with let_interrupts_in():
+                self._pulled = self._dataset.pull(stop)
+        except Exception as error:  # the input's own
+            self.error = error
+            self._pulled = self._dataset.pulled
+        pulled = InputPulled(self._pulled, self._delivery.recall(start, self._pulled))
+        return (pulled, InputEnded(self._pulled)) if self._pulled < stop else (pulled,)
