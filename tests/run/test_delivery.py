@@ -29,7 +29,7 @@ class Bench:
         dataset = make_dataset(("abcdef",))
         self.sink = ListSink()
         self.tries = Tries(plan.retries, ())
-        self.failures = Failures(plan, dataset, None, self.tries)
+        self.failures = Failures(plan, dataset, None, None, self.tries)
         self.delivery = Delivery(dataset, self.sink, self.failures, self.tries, origin=None, recorder=None)
 
     def deliver(self, values: list[Any], raised: dict[int, Exception], retried: set[int]) -> None:

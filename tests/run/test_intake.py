@@ -20,7 +20,7 @@ from allcores._run.tries import Tries
 def make_intake(dataset: Dataset) -> Intake:
     facts = Facts(cores=1, cores_bound="the test", can_fork=True, fork_hazard=None, can_start_clean=True)
     tries = Tries(0, ())
-    failures = Failures(make_plan(Options(on="threads"), facts), dataset, None, tries)
+    failures = Failures(make_plan(Options(on="threads"), facts), dataset, None, None, tries)
     return Intake(dataset, Delivery(dataset, ListSink(), failures, tries, origin=None, recorder=None))
 
 

@@ -17,8 +17,8 @@ import pytest
 
 import allcores
 from allcores._core.options import Options
+from allcores._objects.outcomes import DROPPED
 from allcores._run.service import Service
-from allcores._run.submission import DROPPED
 
 pytestmark = pytest.mark.once
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from allcores._core.hints import Any, Protocol
+from allcores._core.hints import TYPE_CHECKING, Any, Protocol
 from allcores._core.messages import Event, SendBatch
 from allcores._core.records import Record
 from allcores._objects.outcomes import Raised, WorkerIdentity
-from allcores._system.leadership import Leadership
+
+if TYPE_CHECKING:
+    from allcores._system.leadership import Leadership
 
 __all__ = ["Arrival", "Engine", "MemoryUse"]
 

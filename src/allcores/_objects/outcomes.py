@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 
 from allcores._core.hints import TYPE_CHECKING, Any, TypeVar
 from allcores._core.kinds import is_a, type_name
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from allcores._core.report import Report
 
 __all__ = [
+    "DROPPED",
     "Chance",
     "Failure",
     "Origin",
@@ -73,6 +75,13 @@ class Origin(Record):
 
     job: Callable[[], Any]
     chance: Chance
+
+
+class _Dropped(Enum):
+    DROPPED = "dropped"
+
+
+DROPPED = _Dropped.DROPPED  # what comes of an item that was cancelled before it ran
 
 
 class Failure:

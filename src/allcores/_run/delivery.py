@@ -11,7 +11,6 @@ from allcores._engines.engine import Arrival, Engine
 from allcores._input.dataset import Dataset
 from allcores._objects.outcomes import Failure, Origin, attach_finished
 from allcores._run.failures import Failures
-from allcores._run.inbox import Inbox
 from allcores._run.sinks import Sink
 from allcores._run.tries import Tries
 
@@ -39,7 +38,7 @@ class Delivery:
 
     def __init__(
         self,
-        dataset: Dataset | Inbox,
+        dataset: Dataset,
         sink: Sink,
         failures: Failures,
         tries: Tries,

@@ -39,19 +39,18 @@ from allcores._core.report import Report
 from allcores._core.scheduler.scheduler import Scheduler
 from allcores._engines.engine import Arrival, Engine
 from allcores._input.dataset import Dataset
-from allcores._objects.outcomes import Failure, Origin
+from allcores._objects.outcomes import DROPPED, Failure, Origin
 from allcores._run.admission_control import AdmissionControl
 from allcores._run.delivery import Delivery
 from allcores._run.failures import Failures
-from allcores._run.inbox import Inbox
 from allcores._run.intake import Intake
 from allcores._run.sinks import Sink
-from allcores._run.submission import DROPPED
 from allcores._run.tries import Tries
 from allcores._system.interrupts import let_interrupts_in
 
 if TYPE_CHECKING:
     from allcores._journal.recorder import Recorder
+    from allcores._run.inbox import Inbox
 
 __all__ = ["Run"]
 
@@ -67,6 +66,7 @@ class Run:
         origin: goes into every failure.
         retry_on: the exceptions that are worth another try.
         recorder: of the run's journal; None if it has none.
+        inbox: the dataset, where others hand items in.
         is_lazy: whether a consumer takes results one by one; it tells with `took`.
         hears_others: whether other threads may `tell` it something.
         on_progress: called with the number of settled items whenever it has grown; None if nobody asks.
@@ -76,24 +76,25 @@ class Run:
     def __init__(
         self,
         plan: Plan,
-        dataset: Dataset | Inbox,
+        dataset: Dataset,
         make_engine: Callable[[], Engine],
         sink: Sink,
         *,
         origin: Origin | None = None,
         retry_on: tuple[type[BaseException], ...] = (),
         recorder: Recorder | None = None,
+        inbox: Inbox | None = None,
         is_lazy: bool,
         hears_others: bool = False,
         on_progress: Callable[[int], None] | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan = plan
-        self._inbox = dataset if isinstance(dataset, Inbox) else None
+        self._inbox = inbox
         self._make_engine = make_engine
         self._engine: Engine | None = None
         self._tries = Tries(plan.retries, retry_on)
-        self._failures = Failures(plan, dataset, origin, self._tries)
+        self._failures = Failures(plan, dataset, inbox, origin, self._tries)
         self._delivery = Delivery(dataset, sink, self._failures, self._tries, origin=origin, recorder=recorder)
         self._intake = Intake(dataset, self._delivery)
         self._recorder = recorder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from allcores._core.errors import WorkersUnavailable
-from allcores._core.hints import Any
+from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._core.messages import AbortReason, Moment, WorkerDown
 from allcores._core.plan import Plan
 from allcores._engines.engine import Arrival
@@ -11,8 +11,10 @@ from allcores._input.dataset import Dataset
 from allcores._objects.asking import add_note
 from allcores._objects.outcomes import Failure, Origin, Raised, WorkerIdentity, attach_failure
 from allcores._objects.short_repr import short_repr
-from allcores._run.inbox import Inbox
 from allcores._run.tries import Tries
+
+if TYPE_CHECKING:
+    from allcores._run.inbox import Inbox
 
 __all__ = ["Failures"]
 
@@ -23,6 +25,7 @@ class Failures:
     Args:
         plan: how the run is done.
         dataset: the items.
+        inbox: the same, where others hand them in.
         origin: goes into every failure, but of items that were handed in.
         tries: of the items.
 
@@ -31,12 +34,12 @@ class Failures:
         error: what the run must raise.
     """
 
-    def __init__(self, plan: Plan, dataset: Dataset | Inbox, origin: Origin | None, tries: Tries) -> None:
+    def __init__(self, plan: Plan, dataset: Dataset, inbox: Inbox | None, origin: Origin | None, tries: Tries) -> None:
         self.made: list[Failure] = []
         self.error: BaseException | None = None
         self._plan = plan
         self._dataset = dataset
-        self._inbox = dataset if isinstance(dataset, Inbox) else None
+        self._inbox = inbox
         self._origin = origin
         self._tries = tries
 

@@ -6,7 +6,6 @@ from allcores._core.messages import Event, InputEnded, InputPulled
 from allcores._input.dataset import Dataset
 from allcores._input.trickle import Trickle
 from allcores._run.delivery import Delivery
-from allcores._run.inbox import Inbox
 from allcores._system.interrupts import let_interrupts_in
 
 __all__ = ["Intake"]
@@ -23,7 +22,7 @@ class Intake:
         error: what the input has raised, to be raised when what came before it is delivered.
     """
 
-    def __init__(self, dataset: Dataset | Inbox, delivery: Delivery) -> None:
+    def __init__(self, dataset: Dataset, delivery: Delivery) -> None:
         self.error: BaseException | None = None
         self._dataset = dataset
         self._trickle = dataset if isinstance(dataset, Trickle) else None

@@ -7,18 +7,20 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from weakref import finalize
 
-from allcores._core.hints import Any, Literal, Self, TypeVar, Unpack, overload
+from allcores._core.hints import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 from allcores._core.options import OptionKeywords, Options
 from allcores._core.plan import Plan, make_plan
 from allcores._core.report import Report
 from allcores._objects.asking import give_field
 from allcores._objects.entry import one_frame, rethrow
 from allcores._objects.outcomes import Failure, Results
-from allcores._run.lazy import LazyRun
 from allcores._run.sinks import ListSink, OrderedSink, UnorderedSink
 from allcores._run.start import conclude, prepare
 from allcores._system.interrupts import hold_interrupts
 from allcores._system.machine import find_facts
+
+if TYPE_CHECKING:
+    from allcores._run.lazy import LazyRun
 
 __all__ = ["ResultIterator", "collect", "imap", "imap_unordered", "map", "plan", "starmap"]
 
@@ -176,7 +178,7 @@ def imap(fn: Callable[..., Any], /, *iterables: Iterable[Any], **options: Any) -
         [0, 1, 4, 9, 16]
     """
     with one_frame:
-        return ResultIterator(LazyRun(prepare(fn, iterables, options, is_star=len(iterables) > 1), OrderedSink()))
+        return _iterate(fn, iterables, options, OrderedSink())
 
 
 @overload
@@ -221,7 +223,7 @@ def imap_unordered(fn: Callable[..., Any], /, *iterables: Iterable[Any], **optio
         [(0, 'A'), (1, 'B'), (2, 'C')]
     """
     with one_frame:
-        return ResultIterator(LazyRun(prepare(fn, iterables, options, is_star=len(iterables) > 1), UnorderedSink()))
+        return _iterate(fn, iterables, options, UnorderedSink())
 
 
 def plan(**options: Any) -> Plan:
@@ -278,6 +280,17 @@ class ResultIterator(chain[R]):
     def close(self) -> None:
         """End the run: workers are let go, results that were not taken are lost."""
         self._lazy.close()
+
+
+def _iterate(
+    fn: Callable[..., Any],
+    iterables: tuple[Iterable[Any], ...],
+    keywords: dict[str, Any],
+    sink: OrderedSink | UnorderedSink,
+) -> ResultIterator[Any]:
+    from allcores._run.lazy import LazyRun  # here, as a plain map does without
+
+    return ResultIterator(LazyRun(prepare(fn, iterables, keywords, is_star=len(iterables) > 1), sink))
 
 
 def collect(

@@ -101,6 +101,7 @@ class Service:
             partial(make_engine, self.plan, base, self._inbox, cores, self._inbox),
             self._inbox,
             retry_on=options.retry_on_types,
+            inbox=self._inbox,
             is_lazy=False,
             on_progress=None,
         )

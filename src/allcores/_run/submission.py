@@ -6,20 +6,12 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import Enum
 
 from allcores._core.errors import ItemCancelled
 from allcores._core.hints import Any, Protocol
 from allcores._worker.line import Line
 
-__all__ = ["DROPPED", "Receiver", "Submission", "showing_errors"]
-
-
-class _Dropped(Enum):
-    DROPPED = "dropped"
-
-
-DROPPED = _Dropped.DROPPED  # what comes of an item that was cancelled before it ran
+__all__ = ["Receiver", "Submission", "showing_errors"]
 
 
 class Receiver(Protocol):

@@ -13,8 +13,9 @@ from allcores._core.errors import ItemCancelled, Terminated
 from allcores._doors.executor.broken import broken, exception_of, translated_refusals
 from allcores._objects.asking import give_field
 from allcores._objects.entry import one_frame, rethrow
+from allcores._objects.outcomes import DROPPED
 from allcores._run.service import Service
-from allcores._run.submission import DROPPED, Submission
+from allcores._run.submission import Submission
 from allcores._worker.line import Line
 
 __all__ = ["Call", "Future"]

@@ -15,9 +15,10 @@ from allcores._input.dataset import is_still
 from allcores._input.snapshots import Snapshots
 from allcores._objects.asking import give_field
 from allcores._objects.entry import cut_frames, rethrow
+from allcores._objects.outcomes import DROPPED
 from allcores._run.service import Service
 from allcores._run.sinks import OrderedSink
-from allcores._run.submission import DROPPED, Submission
+from allcores._run.submission import Submission
 from allcores._system.leaving import stop_if_left
 from allcores._worker.line import Line
 
