@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import allcores
-from allcores._engines.watchdog import Watch
+from allcores._engines.processes.watchdog import Watchdog
 from allcores._run.driver import Run
-from allcores._worker.job import _Strides
+from allcores._worker.strides import Strides
 from benchmarks.cases.small import square
 from benchmarks.table import write_table
 
@@ -54,10 +54,10 @@ FEATURES = {
     "progress=": [Cut(Run, "turn", {"if self._on_progress is not None and": "if False and"})],
     "report": [Cut(Run, "_deliver", {"self._item_seconds += event.seconds": "pass"})],
     "timeout=": [
-        Cut(Watch, "patience", {"if self._due is None:": "if True:"}),
-        Cut(Watch, "is_due", {"if self._due is None or now < self._due:": "if True:"}),
-        Cut(_Strides, "run", {"words[SINCE] = self.now": "pass"}),
-        Cut(_Strides, "_run_marked", {"words[SINCE] = monotonic_ns()": "pass"}),
+        Cut(Watchdog, "patience", {"if self._due is None:": "if True:"}),
+        Cut(Watchdog, "is_due", {"if self._due is None or now < self._due:": "if True:"}),
+        Cut(Strides, "run", {"words[SINCE] = self.now": "pass"}),
+        Cut(Strides, "_run_marked", {"words[SINCE] = monotonic_ns()": "pass"}),
     ],
     "resume=": [
         Cut(Run, "turn", {"if self._recorder is not None and": "if False and"}),
