@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import allcores
-from allcores._engines.watchdog import Watchdog
+from allcores._engines.processes.watchdog import Watchdog
 from allcores._run.delivery import Delivery
 from allcores._run.driver import Run
-from allcores._worker.job import _Strides
+from allcores._worker.strides import Strides
 from benchmarks.cases.small import square
 from benchmarks.table import write_table
 
@@ -57,8 +57,8 @@ FEATURES = {
     "timeout=": [
         Cut(Watchdog, "patience", {"if self._due is None:": "if True:"}),
         Cut(Watchdog, "is_due", {"if self._due is None or now < self._due:": "if True:"}),
-        Cut(_Strides, "run", {"words[SINCE] = self.now": "pass"}),
-        Cut(_Strides, "_run_marked", {"words[SINCE] = monotonic_ns()": "pass"}),
+        Cut(Strides, "run", {"words[SINCE] = self.now": "pass"}),
+        Cut(Strides, "_run_marked", {"words[SINCE] = monotonic_ns()": "pass"}),
     ],
     "resume=": [
         Cut(Run, "turn", {"if self._recorder is not None and": "if False and"}),

@@ -276,9 +276,9 @@ def leaves_nothing() -> Iterator[None]:
     """Fail a test that leaves a process, a thread, a descriptor, shared memory or a temporary file."""
     descriptors, threads, files = _descriptors(), set(threading.enumerate()), _shared_files()
     yield
-    clean = sys.modules.get("allcores._engines.clean")
-    if clean is not None:
-        clean.warm_set.close()
+    warm = sys.modules.get("allcores._engines.processes.warm_set")
+    if warm is not None:
+        warm.warm_set.close()
     _end_tracker()
     _wait_until(lambda: not _children())
     _wait_until(lambda: set(threading.enumerate()) <= threads)

@@ -163,9 +163,9 @@ if __name__ == "__main__":
 
 UNREAD = """
 import multiprocessing, allcores
-from allcores._engines import processes
+from allcores._engines.processes import endings
 
-processes.PROMPT_SECONDS = 0.5
+endings.PROMPT_SECONDS = 0.5
 
 def keep(queue):
     global kept

@@ -16,7 +16,6 @@ import psutil
 import pytest
 
 import allcores
-from allcores._engines import clean
 from allcores._transport.channel import Channel
 
 pytestmark = [pytest.mark.once, pytest.mark.starts]
@@ -141,7 +140,7 @@ def test_a_warm_worker_forgets_the_last_run(clean_start: str, gate: Path):
 @pytest.fixture
 def short_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have idle workers leave soon."""
-    monkeypatch.setattr(clean, "IDLE_SECONDS", 0.15)
+    monkeypatch.setattr("allcores._engines.processes.fork_server.IDLE_SECONDS", 0.15)
 
 
 def test_idle_workers_leave_and_so_does_their_fork_server(

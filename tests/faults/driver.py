@@ -29,8 +29,8 @@ from typing import Any
 from faults.scenario import Call, Fault, Lasting, Passing, Scenario, Trouble, Work, draw_call, draw_scenario, key_of
 
 import allcores
-from allcores._engines.clean import warm_set
-from allcores._engines.processes import ProcessEngine
+from allcores._engines.processes.engine import ProcessEngine
+from allcores._engines.processes.warm_set import warm_set
 from allcores._objects.outcomes import failure_of
 
 GONE_SECONDS = 5.0  # for the system to show that processes have ended

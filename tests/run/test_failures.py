@@ -248,9 +248,9 @@ def test_empty_input_starts_nobody(place):
 
 @pytest.mark.parametrize("clean", ["forkserver", "spawn"])
 def test_an_unpicklable_capture_is_named_before_any_worker_starts(clean, monkeypatch):
-    from allcores._engines import clean as module
+    from allcores._engines.processes.warm_set import WarmSet
 
-    monkeypatch.setattr(module.WarmSet, "lease", lambda *_: pytest.fail("a worker was started"))
+    monkeypatch.setattr(WarmSet, "lease", lambda *_: pytest.fail("a worker was started"))
     tools, harmless = {"lock": [threading.Lock()]}, 5
 
     def helper(x: int) -> Any:

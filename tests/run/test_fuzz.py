@@ -439,9 +439,9 @@ READ_IN_VAIN = ("BadCall", "BadSetstate", "unpickling", "its attributes")  # wha
 
 @pytest.mark.parametrize("name", [name for name in BAD if not name.startswith(READ_IN_VAIN)])
 def test_a_function_that_captures_what_cannot_be_pickled_is_refused(name, monkeypatch):
-    from allcores._engines import clean
+    from allcores._engines.processes.warm_set import WarmSet
 
-    monkeypatch.setattr(clean.WarmSet, "lease", lambda *_: pytest.fail("a worker was started"))
+    monkeypatch.setattr(WarmSet, "lease", lambda *_: pytest.fail("a worker was started"))
     captured = make(name)
     with pytest.raises(allcores.UnpicklableError, match="variable 'captured") as caught:
         allcores.map(lambda _: captured, [1], start="forkserver")

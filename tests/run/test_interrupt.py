@@ -168,10 +168,10 @@ def test_ctrl_c_twice_ends_at_once(start, call, tmp_path, outliving):
 LEAVING = """
 import signal, sys
 import allcores
-from allcores._engines import clean
+from allcores._engines.processes import fork_server
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-clean.SHUTDOWN_SECONDS = 0.3
+fork_server.SHUTDOWN_SECONDS = 0.3
 allcores.map(abs, range(10), workers=1, start="forkserver")
 print("idle", flush=True)
 sys.stdin.read(1)
@@ -195,7 +195,7 @@ def test_ctrl_c_while_the_interpreter_ends(tmp_path, outliving):
 ROUNDS = """
 import itertools, os, signal, sys, threading
 import allcores
-from allcores._engines import clean
+from allcores._engines.processes.warm_set import warm_set
 
 start, beside = sys.argv[1:]
 if beside == "a thread":  # which the system may choose for a signal that the main thread holds back
@@ -246,7 +246,7 @@ assert is_right()  # everything is imported now: an import that is interrupted i
 kinds = itertools.product(["map", "imap", "imap_unordered"], [{}, {"initializer": dict}])
 for number, (kind, more) in enumerate(itertools.cycle(kinds)):
     if number % 3 == 0:
-        clean.warm_set.close()  # ... and a fork server that starts
+        warm_set.close()  # ... and a fork server that starts
     taken = {}
     error = run_until_interrupted(kind, {"workers": 2, "start": start} | more, taken)
     finished = allcores.finished(error)

@@ -10,7 +10,7 @@ import pytest
 
 import allcores
 from allcores._core.messages import SendBatch
-from allcores._engines.processes import ProcessEngine
+from allcores._engines.processes.engine import ProcessEngine
 
 
 def busy(seconds: float) -> float:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import allcores
-from allcores._engines import clean
+from allcores._engines.processes.warm_set import warm_set
 
 pytestmark = [pytest.mark.once, pytest.mark.starts]
 
@@ -244,7 +244,7 @@ def test_nested_runs(start: str, outliving: Any):
 
     results = allcores.map(outer, INNER_PLACES, workers=2, start=start)
     assert [squares for squares, _ in results] == [[x * x for x in range(5)]] * len(INNER_PLACES)
-    clean.warm_set.close()
+    warm_set.close()
     assert outliving({pid for _, pids in results for pid in pids}) == set()
 
 
@@ -362,7 +362,7 @@ def test_all_clean_workers_of_a_program_have_the_same_hashes(
     program = f"""
         import os
         import allcores
-        from allcores._engines.clean import warm_set
+        from allcores._engines.processes.warm_set import warm_set
 
         def look(_):
             return hash("text"), os.environ.get("PYTHONHASHSEED")

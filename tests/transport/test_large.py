@@ -13,7 +13,7 @@ import pytest
 
 import allcores
 from allcores._core.messages import SendBatch
-from allcores._engines.processes import ProcessEngine
+from allcores._engines.processes.engine import ProcessEngine
 
 pytestmark = pytest.mark.once
 

@@ -19,7 +19,8 @@ from allcores._core.messages import BatchAdvanced, BatchFinished, Event, Moment,
 from allcores._core.options import Options
 from allcores._core.plan import Facts, make_plan
 from allcores._engines.engine import Arrival
-from allcores._engines.processes import ProcessEngine, Setup
+from allcores._engines.processes.engine import ProcessEngine
+from allcores._engines.processes.process import Setup
 from allcores._input.dataset import Columns
 from allcores._system.lifeline import End
 from allcores._transport.board import (

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import allcores
-from allcores._engines import processes
+from allcores._engines.processes import endings
 from allcores._worker import exit as worker_exit
 
 pytestmark = pytest.mark.once
@@ -112,7 +112,7 @@ def test_what_never_ends_is_not_waited_for(monkeypatch, outliving):
 def test_nor_what_does_not_hear(monkeypatch, outliving):
     """What hinders even the worker's own alarm is ended by the driver."""
     monkeypatch.setattr(worker_exit, "SHUTDOWN_SECONDS", 1000)
-    monkeypatch.setattr(processes, "PROMPT_SECONDS", 0.1)
+    monkeypatch.setattr(endings, "PROMPT_SECONDS", 0.1)
     pid = in_pool(wait_for_ever, "fork")
     assert outliving([pid]) == set()
 

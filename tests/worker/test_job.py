@@ -13,7 +13,8 @@ import allcores
 from allcores._codec.packing import CHUNK, Parcel
 from allcores._core.messages import SendBatch
 from allcores._transport.board import INDEX, SPAN, Board, Mark
-from allcores._worker.job import LONG_STRIDE, Job, run_batch
+from allcores._worker.job import Job, run_batch
+from allcores._worker.strides import LONG_STRIDE
 
 pytestmark = pytest.mark.once
 

@@ -6,6 +6,6 @@ decides nothing: which items run where, what a death means for them and when a r
 It stands on everything that workers stand on, and on the workers. Only runs import it, and speak to engines by the
 protocol `Engine`.
 
-Begin with `engine`, the protocol, then `serial`, the shortest, and `threads`. `processes` is the one that matters most,
-with its two sources of processes, `forked` and `clean`. `launch` goes from a plan to the engine that it asks for.
+Begin with `engine`, the protocol, then `serial`, the shortest, and `threads`. `processes/` matters most; `holdings` is
+what it has in common with threads. `launch` goes from a plan to the engine that it asks for.
 """

@@ -42,14 +42,14 @@ def make_engine(plan: Plan, job: Job, dataset: Dataset, cores: int, lines: Lines
         from allcores._engines.threads import ThreadEngine
 
         return ThreadEngine(job, dataset, cores, lines)
-    from allcores._engines.processes import ProcessEngine
+    from allcores._engines.processes.engine import ProcessEngine
 
     if plan.start == "fork":
         refuse_copies()
-        from allcores._engines.forked import ForkedSource
+        from allcores._engines.processes.forked import ForkedSource
 
         return ProcessEngine(ForkedSource(plan, job, dataset, cores), dataset, plan, lines)
-    from allcores._engines.clean import CleanSource
+    from allcores._engines.processes.clean import CleanSource
 
     assert plan.start is not None
     return ProcessEngine(CleanSource(plan.start, job, cores, is_last=lines is None), dataset, plan, lines)

@@ -17,7 +17,7 @@ from types import FrameType
 from allcores._system.lifeline import descendants, end_all
 from allcores._transport.board import HAS_CHILDREN, NEEDS_EXIT, TELLS_TRACKER
 
-__all__ = ["SHUTDOWN_SECONDS", "exit_worker", "find_ties"]
+__all__ = ["SHUTDOWN_SECONDS", "exit_worker", "find_ties", "finish_queues", "flush_output"]
 
 SHUTDOWN_SECONDS = 5.0  # for all that is left to do
 STARTING_SECONDS = 0.000_1  # no process is started in less
@@ -60,6 +60,22 @@ def exit_worker() -> None:
 def _leave_the_rest(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as handlers are called
     end_all(descendants(os.getpid()))
     os._exit(1)
+
+
+def flush_output() -> None:
+    """Bring out what was printed: the process ends without the interpreter's own clean-up."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):  # none, closed, or its reader is gone
+            continue
+
+
+def finish_queues() -> None:
+    """Bring out what was put into multiprocessing's queues, which nothing can be put into any more."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util._run_finalizers()  # noqa: SLF001 - no other way
 
 
 def _has_children() -> bool:

@@ -26,7 +26,8 @@ import allcores._settings.adoption  # noqa: F401 - all that it forks make settin
 from allcores._system.descriptors import claim
 from allcores._system.lifeline import descendants, die_with_parent, end_all, followers, lead_group, peak_of
 from allcores._system.program import python_command
-from allcores._worker.loop import absolute_path, enter_worker_process, present_folder, serve_clean
+from allcores._worker.birth import enter_worker_process, serve_clean
+from allcores._worker.surroundings import absolute_path, present_folder
 
 __all__ = ["END", "REQUEST", "Order", "interpreter_command", "interpreter_environment", "main"]
 

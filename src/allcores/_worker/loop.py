@@ -8,40 +8,32 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
-import socket
 import sys
-import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import nullcontext
 from functools import partial
 from itertools import repeat, starmap
 from math import inf
-from types import FrameType
 
 from allcores._codec.codec import PartialItems, encode_outcomes
-from allcores._codec.definitions.classes import inherit, learn
+from allcores._codec.definitions.classes import learn
 from allcores._codec.definitions.comparison import find_differing, find_torn, install, take_away
 from allcores._codec.definitions.globals import Key
-from allcores._codec.exceptions import encode_exception, leave_behind
+from allcores._codec.exceptions import encode_exception
 from allcores._codec.handover import received
 from allcores._codec.packing import Parcel
 from allcores._codec.pickling import decode, encode
 from allcores._core.errors import UnpicklableError
 from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._core.messages import SendBatch
-from allcores._core.records import Record
 from allcores._input.dataset import Columns
 from allcores._input.ownership import is_constant
 from allcores._input.snapshots import Snapshots
-from allcores._system.machine import CORES_VARIABLE
-from allcores._system.memory import offer_to_oom_killer
-from allcores._system.terminal import leave_terminal
-from allcores._transport.board import IDLE, INDEX, MOVING, PREPARING, TIES, Board, Mark
+from allcores._transport.board import IDLE, INDEX, MOVING, PREPARING, TIES, Mark
 from allcores._transport.channel import Channel
 from allcores._transport.wire import Buffer, Kind, Message
-from allcores._worker.exit import exit_worker, find_ties
+from allcores._worker.exit import find_ties, finish_queues, flush_output
 from allcores._worker.job import Job, Part, run_batch
 from allcores._worker.kinship import become_child
 from allcores._worker.namesake import Asker, become_namesake
@@ -52,94 +44,7 @@ if TYPE_CHECKING:
     from allcores._worker.reporter import Reporter
     from allcores._worker.safe_region import SafeRegion
 
-__all__ = [
-    "Surroundings",
-    "WorkerLoop",
-    "absolute_path",
-    "enter_worker_process",
-    "present_folder",
-    "serve_clean",
-    "serve_forked",
-]
-
-
-class Surroundings(Record):
-    """What of the caller's process its function may rely on, apart from the objects it captures."""
-
-    path: list[str]
-    arguments: list[str]
-    folder: str | None
-    environment: dict[str, str]
-    authkey: bytes | None  # by which multiprocessing's processes know each other; None where it is not in use
-    umask: int
-    stack_size: int  # of threads to come
-
-    @classmethod
-    def here(cls, cores: int) -> Surroundings:
-        """Describe this process, for workers that may use `cores` cores each."""
-        folder = present_folder()
-        environment = {**os.environ, CORES_VARIABLE: str(cores)}
-        process = sys.modules.get("multiprocessing.process")
-        authkey = None if process is None else bytes(process.current_process().authkey)
-        return cls(absolute_path(folder), list(sys.argv), folder, environment, authkey, _umask(), _stack_size())
-
-    def adopt(self) -> None:
-        """Make this process like the described one."""
-        sys.path[:] = self.path
-        sys.argv[:] = self.arguments
-        if self.folder is not None:
-            os.chdir(self.folder)  # without a look at the present one, which may have been removed
-        if dict(os.environ) != self.environment:
-            os.environ.clear()
-            os.environ.update(self.environment)
-        if self.authkey is not None:
-            from multiprocessing.process import current_process
-
-            current_process().authkey = self.authkey
-        os.umask(self.umask)
-        threading.stack_size(self.stack_size)
-
-
-def present_folder() -> str | None:
-    """Give the present folder; None where it was removed."""
-    try:
-        return os.getcwd()
-    except OSError:
-        return None
-
-
-def absolute_path(folder: str | None) -> list[str]:
-    """Give ``sys.path`` such that its entries mean what they mean now, wherever an item changes the folder to.
-
-    Args:
-        folder: the present one; None where it was removed.
-    """
-    return [
-        entry if folder is None or os.path.isabs(entry) else _in_folder(folder, entry) for entry in map(str, sys.path)
-    ]
-
-
-def _in_folder(folder: str, entry: str) -> str:
-    return folder if entry in {"", os.curdir} else os.path.join(folder, entry)
-
-
-def _umask() -> int:
-    """Give the process's mask, which can only be read by setting another: one that keeps others out meanwhile."""
-    try:
-        with open("/proc/self/status", "rb") as status:
-            return next(int(line.split()[1], 8) for line in status if line.startswith(b"Umask:"))
-    except (OSError, StopIteration):  # not Linux
-        mask = os.umask(0o077)
-        os.umask(mask)
-        return mask
-
-
-def _stack_size() -> int:
-    """Give the size, which can only be read by having it as it is by default."""
-    size = threading.stack_size()
-    if size:
-        threading.stack_size(size)
-    return size
+__all__ = ["WorkerLoop"]
 
 
 class WorkerLoop:
@@ -388,70 +293,3 @@ def _handed_out(items: list[Any]) -> Iterator[Any]:
     queue = deque(items)
     items.clear()
     return starmap(queue.popleft, repeat((), len(queue)))
-
-
-# ------------------------------------------------------------------------------------------------ processes
-
-
-def enter_worker_process() -> None:
-    """Cut what a worker must not share with where it comes from: signals, the terminal, its importance, its thread."""
-    # A handler that does nothing, rather than ignoring: programs that the user's function starts must still be
-    # interruptible, and only a handler is reset in them.
-    signal.signal(signal.SIGINT, _leave_it_to_the_driver)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    offer_to_oom_killer()
-    leave_terminal()
-    _become_main_thread()
-
-
-def _become_main_thread() -> None:
-    """Have the thread that forked, which is the main one here, be like one, and start threads that are like its."""
-    thread = threading.main_thread()
-    thread.name = "MainThread"
-    vars(thread)["_daemonic"] = False
-    vars(threading.Thread).get("_set_native_id", id)(thread)
-
-
-def _leave_it_to_the_driver(signum: int, frame: FrameType | None) -> None:
-    """Do nothing: on Ctrl-C the driver decides."""
-
-
-def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Columns | None, cores: int) -> None:
-    """Be a forked worker, which has become a child; returns when the process must end."""
-    inherit()
-    leave_behind(sys.exc_info()[1])
-    os.environ[CORES_VARIABLE] = str(cores)
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()  # or all forked workers would draw the same numbers
-    connection.setblocking(True)
-    with connection:
-        WorkerLoop(Channel(connection), mark).serve(job, dataset)
-        exit_worker()
-    flush_output()
-
-
-def serve_clean(connection: int, board: int, slots: int, slot: int, idle_seconds: float) -> None:
-    """Be a clean worker on inherited descriptors; returns when the process must end."""
-    mark = Board(slots, descriptor=board).mark(slot)
-    with socket.socket(fileno=connection) as channel:
-        WorkerLoop(Channel(channel), mark, idle_seconds=idle_seconds).serve()
-        exit_worker()
-    flush_output()
-
-
-def flush_output() -> None:
-    """Bring out what was printed: the process ends without the interpreter's own clean-up."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (AttributeError, OSError, ValueError):  # none, closed, or its reader is gone
-            continue
-
-
-def finish_queues() -> None:
-    """Bring out what was put into multiprocessing's queues, which nothing can be put into any more."""
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util._run_finalizers()  # noqa: SLF001 - no other way

@@ -13,7 +13,7 @@ from allcores._core.options import Options
 from allcores._doors.executor.future import Call, Future
 from allcores._doors.joblib.teller import Teller
 from allcores._run.service import Service
-from allcores._worker.loop import Surroundings
+from allcores._worker.surroundings import Surroundings
 
 __all__ = ["Keeper", "Lease", "keeper"]
 

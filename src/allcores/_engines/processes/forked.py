@@ -17,7 +17,7 @@ from allcores._codec.definitions.contents import Inspection
 from allcores._codec.definitions.globals import Known, find_lacking
 from allcores._core.hints import NoReturn
 from allcores._core.plan import Plan
-from allcores._engines.processes import Setup
+from allcores._engines.processes.process import Setup
 from allcores._input.dataset import Columns, Dataset
 from allcores._system.lifeline import (
     End,
@@ -32,9 +32,10 @@ from allcores._system.lifeline import (
 from allcores._system.tracking import SharedTracker
 from allcores._transport.board import Board
 from allcores._transport.channel import Channel, channel_pair
+from allcores._worker.birth import enter_worker_process, serve_forked
+from allcores._worker.exit import flush_output
 from allcores._worker.job import Job
 from allcores._worker.kinship import Kinship, become_forked_child, next_number
-from allcores._worker.loop import enter_worker_process, flush_output, serve_forked
 
 __all__ = ["ForkedProcess", "ForkedSource"]
 

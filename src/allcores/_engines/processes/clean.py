@@ -1,0 +1,81 @@
+"""Clean workers: processes that inherit nothing. The fork server starts them, and they are kept warm between runs."""
+
+from __future__ import annotations
+
+import pickle
+
+from allcores._codec.captures import explain_unpicklable
+from allcores._codec.codec import Encoded, encode_job
+from allcores._codec.definitions.contents import Inspection
+from allcores._codec.definitions.globals import Known
+from allcores._codec.handover import close_all, hand_over
+from allcores._engines.processes.fork_server import CleanProcess, CleanStart
+from allcores._engines.processes.process import Setup
+from allcores._engines.processes.warm_set import warm_set
+from allcores._settings.snapshot import find_settings
+from allcores._system.tracking import SharedTracker
+from allcores._transport.channel import fill_segment
+from allcores._worker.job import Job
+from allcores._worker.kinship import Kinship
+from allcores._worker.surroundings import Surroundings
+
+__all__ = ["CleanSource"]
+
+
+class CleanSource:
+    """Leases clean workers for one run.
+
+    Args:
+        start: how new ones start.
+        job: sent to each.
+        cores: how many cores each worker may use itself.
+        is_last: whether no more jobs will follow, which shall find in a worker's ``__main__`` what earlier ones left.
+
+    Raises:
+        UnpicklableError: the job cannot travel; no worker has been started.
+    """
+
+    inherits = False
+
+    def __init__(self, start: CleanStart, job: Job, cores: int, *, is_last: bool = True) -> None:
+        self._start: CleanStart = start
+        self.keeps_processes = job.initializer is None and is_last  # else they are this run's own
+        warm_set.wake()  # first: it takes about as long as what follows
+        settings = find_settings() if job.settings is None else job.settings
+        with hand_over() as descriptors:
+            known, inspection = Known(), Inspection(is_only=is_last)
+            frames, _, unsure = _encode(job._replace(settings=settings.sealed), known, inspection)
+            kinship = Kinship.here(start, is_daemon=job.is_daemon)
+            surroundings = pickle.dumps((kinship, Surroundings.here(cores), settings.sealed.early))
+            segment = fill_segment(frames)
+            self._setup = Setup(frames, surroundings, known, unsure, descriptors, segment, settings)
+
+    def set_up(self) -> Setup:
+        """Give what a worker must be sent first."""
+        return self._setup
+
+    def start(self, tracker: SharedTracker) -> CleanProcess:
+        """Lease a worker."""
+        return warm_set.lease(self._start)
+
+    def keep(self, process: CleanProcess) -> None:
+        """Keep it warm."""
+        warm_set.give_back(process, self._start)
+
+    def close(self) -> None:
+        """Let go of what workers were sent."""
+        close_all(self._setup.descriptors)
+        if self._setup.segment is not None:
+            self._setup.segment.close()
+
+
+def _encode(job: Job, known: Known, inspection: Inspection) -> Encoded:
+    try:
+        return encode_job(job, known, inspection, is_whole=True)
+    except Exception as error:
+        arguments = ((f"initargs[{position}]", argument) for position, argument in enumerate(job.initargs))
+        for role, thing in (("the function", job.function), ("the initializer", job.initializer), *arguments):
+            explained = explain_unpicklable(role, thing, error)
+            if explained is not None:
+                raise explained from None
+        return encode_job(job, known, inspection)  # without what it does not lead to for sure

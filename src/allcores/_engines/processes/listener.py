@@ -1,0 +1,130 @@
+"""What workers say, told as arrivals.
+
+Whatever a worker had reported until its end counts: its channel is read to the end first.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Generator, Iterator
+
+from allcores._codec.codec import decode_outcomes
+from allcores._codec.exceptions import decode_exception
+from allcores._codec.pickling import decode
+from allcores._core.errors import UnpicklableItem, UnpicklableResult
+from allcores._core.messages import (
+    BatchAdvanced,
+    BatchFinished,
+    BatchUnreadable,
+    BatchWeighed,
+    WorkerReady,
+    WorkerSetupFailed,
+    WorkerUp,
+)
+from allcores._core.scheduler.pace import HEAVY_BYTES
+from allcores._engines.engine import Arrival
+from allcores._engines.processes.measures import Measures
+from allcores._engines.processes.supplies import Supplies
+from allcores._engines.processes.worker import Worker
+from allcores._objects.asking import describe
+from allcores._objects.outcomes import WorkerIdentity
+from allcores._system.tracking import SharedTracker
+from allcores._transport.board import TELLS_TRACKER
+from allcores._transport.wire import Kind, Message
+
+__all__ = ["Listener"]
+
+
+class Listener:
+    """Reads the channels of workers.
+
+    Args:
+        tracker: is told by workers what they make that outlives a process.
+        supplies: have what a worker may ask for.
+        measures: are taken of a worker when it reports.
+    """
+
+    def __init__(self, tracker: SharedTracker, supplies: Supplies, measures: Measures) -> None:
+        self._tracker = tracker
+        self._supplies = supplies
+        self._measures = measures
+        self._host = socket.gethostname()
+        self._identities: dict[int, WorkerIdentity] = {}
+
+    def meet(self, worker: Worker) -> None:
+        """Take down who a worker is."""
+        self._identities[worker.number] = WorkerIdentity(worker.number, worker.process.pid, self._host)
+
+    def identity(self, number: int) -> WorkerIdentity:
+        """Say who a worker is, also after its end."""
+        return self._identities.get(number) or WorkerIdentity(number, None, self._host)
+
+    def hear(self, worker: Worker) -> Generator[Arrival, None, bool]:
+        """Read what has come; return False at the end of the channel."""
+        try:
+            is_open = worker.channel.read()
+        except BlockingIOError:
+            return True
+        for message in worker.channel.messages():
+            if worker.has_lost(message):
+                continue
+            if message.kind is Kind.ASK:
+                self._supplies.answer(worker, message)
+                continue
+            if message.kind is Kind.REPORT:
+                if worker.mark.is_tied(TELLS_TRACKER):
+                    self._tracker.forward()  # first: what it has made may be removed as soon as its name is known
+                yield from self._measures.look_at_growth(worker)
+                if (size := sum(map(len, message.frames))) > HEAVY_BYTES:
+                    yield Arrival(BatchWeighed(worker.number, message.token, message.stop - message.start, size))
+            yield self._understand(worker, message)
+        return is_open
+
+    def hear_out(self, worker: Worker) -> Iterator[Arrival]:
+        """Take what a process that has ended still said."""
+        try:
+            while worker.channel.read():
+                pass
+        except BlockingIOError:  # a process that it started holds the channel open
+            pass
+        for message in worker.channel.messages():
+            if not (worker.has_lost(message) or message.kind is Kind.ASK):
+                yield self._understand(worker, message)
+
+    def _understand(self, worker: Worker, message: Message) -> Arrival:
+        number = worker.number
+        match message.kind:
+            case Kind.HELLO:
+                worker.process.pid = message.start
+                self.meet(worker)
+                return Arrival(WorkerUp(number))
+            case Kind.READY:
+                worker.become_ready()
+                return Arrival(WorkerReady(number))
+            case Kind.SETUP_FAILED:
+                raised = decode_exception(decode(message.frames))
+                return Arrival(WorkerSetupFailed(number), cause=raised.exception)
+            case Kind.REPORT:
+                worker.settle(message)
+                if not worker.held:
+                    self._supplies.hear_of_leisure(worker)
+                return _understand_report(number, message)
+            case Kind.UNREADABLE:
+                worker.doubt()
+                error = decode_exception(decode(message.frames)).exception
+                text = f"it arrived at its worker and could not be unpickled there: {describe(error)}"
+                return Arrival(
+                    BatchUnreadable(number, message.token, message.stop, is_last=True), cause=UnpicklableItem(text)
+                )
+            case _:
+                raise AssertionError(message.kind)
+
+
+def _understand_report(worker: int, message: Message) -> Arrival:
+    try:
+        values, raised = decode_outcomes(message.frames)
+    except UnpicklableResult as error:
+        return Arrival(BatchUnreadable(worker, message.token, message.stop, is_last=message.flag), cause=error)
+    happened = BatchFinished if message.flag else BatchAdvanced
+    event = happened(worker, message.token, message.stop, message.seconds, tuple(raised))
+    return Arrival(event, message.start, values, raised)

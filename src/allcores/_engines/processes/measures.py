@@ -1,0 +1,55 @@
+"""How much memory workers use beyond their size before their first item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from allcores._core.messages import WorkerWorn
+from allcores._engines.engine import Arrival, MemoryUse
+from allcores._engines.processes.worker import Worker
+from allcores._system.memory import peak_memory, reset_peak, resident_memory
+
+__all__ = ["Measures"]
+
+
+class Measures:
+    """Tells what workers use, to those who ask, and which have grown too large to be kept.
+
+    Args:
+        recycle_bytes: by how much a worker may grow; None for any.
+    """
+
+    def __init__(self, recycle_bytes: int | None) -> None:
+        self._recycle_bytes = recycle_bytes
+        self._is_asked = False  # whether anyone ever does
+        self._peaks: list[int] = []  # of workers that have reported, and
+        self._kills: list[int] = []  # of those that the kernel has killed, since it was last asked for
+
+    def use(self, workers: Iterable[Worker]) -> MemoryUse:
+        """Tell what workers use."""
+        self._is_asked = True
+        now = [
+            max(0, size - worker.idle_size)
+            for worker in workers
+            if worker.mark.is_busy
+            and (pid := worker.process.pid) is not None
+            and (size := resident_memory(pid)) is not None
+        ]
+        use = MemoryUse(now, self._peaks, self._kills)
+        self._peaks, self._kills = [], []
+        return use
+
+    def look_at_growth(self, worker: Worker) -> Iterator[Arrival]:
+        """Look at a worker between two batches, before it may get another."""
+        pid = worker.process.pid
+        if pid is None:
+            return
+        if self._is_asked:
+            self._peaks.append(max(0, (peak_memory(pid) or 0) - worker.idle_peak))
+            reset_peak(pid)
+        if self._recycle_bytes is not None and (resident_memory(pid) or 0) - worker.idle_size > self._recycle_bytes:
+            yield Arrival(WorkerWorn(worker.number))
+
+    def hear_of_kill(self, worker: Worker, peak: int | None) -> None:
+        """Hear that the kernel has killed a worker for lack of memory, and the most that it had used."""
+        self._kills.append(max(0, (peak or 0) - worker.idle_peak))
