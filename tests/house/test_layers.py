@@ -155,3 +155,9 @@ def test_the_tests_mirror_the_tree() -> None:
     rooms = {Path(name.replace(".", "/").removeprefix("_")) for name in ROOMS}
     assert folders - rooms == {Path("house")}
     assert {Path(room.removeprefix("_")) for room in FLOORS} <= folders
+
+
+def test_no_two_test_files_have_the_same_name() -> None:
+    """Pytest imports them by it."""
+    names = [path.name for path in (PROJECT / "tests").rglob("test_*.py")]
+    assert len(names) == len(set(names))

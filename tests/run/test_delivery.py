@@ -12,9 +12,9 @@ from allcores._engines.engine import Arrival
 from allcores._input.dataset import make_dataset
 from allcores._objects.outcomes import Failure, Raised, finished
 from allcores._run.delivery import Delivery
+from allcores._run.excuses import Excuses
 from allcores._run.failures import Failures
 from allcores._run.sinks import ListSink
-from allcores._run.tries import Tries
 from allcores.testing import FakeEngine
 
 ENGINE = FakeEngine()
@@ -28,7 +28,7 @@ class Bench:
         plan = make_plan(Options(**{"on": "threads", **options}), FACTS)
         dataset = make_dataset(("abcdef",))
         self.sink = ListSink()
-        self.tries = Tries(plan.retries, ())
+        self.tries = Excuses(plan.retries, ())
         self.failures = Failures(plan, dataset, None, None, self.tries)
         self.delivery = Delivery(dataset, self.sink, self.failures, self.tries, origin=None, recorder=None)
 

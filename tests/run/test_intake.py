@@ -11,15 +11,15 @@ from allcores._core.plan import Facts, make_plan
 from allcores._input.dataset import Dataset, make_dataset
 from allcores._input.trickle import Trickle
 from allcores._run.delivery import Delivery
+from allcores._run.excuses import Excuses
 from allcores._run.failures import Failures
 from allcores._run.intake import Intake
 from allcores._run.sinks import ListSink
-from allcores._run.tries import Tries
 
 
 def make_intake(dataset: Dataset) -> Intake:
     facts = Facts(cores=1, cores_bound="the test", can_fork=True, fork_hazard=None, can_start_clean=True)
-    tries = Tries(0, ())
+    tries = Excuses(0, ())
     failures = Failures(make_plan(Options(on="threads"), facts), dataset, None, None, tries)
     return Intake(dataset, Delivery(dataset, ListSink(), failures, tries, origin=None, recorder=None))
 

@@ -10,9 +10,9 @@ from allcores._core.messages import BatchAdvanced, BatchFinished
 from allcores._engines.engine import Arrival, Engine
 from allcores._input.dataset import Dataset
 from allcores._objects.outcomes import Failure, Origin, attach_finished
+from allcores._run.excuses import Excuses
 from allcores._run.failures import Failures
 from allcores._run.sinks import Sink
-from allcores._run.tries import Tries
 
 if TYPE_CHECKING:
     from allcores._journal.recorder import Recorder
@@ -27,7 +27,7 @@ class Delivery:
         dataset: the items.
         sink: takes the values.
         failures: makes one of what an item raised.
-        tries: of the items.
+        excuses: whose failures are worth another try.
         origin: of the run's failures; one that is a value and bears it is no value for the journal.
         recorder: of the run's journal; None if it has none.
 
@@ -41,7 +41,7 @@ class Delivery:
         dataset: Dataset,
         sink: Sink,
         failures: Failures,
-        tries: Tries,
+        excuses: Excuses,
         *,
         origin: Origin | None,
         recorder: Recorder | None,
@@ -51,7 +51,7 @@ class Delivery:
         self._dataset = dataset
         self._sink = sink
         self._failures = failures
-        self._tries = tries
+        self._excuses = excuses
         self._origin = origin
         self._recorder = recorder
 
@@ -115,7 +115,7 @@ class Delivery:
     def _record_values(self, recorder: Recorder, start: int, values: list[Any], seconds: float) -> None:
         for index, value in enumerate(values, start):
             if not (type(value) is Failure and value.origin is self._origin):
-                recorder.record(index, value, seconds, self._tries.take(index))
+                recorder.record(index, value, seconds, self._excuses.take(index))
 
     def _record_failure(self, failure: Failure, seconds: float) -> None:
         if self._recorder is not None:

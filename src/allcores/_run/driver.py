@@ -42,10 +42,10 @@ from allcores._input.dataset import Dataset
 from allcores._objects.outcomes import DROPPED, Failure, Origin
 from allcores._run.admission_control import AdmissionControl
 from allcores._run.delivery import Delivery
+from allcores._run.excuses import Excuses
 from allcores._run.failures import Failures
 from allcores._run.intake import Intake
 from allcores._run.sinks import Sink
-from allcores._run.tries import Tries
 from allcores._system.interrupts import let_interrupts_in
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ class Run:
         self._inbox = inbox
         self._make_engine = make_engine
         self._engine: Engine | None = None
-        self._tries = Tries(plan.retries, retry_on)
-        self._failures = Failures(plan, dataset, inbox, origin, self._tries)
-        self._delivery = Delivery(dataset, sink, self._failures, self._tries, origin=origin, recorder=recorder)
+        self._excuses = Excuses(plan.retries, retry_on)
+        self._failures = Failures(plan, dataset, inbox, origin, self._excuses)
+        self._delivery = Delivery(dataset, sink, self._failures, self._excuses, origin=origin, recorder=recorder)
         self._intake = Intake(dataset, self._delivery)
         self._recorder = recorder
         self._on_progress = on_progress
@@ -170,7 +170,7 @@ class Run:
             workers=self._scheduler.peak_workers,
             items=self._scheduler.settled,
             failed=len(self.failures),
-            tries=self._scheduler.settled - self._delivery.recalled + self._tries.repeated,
+            tries=self._scheduler.settled - self._delivery.recalled + self._excuses.repeated,
             deaths=self._scheduler.deaths,
             recalled=self._delivery.recalled,
             unrecorded=0 if self._recorder is None else self._recorder.unrecognised + self._recorder.unrecorded,
@@ -333,12 +333,12 @@ class Run:
             self._delivery.salvage(arrival)
             return
         if arrival.raised or cause is not None:
-            event = self._tries.excuse(event, arrival)
+            event = self._excuses.excuse(event, arrival)
         settled = self._scheduler.settled
         commands = self._scheduler.handle(event, self._clock())
         retried = {command.index for command in commands if type(command) is RetryItem}
         if retried:
-            self._tries.repeat(retried)
+            self._excuses.repeat(retried)
         if isinstance(event, BatchAdvanced | BatchFinished) and (retried or self._scheduler.settled > settled):
             self._delivery.deliver(event, arrival, retried, self.open())
         for command in commands:

@@ -11,7 +11,7 @@ from allcores._input.dataset import Dataset
 from allcores._objects.asking import add_note
 from allcores._objects.outcomes import Failure, Origin, Raised, WorkerIdentity, attach_failure
 from allcores._objects.short_repr import short_repr
-from allcores._run.tries import Tries
+from allcores._run.excuses import Excuses
 
 if TYPE_CHECKING:
     from allcores._run.inbox import Inbox
@@ -27,21 +27,23 @@ class Failures:
         dataset: the items.
         inbox: the same, where others hand them in.
         origin: goes into every failure, but of items that were handed in.
-        tries: of the items.
+        excuses: whose failures are worth another try.
 
     Attributes:
         made: in the order in which they were; of items that were handed in, only the receiver has them.
         error: what the run must raise.
     """
 
-    def __init__(self, plan: Plan, dataset: Dataset, inbox: Inbox | None, origin: Origin | None, tries: Tries) -> None:
+    def __init__(
+        self, plan: Plan, dataset: Dataset, inbox: Inbox | None, origin: Origin | None, excuses: Excuses
+    ) -> None:
         self.made: list[Failure] = []
         self.error: BaseException | None = None
         self._plan = plan
         self._dataset = dataset
         self._inbox = inbox
         self._origin = origin
-        self._tries = tries
+        self._excuses = excuses
 
     @property
     def are_values(self) -> bool:
@@ -51,8 +53,8 @@ class Failures:
     def make(self, index: int, raised: Raised, identity: WorkerIdentity) -> Failure:
         """Make a failure of what an item raised, and in raise mode the run's end."""
         error = raised.exception
-        add_note(error, f"allcores: {self._name(index)} failed on {identity}{self._tries.describe(index)}")
-        tries = self._tries.take(index)
+        add_note(error, f"allcores: {self._name(index)} failed on {identity}{self._excuses.describe(index)}")
+        tries = self._excuses.take(index)
         position, item, origin = self._place(index)
         failure = Failure(position, item, error, raised.traceback, identity, tries, origin)
         if not (self.are_values or self.made):
@@ -82,7 +84,7 @@ class Failures:
         self, index: int, death: BaseException, moment: Moment, identity: WorkerIdentity
     ) -> BaseException:
         doing = "while it ran" if moment is Moment.RUNNING else "while it received, or sent the result of,"
-        described = type(death)(f"{identity} {death} {doing} {self._name(index)}{self._tries.describe(index)}")
+        described = type(death)(f"{identity} {death} {doing} {self._name(index)}{self._excuses.describe(index)}")
         vars(described).update(vars(death))
         return described
 

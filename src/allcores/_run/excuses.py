@@ -1,4 +1,4 @@
-"""Tries: which failures are worth another one, and how often each item has been run."""
+"""Which failures are excused, that is worth another try, and how often each item has been run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from allcores._core.kinds import is_a
 from allcores._core.messages import BatchAdvanced, BatchFinished, BatchUnreadable, Event, Excuse, WorkerDown
 from allcores._engines.engine import Arrival
 
-__all__ = ["Tries"]
+__all__ = ["Excuses"]
 
 
-class Tries:
-    """Tries of the items of one run.
+class Excuses:
+    """Excuses failures of the items of one run.
 
     Args:
         retries: how often an item may be tried again.
