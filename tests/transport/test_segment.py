@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from allcores._codec.pickling import decode
-from allcores._transport import segment
+from allcores._transport import segment as segment_module
 from allcores._transport.arena import LOST, Arena
 from allcores._transport.channel import LARGE, LARGE_FRAME, Channel, channel_pair, fill_segment
 from allcores._transport.segment import Segment, borrow
@@ -209,14 +209,14 @@ def test_what_cannot_be_mapped_is_copied(monkeypatch):
     def refuse(*args, **keywords):
         raise OSError("too many mappings")
 
-    monkeypatch.setattr(segment, "_map_without_descriptor", lambda: refuse)
+    monkeypatch.setattr(segment_module, "_map_without_descriptor", lambda: refuse)
     assert borrow(os.dup(segment.descriptor), segment.size) == b"x" * segment.size
     segment.close()
 
 
 @pytest.mark.parametrize("without", ["ctypes", "memfd_create"])
 def test_systems_that_lack_something_do_the_same(without, monkeypatch, ends):
-    segment._map_without_descriptor.cache_clear()
+    segment_module._map_without_descriptor.cache_clear()
     if without == "ctypes":
         monkeypatch.setitem(__import__("sys").modules, "ctypes", None)
     else:
@@ -225,7 +225,7 @@ def test_systems_that_lack_something_do_the_same(without, monkeypatch, ends):
     assert bytes(frames[0]) == b"x" * LARGE
     frames[0][0] = 1
     del frames
-    segment._map_without_descriptor.cache_clear()
+    segment_module._map_without_descriptor.cache_clear()
 
 
 def test_a_mapping_that_dies_amid_anything_is_noticed_without_python_code(ends):
