@@ -34,12 +34,14 @@ if TYPE_CHECKING:
     from allcores._core.report import Report
     from allcores._doors.asynchronous.amap import aimap, aimap_unordered, amap
     from allcores._doors.asynchronous.iterator import AsyncResultIterator
+    from allcores._doors.doctor import doctor
     from allcores._doors.executor.executor import Executor
     from allcores._doors.pool.pool import Pool
     from allcores._journal.journal import Journal
     from allcores._objects.outcomes import Failure, Results, WorkerIdentity, finished
     from allcores._run.map import ResultIterator, imap, imap_unordered, map, plan, starmap
     from allcores._run.replay import replay
+    from allcores._system.cores import UsableCores, usable_cores
     from allcores._system.program import freeze_support
     from allcores._worker.current import CurrentItem, current_item, rng
 
@@ -72,6 +74,7 @@ _HOMES = {
     "UnpicklableError": "_core.errors",
     "UnpicklableItem": "_core.errors",
     "UnpicklableResult": "_core.errors",
+    "UsableCores": "_system.cores",
     "WorkerDied": "_core.errors",
     "WorkerIdentity": "_objects.outcomes",
     "WorkersUnavailable": "_core.errors",
@@ -79,6 +82,7 @@ _HOMES = {
     "aimap_unordered": "_doors.asynchronous.amap",
     "amap": "_doors.asynchronous.amap",
     "current_item": "_worker.current",
+    "doctor": "_doors.doctor",
     "finished": "_objects.outcomes",
     "freeze_support": "_system.program",
     "imap": "_run.map",
@@ -88,6 +92,7 @@ _HOMES = {
     "replay": "_run.replay",
     "rng": "_worker.current",
     "starmap": "_run.map",
+    "usable_cores": "_system.cores",
 }
 
 __all__ = [
@@ -117,6 +122,7 @@ __all__ = [
     "UnpicklableError",
     "UnpicklableItem",
     "UnpicklableResult",
+    "UsableCores",
     "WorkerDied",
     "WorkerIdentity",
     "WorkersUnavailable",
@@ -124,6 +130,7 @@ __all__ = [
     "aimap_unordered",
     "amap",
     "current_item",
+    "doctor",
     "finished",
     "freeze_support",
     "imap",
@@ -133,6 +140,7 @@ __all__ = [
     "replay",
     "rng",
     "starmap",
+    "usable_cores",
 ]
 
 

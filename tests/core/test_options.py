@@ -13,13 +13,16 @@ import pytest
 from allcores._core.options import ENGINES, ERRORS, START_METHODS, OptionKeywords, Options
 
 NUMBERS = ("1, 2, 3", "None")
+WORKERS = (*NUMBERS, "-1 for all usable cores", "0.5", "'physical'")
 NUMBERS_FROM_0 = ("0, 1, 2", "None")
 SECONDS = ("seconds greater than 0", "None")
 EXCEPTIONS = ("a type of exception", "a tuple of them")
 AMOUNTS = ("bytes greater than 0", "'2GB'", "'512MiB'")
 
 WRONG_TYPES: list[tuple[str, Any, tuple[str, ...]]] = [
-    *[(name, value, NUMBERS) for name in ("workers", "batch", "ahead") for value in ("4", 2.0, True, [1])],
+    *[("workers", value, WORKERS) for value in ("4", True, [1], 1j)],
+    *[(name, value, NUMBERS) for name in ("batch", "ahead", "threads") for value in (2.0, True, [1])],
+    *[(name, "4", NUMBERS) for name in ("batch", "ahead")],
     *[("on", value, ENGINES) for value in (None, 3, ["threads"])],
     *[("start", value, START_METHODS) for value in (None, True)],
     *[("errors", value, ERRORS) for value in (None, False)],
@@ -36,7 +39,9 @@ WRONG_TYPES: list[tuple[str, Any, tuple[str, ...]]] = [
 ]
 
 WRONG_VALUES: list[tuple[str, Any, tuple[str, ...]]] = [
-    *[(name, value, NUMBERS) for name in ("workers", "batch", "ahead") for value in (0, -1)],
+    *[("workers", value, WORKERS) for value in (0, 0.0, 1.0, 2.0, -0.5, float("nan"))],
+    *[(name, value, NUMBERS) for name in ("batch", "ahead", "threads") for value in (0, -1)],
+    ("threads", "all", ("'auto'",)),
     ("on", "process", ENGINES),
     ("on", "", ENGINES),
     ("start", "Fork", START_METHODS),

@@ -193,24 +193,26 @@ def test_a_plan_reads_as_a_few_lines() -> None:
     assert str(plan(workers=2, batch=5, ahead=100)).splitlines() == [
         "2 on processes: workers=2 was asked for",
         "start fork: safe here, and workers inherit the function and the dataset",
+        "native threads 3: each worker's share of 6 usable cores",
         "batch 5, ahead 100",
     ]
     assert str(plan(on="threads")).splitlines() == [
-        "6 on threads: usable cores, bounded by this test",
+        "10 on threads: threads mostly wait, so a few more than 6 usable cores, bounded by this test",
+        "native threads 1: each worker's share of 6 usable cores",
         "batch adaptive, ahead a few batches per worker",
     ]
 
 
 def test_a_plan_tells_its_limits_each_in_a_line() -> None:
     limits = plan(timeout=0.5, retries=2, memory="2GB", recycle=100, resume="run.journal")
-    assert str(limits).splitlines()[3:] == [
+    assert str(limits).splitlines()[4:] == [
         "timeout 0.5 s per item",
         "retries 2 per item",
         "memory 2 GB per worker",
         "recycle each worker after 100 items",
         "resume from run.journal",
     ]
-    assert str(plan(recycle="512MiB")).splitlines()[3:] == ["recycle each worker that has grown by 537 MB"]
+    assert str(plan(recycle="512MiB")).splitlines()[4:] == ["recycle each worker that has grown by 537 MB"]
 
 
 # --------------------------------------------------------------------------------------------------------- settings
@@ -248,3 +250,59 @@ print(allcores.plan(start="fork"))
         "carried: recursion limit 5000, decimal context, logging levels, warning filters, NumPy error state",
         "not carried: NumPy error callback, sys.excepthook, the handler of SIGUSR1, handlers of logging",
     ]
+
+
+# ---------------------------------------------------------------------------------------------- how many workers
+
+
+@pytest.mark.parametrize(
+    ("asked", "workers", "why"),
+    [
+        (-1, 6, "workers=-1, counted from 6 usable cores"),
+        (-2, 5, "workers=-2"),
+        (-100, 1, "workers=-100"),
+        (0.5, 3, "workers=0.5 of 6 usable cores"),
+        (0.1, 1, "workers=0.1"),
+        ("physical", 6, "nobody knows"),
+    ],
+)
+def test_workers_can_be_counted_from_the_usable_cores(asked: Any, workers: int, why: str) -> None:
+    made = plan(workers=asked)
+    assert made.workers == workers
+    assert why in made.workers_reason
+
+
+def test_physical_cores_count_where_they_are_known() -> None:
+    assert plan(SAFE._replace(physical=3), workers="physical").workers == 3
+    assert plan(SAFE._replace(physical=12), workers="physical").workers == SAFE.cores
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 5), (6, 10), (28, 32), (100, 32)])
+def test_threads_are_a_few_more_than_the_cores(cores: int, workers: int) -> None:
+    made = plan(SAFE._replace(cores=cores), on="threads")
+    assert made.workers == workers
+    assert "wait" in made.workers_reason
+
+
+# ------------------------------------------------------------------------------------------------ native threads
+
+
+@pytest.mark.parametrize(("workers", "share"), [(1, 6), (2, 3), (4, 1), (6, 1), (100, 1)])
+def test_workers_times_native_threads_stay_within_the_cores(workers: int, share: int) -> None:
+    made = plan(workers=workers)
+    assert (made.threads, made.cores) == (share, share)
+
+
+def test_what_was_asked_of_native_threads_goes_before_the_share_and_the_environment() -> None:
+    facts = SAFE._replace(native_set=(("OMP_NUM_THREADS", "4"),))
+    assert plan(facts, threads=5).threads == 5
+    assert plan(facts, threads=5).native_set == ()
+    assert plan(facts, threads=None).threads is None
+    assert "left alone" in str(plan(facts, threads=None))
+    assert plan(facts).native_set == facts.native_set
+    assert "OMP_NUM_THREADS=4, as the environment says" in str(plan(facts))
+
+
+def test_serial_leaves_the_callers_native_threads_alone() -> None:
+    assert plan(on="serial").threads is None
+    assert plan(on="serial", threads=2).threads == 2

@@ -107,13 +107,13 @@ def test_one_job_runs_here():
 
 @pytest.mark.parametrize(("asked", "given"), [(None, 1), (3, 3), (-1, 5), (-2, 4), (-9, 1)])
 def test_jobs_are_counted_by_usable_cores(asked, given, monkeypatch):
-    monkeypatch.setattr("allcores._doors.joblib.backend.usable_cores", lambda: (5, "a test"))
+    monkeypatch.setattr("allcores._doors.joblib.backend.usable_cores", lambda: 5)
     assert allcores.joblib.AllcoresBackend().effective_n_jobs(asked) == given
 
 
 @pytest.mark.parametrize(("limit", "given"), [("2", 2), ("9", 5)])
 def test_the_variable_of_joblibs_own_bounds_the_cores(limit, given, monkeypatch):
-    monkeypatch.setattr("allcores._doors.joblib.backend.usable_cores", lambda: (5, "a test"))
+    monkeypatch.setattr("allcores._doors.joblib.backend.usable_cores", lambda: 5)
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", limit)
     assert allcores.joblib.AllcoresBackend().effective_n_jobs(-1) == given
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import allcores
-from allcores._system import lifeline, machine
+from allcores._system import cores, lifeline
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +53,8 @@ def test_auto_does_not_fork_elsewhere():
 
 
 def test_cores_are_the_machines():
-    assert machine.usable_cores()[0] <= (os.cpu_count() or 1)
-    assert "the machine's cores" in [why for _, why in machine._bounds()]
+    assert cores.usable_cores() <= (os.cpu_count() or 1)
+    assert "the machine's cores" in [why for _, why in cores.bounds_of_cores()]
 
 
 def test_no_lifeline_is_no_error():

@@ -88,7 +88,7 @@ def make_run(
     on_progress: Callable[[int], None] = lambda settled: None,
     **options: Any,
 ) -> Run:
-    asked = Options(**{"on": "threads", "batch": 1, **options})
+    asked = Options(**{"on": "threads", "workers": FACTS.cores, "batch": 1, **options})
     return Run(
         make_plan(asked, FACTS),
         make_dataset((items,)),
@@ -217,7 +217,7 @@ def test_an_engine_that_cannot_be_made_is_asked_for_once() -> None:
         asked.append("engine")
         raise allcores.UnpicklableError("it captures a lock")
 
-    plan = make_plan(Options(on="threads"), FACTS)
+    plan = make_plan(Options(on="threads", workers=1), FACTS)
     run = Run(plan, make_dataset(([1, 2],)), make_engine, ListSink(), is_lazy=False, on_progress=lambda settled: None)
     with pytest.raises(allcores.UnpicklableError):
         run.run_to_end()

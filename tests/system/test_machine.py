@@ -1,212 +1,17 @@
-"""What this machine and this process allow: cores and forks."""
+"""What this machine and this process allow: above all forks."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
 
-from allcores._system import machine
-from allcores._system.machine import (
-    CORES_VARIABLE,
-    FORK_BREAKERS,
-    PYTHON_VARIABLE,
-    SLURM_VARIABLES,
-    cgroup_quota,
-    find_facts,
-    fork_hazard,
-    limit_cores_here,
-    usable_cores,
-)
-
-HALF = "50000 100000"  # a quota of half a core, as version 2 writes it
-
-Tree = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True)
-def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in (CORES_VARIABLE, PYTHON_VARIABLE, *SLURM_VARIABLES):
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Tree:
-    """Plant a file system: ``tree(groups, {"path": "content"})`` gives its root."""
-
-    def plant(groups: str, files: dict[str, str]) -> Path:
-        for name, content in {"proc/self/cgroup": groups, **files}.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content + "\n")
-        return tmp_path
-
-    return plant
-
-
-def v1(folder: str, quota: int, period: int = 100_000) -> dict[str, str]:
-    path = f"sys/fs/cgroup/{folder}"
-    return {f"{path}/cpu.cfs_quota_us": str(quota), f"{path}/cpu.cfs_period_us": str(period)}
-
-
-# ------------------------------------------------------------------------------------------------------------- cgroups
-
-
-def test_a_machine_without_control_groups_has_no_quota(tmp_path: Path) -> None:
-    assert cgroup_quota(tmp_path) is None
-
-
-def test_version_2_grants_what_the_own_group_has(tree: Tree) -> None:
-    assert cgroup_quota(tree("0::/job", {"sys/fs/cgroup/job/cpu.max": "250000 100000"})) == 2.5
-
-
-def test_version_2_without_a_limit(tree: Tree) -> None:
-    assert cgroup_quota(tree("0::/job", {"sys/fs/cgroup/job/cpu.max": "max 100000"})) is None
-
-
-@pytest.mark.parametrize("level", ["a", "a/b", "a/b/c"])
-def test_version_2_grants_the_least_of_all_levels(tree: Tree, level: str) -> None:
-    files = {f"sys/fs/cgroup/{group}/cpu.max": "400000 100000" for group in ("a", "a/b", "a/b/c")}
-    files[f"sys/fs/cgroup/{level}/cpu.max"] = HALF
-    assert cgroup_quota(tree("0::/a/b/c", files)) == 0.5
-
-
-def test_groups_beside_the_own_one_do_not_count(tree: Tree) -> None:
-    files = {"sys/fs/cgroup/a/cpu.max": "400000 100000", "sys/fs/cgroup/b/cpu.max": HALF, "sys/fs/cpu.max": HALF}
-    assert cgroup_quota(tree("0::/a", files)) == 4.0
-
-
-@pytest.mark.parametrize("path", ["/", "/docker/4711", "/../../docker/4711"])
-def test_inside_a_container_the_root_of_the_mount_counts(tree: Tree, path: str) -> None:
-    assert cgroup_quota(tree(f"0::{path}", {"sys/fs/cgroup/cpu.max": HALF})) == 0.5
-
-
-@pytest.mark.parametrize("mount", ["cpu", "cpu,cpuacct"])
-def test_version_1_grants_the_least_of_all_levels(tree: Tree, mount: str) -> None:
-    groups = "12:pids:/a/b\n4:cpu,cpuacct:/a/b\n1:name=systemd:/a/b"
-    files = {**v1(f"{mount}", -1), **v1(f"{mount}/a", 150_000), **v1(f"{mount}/a/b", 300_000)}
-    assert cgroup_quota(tree(groups, files)) == 1.5
-
-
-def test_version_1_without_a_limit(tree: Tree) -> None:
-    assert cgroup_quota(tree("4:cpu:/a", v1("cpu/a", -1))) is None
-
-
-def test_version_1_of_other_controllers_does_not_count(tree: Tree) -> None:
-    assert cgroup_quota(tree("4:cpuset:/a\n5:memory:/a", v1("cpu/a", 50_000))) is None
-
-
-def test_where_both_versions_are_mounted_the_least_counts(tree: Tree) -> None:
-    files = {**v1("cpu/a", 300_000), "sys/fs/cgroup/b/cpu.max": "200000 100000"}
-    assert cgroup_quota(tree("4:cpu:/a\n0::/b", files)) == 2.0
-
-
-@pytest.mark.parametrize("content", ["", "nonsense", "max", "1 2 3", "many 100000"])
-def test_a_file_that_nobody_understands_is_no_limit(tree: Tree, content: str) -> None:
-    assert cgroup_quota(tree("0::/a", {"sys/fs/cgroup/a/cpu.max": content})) is None
-
-
-# --------------------------------------------------------------------------------------------------------------- cores
-
-
-@pytest.fixture
-def one_core() -> Iterator[int]:
-    """Bind this thread to one core for the time of the test."""
-    cores = os.sched_getaffinity(0)
-    core = min(cores)
-    os.sched_setaffinity(0, {core})
-    yield core
-    os.sched_setaffinity(0, cores)
-
-
-def bounds() -> list[tuple[int, str]]:
-    return list(machine._bounds())
-
-
-def test_usable_cores_are_the_least_of_all_bounds() -> None:
-    cores, bound = usable_cores()
-    assert cores == min(bounds())[0]
-    assert (cores, bound) in bounds()
-    assert 1 <= cores <= len(os.sched_getaffinity(0))
-
-
-@pytest.mark.usefixtures("one_core")
-def test_affinity_bounds_the_cores() -> None:
-    assert usable_cores() == (1, "this process's CPU affinity")
-    assert find_facts().cores == 1
-
-
-@pytest.mark.parametrize(("how", "switches"), [("PYTHON_CPU_COUNT=1", []), ("-X cpu_count=1", ["-X", "cpu_count=1"])])
-def test_what_python_was_told_takes_the_place_of_the_affinity(how: str, switches: list[str]) -> None:
-    program = "import allcores; print(allcores.plan().workers_reason)"
-    environment = {**os.environ, PYTHON_VARIABLE: "3" if switches else "1"}
-    done = subprocess.run([sys.executable, *switches, "-c", program], env=environment, capture_output=True, check=True)
-    assert done.stdout.decode().strip() == f"usable cores, bounded by {how}"
-
-
-def test_more_cores_than_the_affinity_grants_may_be_claimed_as_from_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PYTHON_VARIABLE, "1000")
-    assert (1000, f"{PYTHON_VARIABLE}=1000") in bounds()
-    assert not any("affinity" in reason for _, reason in bounds())
-
-
-@pytest.mark.parametrize("text", ["", "0", "-1", "many", "default"])
-def test_what_says_no_number_of_cores_says_nothing(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = bounds()
-    monkeypatch.setenv(PYTHON_VARIABLE, text)
-    assert bounds() == expected
-
-
-@pytest.mark.parametrize("variable", [CORES_VARIABLE, *SLURM_VARIABLES])
-def test_variables_bound_the_cores(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(variable, "3")
-    assert (3, f"{variable}=3") in bounds()
-    monkeypatch.setenv(variable, "1")
-    assert usable_cores()[0] == 1
-
-
-def test_a_variable_does_not_make_more_cores_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = usable_cores()
-    monkeypatch.setenv(CORES_VARIABLE, "100000")
-    assert usable_cores() == before
-
-
-@pytest.mark.parametrize("text", ["", "0", "-1", "1.5", "all", "2(x3)", " "])
-def test_a_variable_that_is_no_count_is_ignored(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = bounds()
-    monkeypatch.setenv(CORES_VARIABLE, text)
-    assert bounds() == before
-
-
-@pytest.mark.parametrize(("quota", "cores"), [(0.1, 1), (1.0, 1), (1.5, 2), (7.0, 7)])
-def test_a_quota_is_rounded_up_to_whole_cores(
-    quota: float, cores: int, tree: Tree, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    root = tree("0::/", {"sys/fs/cgroup/cpu.max": f"{int(quota * 100_000)} 100000"})
-    monkeypatch.setattr(machine, "_quota", lambda: cgroup_quota(root))
-    assert (cores, f"a control group's quota of {quota:g} cores") in bounds()
-
-
-def test_a_share_of_an_outer_run_bounds_the_thread_that_has_it_and_no_other() -> None:
-    inside: list[tuple[int, str]] = []
-
-    def limited() -> None:
-        limit_cores_here(1)
-        inside.extend(bounds())
-
-    before = bounds()
-    thread = threading.Thread(target=limited)
-    thread.start()
-    thread.join()
-    assert [*before, (1, "the share of an outer run")] == inside
-    assert bounds() == before
-
+from allcores._system.cores import usable_cores
+from allcores._system.machine import FORK_BREAKERS, find_facts, fork_hazard
 
 # --------------------------------------------------------------------------------------------------------------- forks
 
@@ -277,4 +82,4 @@ def test_a_library_that_does_not_survive_a_fork_makes_it_unsafe(name: str, monke
 def test_facts_say_what_this_platform_can() -> None:
     facts = find_facts()
     assert facts.can_fork == facts.can_start_clean == hasattr(os, "fork")
-    assert (facts.cores, facts.cores_bound) == usable_cores()
+    assert (facts.cores, facts.cores_bound) == (usable_cores(), usable_cores().bound)

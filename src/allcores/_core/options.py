@@ -18,6 +18,7 @@ Engine = Literal["processes", "threads", "serial"]
 StartMethod = Literal["auto", "fork", "forkserver", "spawn"]
 Errors = Literal["raise", "collect"]
 ProgressCallback = Callable[[int, int | None], object]
+Workers: TypeAlias = int | float | Literal["physical"] | None
 ExceptionTypes: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 
 ENGINES = ("processes", "threads", "serial")
@@ -28,7 +29,7 @@ ERRORS = ("raise", "collect")
 class OptionKeywords(TypedDict, total=False):
     """The options as keywords, for type checkers; `errors` stands apart because the result's type hangs on it."""
 
-    workers: int | None
+    workers: Workers
     on: Engine
     start: StartMethod
     batch: int | None
@@ -42,6 +43,7 @@ class OptionKeywords(TypedDict, total=False):
     recycle: str | int | None
     resume: str | os.PathLike[str] | None
     seed: int | None
+    threads: int | Literal["auto"] | None
     progress: bool | str | ProgressCallback | None
 
 
@@ -49,7 +51,9 @@ class Options(Record):
     """How a run is to be done, as the caller asked for it.
 
     Args:
-        workers: how many workers; by default as many as usable cores.
+        workers: how many workers; by default as many as usable cores, a few more if they are threads. -1 means
+            all usable cores, -2 all but one, and so on; 0.5 half of them; ``"physical"`` one for each physical core,
+            where several hardware threads share one.
         on: the engine: ``"processes"``, ``"threads"`` or ``"serial"`` (in the caller's own thread, for debugging).
         start: how processes start: ``"fork"``, ``"forkserver"``, ``"spawn"``, or ``"auto"``, which heeds
             ``multiprocessing.set_start_method``, and else forks where that is safe, or where a worker is to have what
@@ -73,6 +77,9 @@ class Options(Record):
             missing or failed.
         seed: what every item's random numbers follow from, together with its index: see `rng`. The generators of
             `random` and of `numpy.random` are seeded for each item, too, except in threads, which share them.
+        threads: how many threads native libraries, such as BLAS and OpenMP, may use in each worker; by default its
+            share of the usable cores, or what the environment says (``OMP_NUM_THREADS`` and the like); None to leave
+            them alone.
         progress: None: a bar when a person is watching and the run lasts; True, False, a description for the bar,
             or a callback ``callback(finished, total)`` whose total is None where the length is unknown.
 
@@ -81,7 +88,7 @@ class Options(Record):
         ValueError: a value that makes no sense.
     """
 
-    workers: int | None = None
+    workers: Workers = None
     on: Engine = "processes"
     start: StartMethod = "auto"
     batch: int | None = None
@@ -96,6 +103,7 @@ class Options(Record):
     recycle: str | int | None = None
     resume: str | os.PathLike[str] | None = None
     seed: int | None = None
+    threads: int | Literal["auto"] | None = "auto"
     progress: bool | str | ProgressCallback | None = None
 
     def __new__(cls, *values: Any, **keywords: Any) -> Self:
@@ -117,7 +125,7 @@ class Options(Record):
                 f"progress={asked.progress!r} makes no sense; allowed: None, True, False, a description, or a callback"
             )
         return asked._replace(
-            workers=_whole_number("workers", asked.workers, least=1),
+            workers=_workers(asked.workers),
             batch=_whole_number("batch", asked.batch, least=1),
             ahead=_whole_number("ahead", asked.ahead, least=1),
             initargs=initargs,
@@ -127,6 +135,7 @@ class Options(Record):
             recycle=_items_or_size("recycle", asked.recycle),
             resume=_path("resume", asked.resume),
             seed=_whole_number("seed", asked.seed, least=0),
+            threads=_native_threads(asked.threads),
         )
 
     @property
@@ -145,6 +154,23 @@ class Options(Record):
                 hint = f"did you mean {likely[0]!r}? " if likely else ""
                 raise TypeError(f"unknown option {name}={value!r}; {hint}allowed: {', '.join(cls._fields)}")
         return cls(**keywords)
+
+
+def _workers(value: Any) -> int | float | str | None:
+    allowed = "allowed: 1, 2, 3, … or None for the default, -1 for all usable cores, 0.5 for half of them, 'physical'"
+    if value is None or (isinstance(value, str) and value == "physical"):
+        return value
+    if isinstance(value, float) and 0 < value < 1:
+        return value
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None and not isinstance(value, float):
+        raise TypeError(f"workers={value!r} is no number of workers; {allowed}")
+    if not number:
+        raise ValueError(f"workers={value!r} makes no sense; {allowed}")
+    return number
 
 
 def _whole_number(name: str, value: Any, *, least: int) -> int | None:
@@ -189,6 +215,13 @@ def _items_or_size(name: str, value: Any) -> int | str | None:
         return _whole_number(name, value, least=1)
     _size(name, value)
     return value
+
+
+def _native_threads(value: Any) -> int | str | None:
+    if isinstance(value, str):
+        _require_choice("threads", value, ("auto",))
+        return value
+    return _whole_number("threads", value, least=1)
 
 
 def _path(name: str, value: Any) -> str | None:

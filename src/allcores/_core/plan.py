@@ -13,6 +13,8 @@ __all__ = ["OWN_THREAD", "ConcreteStart", "Facts", "Plan", "make_plan"]
 
 ConcreteStart: TypeAlias = Literal["fork", "forkserver", "spawn"]
 
+MORE_THREADS, MOST_THREADS = 4, 32  # than cores, and in all: as concurrent.futures has it
+
 OWN_THREAD = "a thread of its own starts the workers"
 
 
@@ -33,6 +35,10 @@ class Facts(Record):
             who stands in for the standard library.
         settings: what clean workers would be given of this process's settings, in words; for a plan to be read.
         left: what they would lack, likewise.
+        native_set: what the user has set in the environment of native threads, as ``(name, value)``.
+        physical: how many physical cores this process may run on; None where nobody has asked, or knows.
+        topology: of what kind the cores are, in words; likewise.
+        meeting_place: the folder where runs meet that share the cores; None where this process's do not.
     """
 
     cores: int
@@ -47,6 +53,10 @@ class Facts(Record):
     start_used: ConcreteStart | None = None
     settings: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    native_set: tuple[tuple[str, str], ...] = ()
+    physical: int | None = None
+    topology: str | None = None
+    meeting_place: str | None = None
 
 
 class Plan(Record):
@@ -68,6 +78,13 @@ class Plan(Record):
         recycle_items: after how many items a worker is replaced, or None.
         recycle_bytes: after growing by how many bytes, or None.
         resume: the path of the journal, or None.
+        cores: how many cores each worker may use itself, or share among what it starts.
+        threads: how many threads native libraries may use in each worker; None: they are left alone.
+        threads_reason: why so many.
+        threads_asked: whether the caller asked for that number, which then goes before all that libraries were told.
+        native_set: what the environment says instead for some libraries, as ``(name, value)``.
+        topology: of what kind the cores are, in words; None where the kernel does not tell. `allcores.plan` alone asks.
+        meeting_place: where it meets other programs' runs, with which it shares the cores; None where it does not.
         carried: settings that clean workers are given, in words. `allcores.plan` alone gathers them.
         not_carried: what they lack of this process, in words, as far as can be known; likewise.
     """
@@ -87,17 +104,29 @@ class Plan(Record):
     recycle_items: int | None = None
     recycle_bytes: int | None = None
     resume: str | None = None
+    cores: int = 1
+    threads: int | None = None
+    threads_reason: str = ""
+    threads_asked: bool = False
+    native_set: tuple[tuple[str, str], ...] = ()
+    topology: str | None = None
+    meeting_place: str | None = None
     carried: tuple[str, ...] = ()
     not_carried: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.workers} on {self.on}: {self.workers_reason}"]
+        if self.topology is not None:
+            lines.append(f"cores: {self.topology}")
         if self.start is not None:
             lines.append(f"start {self.start}: {self.start_reason}")
         if self.carried:
             lines.append(f"carried: {', '.join(self.carried)}")
         if self.not_carried:
             lines.append(f"not carried: {', '.join(self.not_carried)}")
+        if self.meeting_place is not None:
+            lines.append(f"cores shared with other programs that meet in {self.meeting_place}")
+        lines.append(f"native threads {self.threads or 'left alone'}: {self.threads_reason}")
         lines.append(f"batch {self.batch or 'adaptive'}, ahead {self.ahead or 'a few batches per worker'}")
         lines += self._limits()
         return "\n".join(lines)
@@ -133,6 +162,8 @@ def make_plan(options: Options, facts: Facts) -> Plan:
     workers, workers_reason = _decide_workers(options, facts)
     start, start_reason = _decide_start(options, facts) if options.on == "processes" else (None, "")
     is_clean = start is not None and start != "fork"
+    cores = max(1, facts.cores // workers)
+    threads, threads_reason = _decide_threads(options, facts, cores)
     return Plan(
         on=options.on,
         workers=workers,
@@ -149,6 +180,13 @@ def make_plan(options: Options, facts: Facts) -> Plan:
         recycle_items=options.recycle if keeps_limits and isinstance(options.recycle, int) else None,
         recycle_bytes=parse_bytes(options.recycle) if keeps_limits and isinstance(options.recycle, str) else None,
         resume=None if options.resume is None else str(options.resume),
+        cores=cores,
+        threads=threads,
+        threads_reason=threads_reason,
+        threads_asked=options.threads != "auto",
+        topology=facts.topology,
+        meeting_place=facts.meeting_place if options.on == "processes" else None,
+        native_set=facts.native_set if options.threads == "auto" else (),
         carried=facts.settings if is_clean else (),
         not_carried=facts.left if is_clean else (),
     )
@@ -165,11 +203,44 @@ def _require_workers_that_can_be_killed(options: Options) -> None:
 
 
 def _decide_workers(options: Options, facts: Facts) -> tuple[int, str]:
+    bound = f"usable cores, bounded by {facts.cores_bound}"
+    number = options.workers
     if options.on == "serial":
         return 1, "serial runs in the caller's own thread"
-    if options.workers is not None:
-        return options.workers, f"workers={options.workers} was asked for"
-    return facts.cores, f"usable cores, bounded by {facts.cores_bound}"
+    if number is None:
+        return _usual_workers(options, facts, bound)
+    if number == "physical":
+        return _physical_workers(facts, bound)
+    if isinstance(number, float):
+        return max(1, int(facts.cores * number)), f"workers={number} of {facts.cores} {bound}"
+    if number < 0:
+        return max(1, facts.cores + 1 + number), f"workers={number}, counted from {facts.cores} {bound}"
+    return number, f"workers={number} was asked for"
+
+
+def _usual_workers(options: Options, facts: Facts, bound: str) -> tuple[int, str]:
+    if options.on != "threads":
+        return facts.cores, bound
+    few_more = min(MOST_THREADS, facts.cores + MORE_THREADS)
+    return few_more, f"threads mostly wait, so a few more than {facts.cores} {bound}"
+
+
+def _physical_workers(facts: Facts, bound: str) -> tuple[int, str]:
+    if facts.physical is None:
+        return facts.cores, f"{bound}, as nobody knows which of them are physical"
+    return min(facts.cores, facts.physical), f"physical cores, of {facts.cores} {bound}"
+
+
+def _decide_threads(options: Options, facts: Facts, cores: int) -> tuple[int | None, str]:
+    if options.threads is None:
+        return None, "threads=None was asked for"
+    if options.threads != "auto":
+        return options.threads, f"threads={options.threads} was asked for"
+    if options.on == "serial":
+        return None, "serial runs in the caller's own thread"
+    theirs = ", ".join(f"{name}={value}" for name, value in facts.native_set)
+    but = f", but {theirs}, as the environment says" if theirs else ""
+    return cores, f"each worker's share of {facts.cores} usable cores{but}"
 
 
 def _decide_start(options: Options, facts: Facts) -> tuple[ConcreteStart, str]:

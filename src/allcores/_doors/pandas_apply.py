@@ -152,7 +152,8 @@ def _apply_to_frame(
         lines = frame.to_numpy() if has_rows else frame.to_numpy().T
         values: Iterable[Any] = _run(partial(_call, func, how["args"]), lines, options)
     else:
-        workers = make_plan(Options.from_keywords(dict(options)), find_facts()).workers
+        checked = Options.from_keywords(dict(options))
+        workers = make_plan(checked, find_facts(is_detailed=checked.workers == "physical")).workers
         size = options.get("batch") or ceil(frame.shape[not has_rows] / PIECES_PER_WORKER / workers)
         pieces = _cut(frame, size, has_rows=has_rows)
         values = chain.from_iterable(_run(partial(_call_on_piece, func, how), pieces, options | {"batch": 1}))

@@ -20,14 +20,13 @@ def draw_chance(seed: int | None) -> Chance:
     return Chance(int.from_bytes(os.urandom(16)) if seed is None else seed, is_seeded=seed is not None)
 
 
-def make_engine(plan: Plan, job: Job, dataset: Dataset, cores: int, lines: Lines | None = None) -> Engine:
+def make_engine(plan: Plan, job: Job, dataset: Dataset, lines: Lines | None = None) -> Engine:
     """Make the engine for a run; no worker is started.
 
     Args:
         plan: which one.
         job: what every worker has from the beginning.
         dataset: where items come from.
-        cores: how many cores each worker may use itself.
         lines: what runs each item, where items of different jobs are handed in; None where all are of `job`.
 
     Raises:
@@ -37,19 +36,18 @@ def make_engine(plan: Plan, job: Job, dataset: Dataset, cores: int, lines: Lines
     if plan.on == "serial":
         from allcores._engines.serial import SerialEngine
 
-        return SerialEngine(job, dataset, lines)
+        return SerialEngine(plan, job, dataset, lines)
     if plan.on == "threads":
         from allcores._engines.threads import ThreadEngine
 
-        return ThreadEngine(job, dataset, cores, lines)
+        return ThreadEngine(plan, job, dataset, lines)
     from allcores._engines.processes.engine import ProcessEngine
 
     if plan.start == "fork":
         refuse_copies()
         from allcores._engines.processes.forked import ForkedSource
 
-        return ProcessEngine(ForkedSource(plan, job, dataset, cores), dataset, plan, lines)
+        return ProcessEngine(ForkedSource(plan, job, dataset), dataset, plan, lines)
     from allcores._engines.processes.clean import CleanSource
 
-    assert plan.start is not None
-    return ProcessEngine(CleanSource(plan.start, job, cores, is_last=lines is None), dataset, plan, lines)
+    return ProcessEngine(CleanSource(plan, job, is_last=lines is None), dataset, plan, lines)

@@ -12,12 +12,14 @@ from contextvars import copy_context
 from allcores._codec.exceptions import raised_here
 from allcores._core.hints import Any
 from allcores._core.messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
+from allcores._core.plan import Plan
 from allcores._engines.engine import Arrival, MemoryUse
 from allcores._input.dataset import Dataset
 from allcores._objects.outcomes import WorkerIdentity
 from allcores._settings.conditions import Conditions
 from allcores._system.interrupts import let_interrupts_in
 from allcores._system.leadership import Leadership
+from allcores._system.native_threads import SharedLimit, find_limits
 from allcores._worker.current import keep_global_streams
 from allcores._worker.job import Job, Part, run_batch
 from allcores._worker.line import Lines
@@ -31,13 +33,15 @@ class SerialEngine:
     KeyboardInterrupt is not an item's failure here: Ctrl-C reaches the item's own code, and must reach the caller.
     """
 
-    def __init__(self, job: Job, dataset: Dataset, lines: Lines | None) -> None:
+    def __init__(self, plan: Plan, job: Job, dataset: Dataset, lines: Lines | None) -> None:
         self._job = job
         self._dataset = dataset
         self._lines = lines
         self._conditions = None if lines is None else Conditions.here()  # else this thread is the caller's
         self._context = copy_context() if self._conditions is None else self._conditions.begin()
         self._arrivals: list[Arrival] = []
+        self._native = SharedLimit(find_limits(plan.threads, plan.native_set, is_asked=plan.threads_asked))
+        self._unbind = self._native.begin_thread()
         self._parts: list[Iterator[Arrival]] = []  # batches not yet run to their end, oldest first
         self._waker: threading.Event | None = None  # where others hand items in
 
@@ -104,6 +108,8 @@ class SerialEngine:
     def close(self) -> None:
         """Forget what was put aside."""
         self._parts.clear()
+        self._unbind()
+        self._native.end()
 
     def _run(self, batch: SendBatch) -> Iterator[Arrival]:
         items = self._dataset.items(batch.start, batch.stop)

@@ -13,15 +13,17 @@ from math import inf
 
 from allcores._core.hints import TYPE_CHECKING
 from allcores._core.messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
+from allcores._core.plan import Plan
 from allcores._engines.engine import Arrival, MemoryUse
 from allcores._engines.holdings import Held, Takings
 from allcores._engines.serial import arrival_of
 from allcores._input.dataset import Dataset
 from allcores._objects.outcomes import WorkerIdentity
 from allcores._settings.conditions import Conditions
+from allcores._system.cores import limit_cores_here
 from allcores._system.interrupts import let_interrupts_in
 from allcores._system.leadership import Leadership
-from allcores._system.machine import limit_cores_here
+from allcores._system.native_threads import SharedLimit, find_limits
 from allcores._transport.board import IDLE, INDEX, Mark
 from allcores._worker.job import Job, Part, run_batch
 from allcores._worker.line import Lines
@@ -51,11 +53,12 @@ class ThreadEngine:
     run under the conditions of who handed them in: decimal's context, NumPy's error state, context variables.
     """
 
-    def __init__(self, job: Job, dataset: Dataset, cores: int, lines: Lines | None) -> None:
+    def __init__(self, plan: Plan, job: Job, dataset: Dataset, lines: Lines | None) -> None:
         self._job = job
         self._dataset = dataset
         self._lines = lines
-        self._cores = cores
+        self._cores = plan.cores
+        self._native = SharedLimit(find_limits(plan.threads, plan.native_set, is_asked=plan.threads_asked))
         self._conditions = Conditions.here()
         self._workers: dict[int, _Worker] = {}
         self._takings = Takings()
@@ -133,6 +136,7 @@ class ThreadEngine:
     def close(self) -> None:
         """Have every thread end."""
         self._is_closed.set()
+        self._native.end()
         for worker in list(self._workers):
             self.release(worker)
 
@@ -170,6 +174,7 @@ class ThreadEngine:
     def _serve(self, worker: int, state: _Worker) -> None:
         self._outbox.put(Arrival(WorkerUp(worker)))
         limit_cores_here(self._cores)
+        self._native.begin_thread()
         context = self._conditions.begin()
         try:
             self._conditions.settle()

@@ -1,12 +1,19 @@
-"""Looks at the memory that is left, now and then, and says how many workers may run items at once."""
+"""Looks at what there is to share, now and then, and says how many workers may run items at once.
+
+That is the memory that is left, and the cores, where other programs of the user's have their share of them.
+"""
 
 from __future__ import annotations
 
 from math import inf
 
 from allcores._core.admission import Admission
+from allcores._core.hints import TYPE_CHECKING
 from allcores._engines.engine import Engine
 from allcores._system.memory import free_memory
+
+if TYPE_CHECKING:
+    from allcores._system.neighbours import Neighbours
 
 __all__ = ["AdmissionControl"]
 
@@ -20,10 +27,15 @@ class AdmissionControl:
     Args:
         workers: how many there may be.
         now: seconds on the run's clock.
+        meeting_place: where runs meet that share the cores; None where this one does not.
     """
 
-    def __init__(self, workers: int, now: float) -> None:
+    def __init__(self, workers: int, now: float, meeting_place: str | None = None) -> None:
+        self._workers = workers
         self._admission = Admission(workers=workers)
+        self._meeting_place = meeting_place
+        self._neighbours: Neighbours | None = None  # while any of the workers is busy
+        self._share = workers
         self._measure_at = now + MEASURE_SECONDS
         self._knows_memory = True
         self._is_urgent = False  # whether the kernel has killed since the last measurement
@@ -31,16 +43,17 @@ class AdmissionControl:
     @property
     def limit(self) -> int | None:
         """How many workers may run items at once; None for all."""
-        return self._admission.limit
+        limit = self._admission.limit
+        return limit if self._share == self._workers else min(self._share, limit or self._workers)
 
     @property
     def due(self) -> float | None:
-        """When to measure again even if nothing happens: while workers wait to be let in."""
-        return None if self._admission.limit is None else self._measure_at
+        """When to measure again even if nothing happens: while workers wait to be let in, or others for this run."""
+        return None if self.limit is None and self._neighbours is None else self._measure_at
 
     def is_due(self, now: float) -> bool:
         """Whether the last measurement is old."""
-        return self._knows_memory and now >= self._measure_at
+        return now >= self._measure_at and (self._knows_memory or self._meeting_place is not None)
 
     def hear_of_kill(self) -> None:
         """Hear that the kernel has killed a worker for lack of memory: measure at once."""
@@ -56,6 +69,23 @@ class AdmissionControl:
             now: seconds on the run's clock.
         """
         self._measure_at = now + MEASURE_SECONDS
+        if self._meeting_place is not None:
+            self._share = self._find_share(self._meeting_place, running)
+        if self._knows_memory:
+            self._measure_memory(engine, running)
+
+    def _find_share(self, meeting_place: str, running: int) -> int:
+        """Say how many workers are this run's share; one that has nothing to do leaves them to others."""
+        from allcores._system.neighbours import Neighbours  # for those who asked for it
+
+        if not running:
+            self.close()
+            return self._workers
+        if self._neighbours is None:
+            self._neighbours = Neighbours(meeting_place)
+        return max(1, self._workers // max(1, self._neighbours.count()))
+
+    def _measure_memory(self, engine: Engine, running: int) -> None:
         room = free_memory()
         if room is None:
             self._knows_memory = False
@@ -67,3 +97,9 @@ class AdmissionControl:
             for peak in use.kills:
                 self._admission.observe_kill(peak)
             self._admission.observe(free=room.free, total=room.total, used=use.now, running=running)
+
+    def close(self) -> None:
+        """Leave the cores to the others."""
+        if self._neighbours is not None:
+            self._neighbours.close()
+            self._neighbours = None

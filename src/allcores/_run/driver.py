@@ -119,7 +119,7 @@ class Run:
         self._is_torn = False  # whether the loop's body was left in the middle of an arrival
         self._began = self._clock()
         self._room: int | None = None  # as the scheduler was told last
-        self._admission = AdmissionControl(plan.workers, self._began) if plan.on == "processes" else None
+        self._admission = self._make_admission(plan)
         self._timers = [timer for timer in (recorder, self._admission) if timer is not None]
         self._ended: float | None = None
         self._is_closing = self._is_closed = False
@@ -279,6 +279,8 @@ class Run:
                 if self._engine is not None:
                     self._engine.close()
             finally:
+                if self._admission is not None:
+                    self._admission.close()
                 if self._recorder is not None:
                     self._recorder.close()
 
@@ -305,6 +307,9 @@ class Run:
         while self._told:
             self._post(self._told.popleft())
         self._arrivals += map(Arrival, self._intake.trickled())
+
+    def _make_admission(self, plan: Plan) -> AdmissionControl | None:
+        return AdmissionControl(plan.workers, self._began, plan.meeting_place) if plan.on == "processes" else None
 
     def _patience(self, until: float) -> float | None:
         nearest = min(self.due, until)

@@ -77,7 +77,7 @@ class Service:
             raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
         here = Descriptors()
         belongings = Belongings(None, options.initializer, options.initargs)
-        facts = find_facts(here, own_threads=_count_threads())
+        facts = find_facts(here, own_threads=_count_threads(), is_detailed=options.workers == "physical")
         facts = facts._replace(has_own_thread=True, start_used=start_used() if stands_in else None)
         if options.on == "processes" and options.start == "auto":
             facts = belongings.weigh(facts, here)
@@ -94,11 +94,10 @@ class Service:
         base = self._job(call)._replace(
             initializer=options.initializer, initargs=options.initargs, is_daemon=has_daemons, settings=self._look()
         )
-        cores = max(1, facts.cores // self.plan.workers)
         run = Run(
             self.plan._replace(errors="collect"),
             self._inbox,
-            partial(make_engine, self.plan, base, self._inbox, cores, self._inbox),
+            partial(make_engine, self.plan, base, self._inbox, self._inbox),
             self._inbox,
             retry_on=options.retry_on_types,
             inbox=self._inbox,

@@ -36,15 +36,13 @@ class Start:
         options: as the caller asked for it.
         job: what runs the items.
         dataset: the items.
-        cores: how many each worker may use.
     """
 
-    def __init__(self, plan: Plan, options: Options, job: Job, dataset: Dataset, cores: int) -> None:
+    def __init__(self, plan: Plan, options: Options, job: Job, dataset: Dataset) -> None:
         self._plan = plan
         self._options = options
         self._job = job
         self._dataset = dataset
-        self._cores = cores
 
     def progress(self) -> Progress:
         """Make the progress bar that the caller asked for."""
@@ -62,7 +60,7 @@ class Start:
         return Run(
             self._plan,
             self._dataset,
-            partial(make_engine, self._plan, job, self._dataset, self._cores),
+            partial(make_engine, self._plan, job, self._dataset),
             sink,
             origin=Origin(lambda: job, chance),
             retry_on=self._options.retry_on_types,
@@ -122,7 +120,7 @@ def prepare(
         raise TypeError("the dataset is missing: give at least one iterable after the function")
     dataset = make_dataset(iterables, is_sent=options.on == "processes")
     belongings = Belongings(fn, options.initializer, options.initargs, dataset, is_star)
-    plan, cores = _decide(options, belongings, has_own_thread=has_own_thread)
+    plan = _decide(options, belongings, has_own_thread=has_own_thread)
     refuse_deferring(fn, plan.on)
     job = Job(
         fn,
@@ -133,20 +131,20 @@ def prepare(
         is_timed=plan.timeout is not None,
         chance=draw_chance(options.seed),
     )
-    return Start(plan, options, job, dataset, cores)
+    return Start(plan, options, job, dataset)
 
 
-def _decide(options: Options, belongings: Belongings, *, has_own_thread: bool) -> tuple[Plan, int]:
-    """Make the plan, in view of what workers must not share; give the cores for each worker, too."""
+def _decide(options: Options, belongings: Belongings, *, has_own_thread: bool) -> Plan:
+    """Make the plan, in view of what workers must not share."""
     here = Descriptors()
-    facts = find_facts(here)._replace(has_own_thread=has_own_thread)
+    facts = find_facts(here, is_detailed=options.workers == "physical")._replace(has_own_thread=has_own_thread)
     if options.on == "processes" and options.start == "auto":
         facts = belongings.weigh(facts, here)
     plan = make_plan(options, facts)
     was_weighed = options.start == "auto" and plan.fork_hazard is None and not has_own_thread
     if plan.start is not None and not (plan.start == "fork" and was_weighed):
         belongings.require_unshared(plan.start, here)
-    return plan, max(1, facts.cores // plan.workers)
+    return plan
 
 
 def conclude(results: Results[Any], run: Run) -> None:

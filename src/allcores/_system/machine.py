@@ -1,30 +1,20 @@
-"""What this machine and this process allow: cores, and whether a fork is safe.
-
-Cores are the least of what the scheduler lets this process use, or else what Python was told of that, what its control
-groups grant it, what a batch system allotted, and what the user or an outer run of allcores said.
-"""
+"""What this machine and this process allow: the facts that a plan is made from, and whether a fork is safe."""
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from math import ceil
 
 from allcores._core.plan import Facts
+from allcores._system.cores import find_topology, meeting_place, usable_cores
 from allcores._system.descriptors import Descriptors
 from allcores._system.greenlets import GREEN, patched_by
-from allcores._system.kernel import group_folders, read
+from allcores._system.native_threads import loaded_pools, set_by_user
 from allcores._system.program import clean_hazard, start_set
 
-__all__ = ["CORES_VARIABLE", "find_facts", "limit_cores_here", "usable_cores"]
-
-CORES_VARIABLE = "ALLCORES_WORKERS"
-PYTHON_VARIABLE = "PYTHON_CPU_COUNT"
-SLURM_VARIABLES = ("SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE")
+__all__ = ["find_facts", "fork_hazard"]
 
 # Modules whose threads or locks do not survive a fork, by their own documentation; importing them is enough.
 FORK_BREAKERS = ("polars", "jax", "jaxlib", "tensorflow", "grpc", "ray", "cupy", "pycuda", "pyopencl", *GREEN)
@@ -34,107 +24,31 @@ _lasting_threads: set[int] = set()  # native ones that were still there after th
 
 GPUS = ("/dev/nvidia", "/dev/kfd", "/dev/dri/render")
 
-_here = threading.local()
 
-
-def find_facts(here: Descriptors | None = None, *, own_threads: int = 0) -> Facts:
+def find_facts(here: Descriptors | None = None, *, own_threads: int = 0, is_detailed: bool = False) -> Facts:
     """Gather what a plan needs to know.
 
     Args:
         here: what this process has open; by default that is found out.
         own_threads: how many threads are allcores' own, which a forked process does not miss.
+        is_detailed: whether to ask of what kind the cores are.
     """
-    cores, bound = usable_cores()
+    cores = usable_cores()
+    topology = find_topology() if is_detailed else None
     is_posix = hasattr(os, "fork")
     return Facts(
         cores=cores,
-        cores_bound=bound,
+        cores_bound=cores.bound,
         can_fork=is_posix,
         fork_hazard=fork_hazard(here, own_threads) if is_posix else "there is no fork here",
         can_start_clean=is_posix,
         clean_hazard=clean_hazard(),
         start_set=start_set(),
+        meeting_place=meeting_place(),
+        native_set=tuple(set_by_user().items()),
+        physical=None if topology is None else topology.physical,
+        topology=None if topology is None else str(topology),
     )
-
-
-# ----------------------------------------------------------------------------------------------------------- cores
-
-
-def usable_cores() -> tuple[int, str]:
-    """Give the number of cores this process may use, and what bounds it."""
-    return min(_bounds(), key=lambda bound: bound[0])
-
-
-def limit_cores_here(cores: int) -> None:
-    """Bound the cores of runs that this thread starts from now on: its share of an outer run's."""
-    _here.cores = cores
-
-
-def _bounds() -> Iterator[tuple[int, str]]:
-    told = _told_to_python()
-    if told is not None:
-        yield told
-    elif hasattr(os, "sched_getaffinity"):
-        yield len(os.sched_getaffinity(0)), "this process's CPU affinity"
-    else:
-        yield os.cpu_count() or 1, "the machine's cores"
-    quota = _quota()
-    if quota is not None:
-        yield max(1, ceil(quota)), f"a control group's quota of {quota:g} cores"
-    for variable in (CORES_VARIABLE, *SLURM_VARIABLES):
-        text = os.environ.get(variable, "")
-        if text.isdecimal() and int(text) > 0:
-            yield int(text), f"{variable}={text}"
-    cores = getattr(_here, "cores", None)
-    if cores is not None:
-        yield cores, "the share of an outer run"
-
-
-def _told_to_python() -> tuple[int, str] | None:
-    """Give what Python 3.13's `os.process_cpu_count` says instead of the affinity; None where it was told nothing."""
-    options = sys._xoptions  # noqa: SLF001 - no other way
-    if "cpu_count" in options:
-        switch, text = "-X cpu_count", options["cpu_count"]
-    else:
-        switch, text = PYTHON_VARIABLE, None if sys.flags.ignore_environment else os.environ.get(PYTHON_VARIABLE)
-    return (int(text), f"{switch}={text}") if isinstance(text, str) and text.isdecimal() and int(text) > 0 else None
-
-
-@functools.cache
-def _quota() -> float | None:
-    return cgroup_quota("/")
-
-
-def cgroup_quota(root: str | os.PathLike[str]) -> float | None:
-    """Give the cores that this process's control groups grant, the least of all levels; None for no limit.
-
-    Reads version 2 (``cpu.max``) and version 1 (``cpu.cfs_quota_us``).
-
-    Args:
-        root: the folder that stands for ``/``.
-    """
-    quotas = (_read_quota(folder) for folder in group_folders(root, "cpu"))
-    return min((quota for quota in quotas if quota is not None), default=None)
-
-
-def _read_quota(folder: str) -> float | None:
-    for read_version in (_read_quota_v2, _read_quota_v1):
-        try:
-            return read_version(folder)
-        except (OSError, ValueError):
-            continue
-    return None
-
-
-def _read_quota_v2(folder: str) -> float | None:
-    quota, period = read(f"{folder}/cpu.max").split()
-    return None if quota == b"max" else int(quota) / int(period)
-
-
-def _read_quota_v1(folder: str) -> float | None:
-    quota = int(read(f"{folder}/cpu.cfs_quota_us"))
-    period = int(read(f"{folder}/cpu.cfs_period_us"))
-    return None if quota < 0 else quota / period
 
 
 # ----------------------------------------------------------------------------------------------------- fork safety
@@ -206,10 +120,8 @@ def _threads_that_leave() -> int:
 
 def _threads_that_survive() -> int:
     """Count the threads of OpenBLAS, which ends its pool before a fork and starts it again when needed."""
-    from threadpoolctl import threadpool_info  # only where there are native threads at all
-
     return sum(
-        library["num_threads"] - 1
-        for library in threadpool_info()
-        if library["internal_api"] == "openblas" and library.get("threading_layer") == "pthreads"
+        (pool.num_threads or 1) - 1
+        for pool in loaded_pools()
+        if pool.internal_api == "openblas" and getattr(pool, "threading_layer", None) == "pthreads"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import sys
@@ -12,7 +11,6 @@ from types import FrameType
 from allcores._codec.definitions.classes import inherit
 from allcores._codec.exceptions import leave_behind
 from allcores._input.dataset import Columns
-from allcores._system.machine import CORES_VARIABLE
 from allcores._system.memory import offer_to_oom_killer
 from allcores._system.terminal import leave_terminal
 from allcores._transport.board import Board, Mark
@@ -20,6 +18,7 @@ from allcores._transport.channel import Channel
 from allcores._worker.exit import exit_worker, flush_output
 from allcores._worker.job import Job
 from allcores._worker.loop import WorkerLoop
+from allcores._worker.share import Share
 
 __all__ = ["enter_worker_process", "serve_clean", "serve_forked"]
 
@@ -48,11 +47,11 @@ def _leave_it_to_the_driver(signum: int, frame: FrameType | None) -> None:
     """Do nothing: on Ctrl-C the driver decides."""
 
 
-def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Columns | None, cores: int) -> None:
+def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Columns | None, share: Share) -> None:
     """Be a forked worker, which has become a child; returns when the process must end."""
     inherit()
     leave_behind(sys.exc_info()[1])
-    os.environ[CORES_VARIABLE] = str(cores)
+    share.adopt()
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()  # or all forked workers would draw the same numbers

@@ -157,6 +157,7 @@ class WorkerLoop:
             with received(descriptors):
                 job, definitions = decode(message.frames[2:])
             learn(definitions)
+            surroundings.share.confirm()
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._answer(Kind.SETUP_FAILED, error)
         else:

@@ -7,7 +7,7 @@ import sys
 import threading
 
 from allcores._core.records import Record
-from allcores._system.machine import CORES_VARIABLE
+from allcores._worker.share import Share
 
 __all__ = ["Surroundings", "absolute_path", "present_folder"]
 
@@ -22,15 +22,16 @@ class Surroundings(Record):
     authkey: bytes | None  # by which multiprocessing's processes know each other; None where it is not in use
     umask: int
     stack_size: int  # of threads to come
+    share: Share
 
     @classmethod
-    def here(cls, cores: int) -> Surroundings:
-        """Describe this process, for workers that may use `cores` cores each."""
+    def here(cls, share: Share) -> Surroundings:
+        """Describe this process, for workers that have this share of the cores each."""
         folder = present_folder()
-        environment = {**os.environ, CORES_VARIABLE: str(cores)}
+        environment = {**os.environ, **share.variables}
         process = sys.modules.get("multiprocessing.process")
         authkey = None if process is None else bytes(process.current_process().authkey)
-        return cls(absolute_path(folder), list(sys.argv), folder, environment, authkey, _umask(), _stack_size())
+        return cls(absolute_path(folder), list(sys.argv), folder, environment, authkey, _umask(), _stack_size(), share)
 
     def adopt(self) -> None:
         """Make this process like the described one."""
@@ -41,6 +42,7 @@ class Surroundings(Record):
         if dict(os.environ) != self.environment:
             os.environ.clear()
             os.environ.update(self.environment)
+        self.share.adopt()
         if self.authkey is not None:
             from multiprocessing.process import current_process
 

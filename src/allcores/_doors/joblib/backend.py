@@ -21,11 +21,10 @@ from joblib.parallel import (
 from allcores._core.options import Options
 from allcores._doors.executor.future import Future
 from allcores._doors.joblib.kept import Lease, keeper
-from allcores._doors.joblib.native_threads import find_limits, limit_native_threads
 from allcores._input.snapshots import Snapshots
 from allcores._objects.asking import give_field, set_field
 from allcores._objects.short_repr import short_repr
-from allcores._system.machine import usable_cores
+from allcores._system.cores import usable_cores
 
 __all__ = ["AllcoresBackend"]
 
@@ -136,14 +135,15 @@ class AllcoresBackend(AutoBatchingMixin, ParallelBackendBase):  # type: ignore[m
         options = {name: value for name, value in keywords.items() if name not in OTHERS}
         for name in options.keys() & NOT_HERE.keys():
             raise ValueError(f"{name}={options[name]!r} is not an option of joblib's backend: {NOT_HERE[name]} has it")
+        if self.inner_max_num_threads is not None:
+            options["threads"] = self.inner_max_num_threads
         checked = Options.from_keywords(options | {"workers": n_jobs})
-        limits = find_limits(self.inner_max_num_threads, n_jobs)
-        return checked._replace(initializer=_Preparation(limits, checked.initializer))
+        return checked._replace(initializer=_Preparation(checked.initializer))
 
 
 def _cores() -> int:
     """Give the usable cores, bounded by the variable that joblib's users know. Raises ValueError if it is no number."""
-    cores = usable_cores()[0]
+    cores = usable_cores()
     return max(1, min(cores, int(os.environ.get(LOKY_VARIABLE, cores))))
 
 
@@ -162,17 +162,14 @@ class _Preparation:
     Unpickling it imports this module, so that nested calls find the backend by its name.
 
     Args:
-        limits: of the threads of native libraries.
         initializer: the user's own.
     """
 
-    limits: dict[str, str]
     initializer: Callable[..., object] | None
 
     def __call__(self, *initargs: Any) -> None:
-        os.environ[LOKY_VARIABLE] = str(usable_cores()[0])
+        os.environ[LOKY_VARIABLE] = str(usable_cores())
         os.environ.setdefault("ENABLE_IPC", "1")  # has the schedulers of TBB share the cores
-        limit_native_threads(self.limits)
         if self.initializer is not None:
             self.initializer(*initargs)
 

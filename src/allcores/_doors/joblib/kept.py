@@ -13,12 +13,15 @@ from allcores._core.options import Options
 from allcores._doors.executor.future import Call, Future
 from allcores._doors.joblib.teller import Teller
 from allcores._run.service import Service
+from allcores._system.native_threads import NativeLimits
+from allcores._worker.share import Share
 from allcores._worker.surroundings import Surroundings
 
 __all__ = ["Keeper", "Lease", "keeper"]
 
 IDLE_SECONDS = 60.0  # a service that nobody has used for so long ends; its processes stay warm for as long again
 
+NO_SHARE = Share(1, NativeLimits({}, None, {}))  # that is decided with the options
 Terms = tuple[Options, Surroundings]
 
 
@@ -171,7 +174,7 @@ class Keeper:
 
 def _find_surroundings() -> Surroundings:
     """Describe what a service must be ended for when it changes."""
-    surroundings = Surroundings.here(1)
+    surroundings = Surroundings.here(NO_SHARE)
     surroundings.environment.pop("PYTEST_CURRENT_TEST", None)  # another for each test, of which there may be thousands
     return surroundings
 

@@ -9,6 +9,7 @@ from allcores._codec.codec import Encoded, encode_job
 from allcores._codec.definitions.contents import Inspection
 from allcores._codec.definitions.globals import Known
 from allcores._codec.handover import close_all, hand_over
+from allcores._core.plan import Plan
 from allcores._engines.processes.fork_server import CleanProcess, CleanStart
 from allcores._engines.processes.process import Setup
 from allcores._engines.processes.warm_set import warm_set
@@ -17,6 +18,7 @@ from allcores._system.tracking import SharedTracker
 from allcores._transport.channel import fill_segment
 from allcores._worker.job import Job
 from allcores._worker.kinship import Kinship
+from allcores._worker.share import Share
 from allcores._worker.surroundings import Surroundings
 
 __all__ = ["CleanSource"]
@@ -26,9 +28,8 @@ class CleanSource:
     """Leases clean workers for one run.
 
     Args:
-        start: how new ones start.
+        plan: says how new ones start, and what share of the cores each has.
         job: sent to each.
-        cores: how many cores each worker may use itself.
         is_last: whether no more jobs will follow, which shall find in a worker's ``__main__`` what earlier ones left.
 
     Raises:
@@ -37,16 +38,17 @@ class CleanSource:
 
     inherits = False
 
-    def __init__(self, start: CleanStart, job: Job, cores: int, *, is_last: bool = True) -> None:
-        self._start: CleanStart = start
+    def __init__(self, plan: Plan, job: Job, *, is_last: bool = True) -> None:
+        assert plan.start is not None and plan.start != "fork"  # noqa: PT018 - one fact
+        self._start: CleanStart = plan.start
         self.keeps_processes = job.initializer is None and is_last  # else they are this run's own
         warm_set.wake()  # first: it takes about as long as what follows
         settings = find_settings() if job.settings is None else job.settings
         with hand_over() as descriptors:
             known, inspection = Known(), Inspection(is_only=is_last)
             frames, _, unsure = _encode(job._replace(settings=settings.sealed), known, inspection)
-            kinship = Kinship.here(start, is_daemon=job.is_daemon)
-            surroundings = pickle.dumps((kinship, Surroundings.here(cores), settings.sealed.early))
+            kinship = Kinship.here(plan.start, is_daemon=job.is_daemon)
+            surroundings = pickle.dumps((kinship, Surroundings.here(Share.of(plan)), settings.sealed.early))
             segment = fill_segment(frames)
             self._setup = Setup(frames, surroundings, known, unsure, descriptors, segment, settings)
 

@@ -36,6 +36,7 @@ from allcores._worker.birth import enter_worker_process, serve_forked
 from allcores._worker.exit import flush_output
 from allcores._worker.job import Job
 from allcores._worker.kinship import Kinship, become_forked_child, next_number
+from allcores._worker.share import Share
 
 __all__ = ["ForkedProcess", "ForkedSource"]
 
@@ -47,17 +48,16 @@ class ForkedSource:
         plan: says how many there may be; whether forking is safe is for it to tell, and not for Python to warn of.
         job: inherited by the workers; nothing is pickled.
         dataset: inherited too, unless it is a stream.
-        cores: how many cores each worker may use itself.
     """
 
     inherits = True
     keeps_processes = False  # they have inherited what belongs to this run alone
 
-    def __init__(self, plan: Plan, job: Job, dataset: Dataset, cores: int) -> None:
+    def __init__(self, plan: Plan, job: Job, dataset: Dataset) -> None:
         self._settings = job.settings
         self._job = job if job.settings is None else job._replace(settings=job.settings.sealed)
         self._columns = dataset if isinstance(dataset, Columns) else None
-        self._cores = cores
+        self._share = Share.of(plan)
         self._kinship = Kinship.here("fork", is_daemon=job.is_daemon)
         self._board = Board(2 * plan.workers)  # a killed worker holds its slot until it is seen to end
 
@@ -74,7 +74,7 @@ class ForkedSource:
             register_local_classes()
         with _no_fork_warnings():
             child = partial(become_forked_child, self._kinship, next_number(), tracker.descriptor)
-            return ForkedProcess(self._board, self._job, self._columns, self._cores, child)
+            return ForkedProcess(self._board, self._job, self._columns, self._share, child)
 
     def keep(self, process: ForkedProcess) -> None:
         """Keep none."""
@@ -91,12 +91,12 @@ class ForkedProcess:
         board: inherited by the worker.
         job: inherited too; nothing is pickled.
         dataset: the columns, where the input has some; None for a stream.
-        cores: how many cores the worker may use.
+        share: of the cores, which the worker has.
         become_child: is called in the worker, to make it a child of this process for multiprocessing.
     """
 
     def __init__(
-        self, board: Board, job: Job, dataset: Columns | None, cores: int, become_child: Callable[[], None]
+        self, board: Board, job: Job, dataset: Columns | None, share: Share, become_child: Callable[[], None]
     ) -> None:
         self._board = board
         driver = os.getpid() if threading.current_thread() is threading.main_thread() else None  # asked before the fork
@@ -113,7 +113,7 @@ class ForkedProcess:
             self.mark = board.mark(self._slot)
             self._pid = os.fork()
             if self._pid == 0:
-                serve = partial(serve_forked, theirs, self.mark, job, dataset, cores)
+                serve = partial(serve_forked, theirs, self.mark, job, dataset, share)
                 _be_forked(driver, lifeline, become_child, serve)
             if_it_fails.pop_all()
         self.pid: int | None = self._pid

@@ -1,0 +1,45 @@
+"""A worker's share of the usable cores: for the runs that its items start, and for native threads."""
+
+from __future__ import annotations
+
+import os
+
+from allcores._core.plan import Plan
+from allcores._core.records import Record
+from allcores._system.cores import CORES_VARIABLE, SHARE_VARIABLE
+from allcores._system.native_threads import NativeLimits, find_limits, limit_process
+
+__all__ = ["Share"]
+
+
+class Share(Record):
+    """What each worker of a run may use.
+
+    Attributes:
+        cores: for what its items start: runs of allcores, and programs.
+        native: threads of libraries.
+    """
+
+    cores: int
+    native: NativeLimits
+
+    @classmethod
+    def of(cls, plan: Plan) -> Share:
+        """Give the share of one worker; what this process's libraries were told is looked up."""
+        return cls(plan.cores, find_limits(plan.threads, plan.native_set, is_asked=plan.threads_asked))
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What stands in a worker's environment to say so."""
+        return {CORES_VARIABLE: str(self.cores), SHARE_VARIABLE: "0", **self.native.variables}
+
+    def adopt(self) -> None:
+        """Have this process, a worker, keep to it."""
+        os.environ[CORES_VARIABLE] = str(self.cores)
+        os.environ[SHARE_VARIABLE] = "0"  # the run that this worker is of has met the others
+        limit_process(self.native)
+
+    def confirm(self) -> None:
+        """Tell libraries that the job has brought: by the environment they take no more than there are cores."""
+        if (self.native.usual or 0) > (os.cpu_count() or 1):
+            limit_process(self.native)
