@@ -103,7 +103,7 @@ EXAMPLES = {
         not sys.flags.dont_write_bytecode,
     ),
     "folder of bytecode": Example(
-        lambda: setattr(sys, "pycache_prefix", "/nowhere"), lambda: sys.pycache_prefix, "/nowhere"
+        lambda: setattr(sys, "pycache_prefix", "/dev/null"), lambda: sys.pycache_prefix, "/dev/null"
     ),
     "traceback limit": Example(
         lambda: setattr(sys, "tracebacklimit", 7), lambda: getattr(sys, "tracebacklimit", None), 7
