@@ -20,7 +20,7 @@ EXCEPTIONS = ("a type of exception", "a tuple of them")
 AMOUNTS = ("bytes greater than 0", "'2GB'", "'512MiB'")
 
 WRONG_TYPES: list[tuple[str, Any, tuple[str, ...]]] = [
-    *[("workers", value, WORKERS) for value in ("4", True, [1], 1j)],
+    *[("workers", value, WORKERS) for value in ("4", True, [1], 1j, 2.0, 1.0, 0.0, -0.5, float("nan"))],
     *[(name, value, NUMBERS) for name in ("batch", "ahead", "threads") for value in (2.0, True, [1])],
     *[(name, "4", NUMBERS) for name in ("batch", "ahead")],
     *[("on", value, ENGINES) for value in (None, 3, ["threads"])],
@@ -39,7 +39,7 @@ WRONG_TYPES: list[tuple[str, Any, tuple[str, ...]]] = [
 ]
 
 WRONG_VALUES: list[tuple[str, Any, tuple[str, ...]]] = [
-    *[("workers", value, WORKERS) for value in (0, 0.0, 1.0, 2.0, -0.5, float("nan"))],
+    ("workers", 0, WORKERS),
     *[(name, value, NUMBERS) for name in ("batch", "ahead", "threads") for value in (0, -1)],
     ("threads", "all", ("'auto'",)),
     ("on", "process", ENGINES),

@@ -44,7 +44,7 @@ if __name__ == "__main__":
             assert [x for x, _ in made.map(work, range(3))] == [0, 1, 2]
     frames, text = shown(lambda: allcores.map(work, range(4)))
     assert (frames, text) == (["shown", "<lambda>", "map", "work"], "three"), frames
-    frames, text = shown(lambda: allcores.map(work, range(3), workers=-1))
+    frames, text = shown(lambda: allcores.map(work, range(3), workers=0))
     assert frames == ["shown", "<lambda>", "map"], frames
     print("done")
 """

@@ -166,8 +166,8 @@ def _workers(value: Any) -> int | float | str | None:
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = None
-    if number is None and not isinstance(value, float):
-        raise TypeError(f"workers={value!r} is no number of workers; {allowed}")
+    if number is None:
+        raise TypeError(f"workers={value!r} is not a whole number; {allowed}")
     if not number:
         raise ValueError(f"workers={value!r} makes no sense; {allowed}")
     return number
