@@ -60,6 +60,20 @@ def test_pools_and_executors_bound_theirs_too(start: str) -> None:
         assert executor.submit(may_use).result() == 1
 
 
+def test_pools_of_threads_put_it_back_though_another_thread_ends_them() -> None:
+    with allcores.Pool(CORES, on="threads") as pool:
+        assert set(pool.map(may_use, range(4))) == {1}
+    assert may_use() == CORES
+    with threadpoolctl.threadpool_limits(1):
+        assert may_use() == 1, "it is left to whoever tells it next"
+    assert may_use() == CORES
+
+
+def test_runs_in_forked_workers_may_fork_as_ever() -> None:
+    may_use()
+    assert set(allcores.map(lambda _: allcores.plan().start, range(4), workers=CORES, start="fork")) == {"fork"}
+
+
 def test_runs_in_threads_bound_what_is_loaded_and_put_it_back() -> None:
     assert set(allcores.map(may_use, range(4), on="threads", workers=CORES)) == {1}
     assert may_use() == CORES

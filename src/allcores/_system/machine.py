@@ -11,7 +11,7 @@ from allcores._core.plan import Facts
 from allcores._system.cores import find_topology, meeting_place, usable_cores
 from allcores._system.descriptors import Descriptors
 from allcores._system.greenlets import GREEN, patched_by
-from allcores._system.native_threads import loaded_pools, set_by_user
+from allcores._system.native_threads import loaded_pools, most_threads, set_by_user
 from allcores._system.program import clean_hazard, start_set
 
 __all__ = ["find_facts", "fork_hazard"]
@@ -121,7 +121,7 @@ def _threads_that_leave() -> int:
 def _threads_that_survive() -> int:
     """Count the threads of OpenBLAS, which ends its pool before a fork and starts it again when needed."""
     return sum(
-        (pool.num_threads or 1) - 1
+        most_threads(pool) - 1
         for pool in loaded_pools()
         if pool.internal_api == "openblas" and getattr(pool, "threading_layer", None) == "pthreads"
     )

@@ -18,7 +18,7 @@ from functools import partial
 from allcores._core.hints import Protocol
 from allcores._core.records import Record
 
-__all__ = ["NativeLimits", "SharedLimit", "find_limits", "limit_process", "loaded_pools", "set_by_user"]
+__all__ = ["NativeLimits", "SharedLimit", "find_limits", "limit_process", "loaded_pools", "most_threads", "set_by_user"]
 
 OPENMP = "OMP_NUM_THREADS"
 # {variable: the interface that it is for, as threadpoolctl calls it, or the module}
@@ -112,7 +112,31 @@ class NativeLimits(Record):
         """Tell one library."""
         number = self.numbers.get(pool.internal_api, self.usual)
         if number is not None:
-            pool.set_num_threads(number)
+            _tell(pool, number)
+
+
+def _tell(pool: Pool, number: int) -> None:
+    """Set a library's number, whichever thread has set it before: threadpoolctl leaves OpenBLAS to one thread."""
+    _most[_name_of(pool)] = most_threads(pool)
+    let_go = getattr(pool, "clear_controlling_thread", None)
+    if let_go is not None:
+        let_go(force=True)
+    pool.set_num_threads(number)
+    if let_go is not None:
+        let_go()
+
+
+def most_threads(pool: Pool) -> int:
+    """Say how many threads a library may have: those that it had before it was told to use fewer do not end."""
+    return max(pool.num_threads or 1, _most.get(_name_of(pool), 1))
+
+
+def _name_of(pool: Pool) -> str:
+    """Tell libraries apart, of which there may be several with one interface."""
+    return str(getattr(pool, "filepath", pool.internal_api))
+
+
+_most: dict[str, int] = {}
 
 
 def set_by_user() -> dict[str, str]:
@@ -243,17 +267,12 @@ class SharedLimit:
 def _set_all(pools: list[Pool], numbers: list[int | None]) -> None:
     for pool, number in zip(pools, numbers, strict=True):
         if number is not None:
-            pool.set_num_threads(number)
+            _tell(pool, number)
 
 
 _sharing = threading.Lock()
 _active: list[NativeLimits] = []
 _before: dict[str, tuple[Pool, int | None]] = {}  # what each library might use before the first
-
-
-def _name_of(pool: Pool) -> str:
-    """Tell libraries apart, of which there may be several with one interface."""
-    return str(getattr(pool, "filepath", pool.internal_api))
 
 
 def _forget() -> None:
@@ -273,6 +292,6 @@ def _tell_all() -> None:
         numbers = [limits.numbers.get(pool.internal_api, limits.usual) for limits in _active]
         least = min([number for number in numbers if number is not None], default=before)
         if least is not None and pool.user_api != "openmp" and pool.num_threads != least:
-            pool.set_num_threads(least)
+            _tell(pool, least)
     if not _active:
         _before.clear()
