@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from allcores._run.calls import Calls, CallSnapshots, call
+from allcores._run.calls import Calls, CallSnapshots, run_call
 from allcores._run.submission import Submission
 from allcores._worker.job import Job
 
@@ -22,7 +22,7 @@ class Nobody:
         """Nobody asks."""
 
 
-LINE = Calls(Job(call, is_star=True, stops_at_failure=False), batch=1, depth=1)
+LINE = Calls(Job(run_call, is_star=True, stops_at_failure=False), batch=1, depth=1)
 
 
 def handed_in(function: Any, *args: Any, **kwargs: Any) -> Submission:
@@ -31,7 +31,7 @@ def handed_in(function: Any, *args: Any, **kwargs: Any) -> Submission:
 
 def test_a_call_is_done_and_named_as_it_was_written() -> None:
     (item,) = handed_in(int, "11", base=2).items
-    assert call(*item) == 3
+    assert run_call(*item) == 3
     assert LINE.name(0, item) == "the call of int with ('11',)"
 
 

@@ -13,11 +13,14 @@ from allcores._objects.short_repr import short_repr
 from allcores._run.submission import Submission
 from allcores._worker.line import Line
 
-__all__ = ["CallSnapshots", "Calls", "call"]
+__all__ = ["CallSnapshots", "Calls", "run_call"]
 
 
-def call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Do a call; this is what runs the items of every line of calls."""
+def run_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Do a call; this is what runs the items of every line of calls.
+
+    Its name is one that no module of the user's is likely to have, too: what a pickle might mention would travel along.
+    """
     return function(*args, **kwargs)
 
 

@@ -29,7 +29,7 @@ from allcores._core.options import Options
 from allcores._core.plan import make_plan
 from allcores._engines.launch import draw_chance, make_engine
 from allcores._input.sharing.sharing import Belongings, Clearance
-from allcores._run.calls import Calls, CallSnapshots, call
+from allcores._run.calls import Calls, CallSnapshots, run_call
 from allcores._run.driver import Run
 from allcores._run.inbox import Inbox
 from allcores._run.shared_loop import SharedLoop
@@ -91,7 +91,7 @@ class Service:
         self._chance = draw_chance(options.seed)
         self._inbox = Inbox()
         self._look = find_settings if self.plan.on == "processes" else Conditions.here
-        base = self._job(call)._replace(
+        base = self._job(run_call)._replace(
             initializer=options.initializer, initargs=options.initargs, is_daemon=has_daemons, settings=self._look()
         )
         run = Run(
@@ -104,7 +104,7 @@ class Service:
             is_lazy=False,
             on_progress=None,
         )
-        self.calls = Calls(self._job(call, is_star=True), batch=1, depth=1)
+        self.calls = Calls(self._job(run_call, is_star=True), batch=1, depth=1)
         self._call_snapshots = CallSnapshots()
         self._pid = os.getpid()
         self._lock = threading.RLock()  # a finalizer may close it amid anything, in the same thread, too
@@ -179,7 +179,7 @@ class Service:
 
     def line_for_calls(self, inspection: Inspection) -> Line:
         """Prepare to have functions called that lead to what it is at one moment."""
-        return Calls(self._job(call, is_star=True), batch=1, depth=1, inspection=inspection)
+        return Calls(self._job(run_call, is_star=True), batch=1, depth=1, inspection=inspection)
 
     def call(
         self,
