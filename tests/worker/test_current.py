@@ -73,13 +73,13 @@ def test_a_failed_item_does_not_shift_the_ones_after_it(quick_place):
     assert [x for x in results if not isinstance(x, allcores.Failure)] == [1, 2, 4, 5, 7, 8]
 
 
-@pytest.mark.parametrize("ask", [allcores.current_item, allcores.rng])
-def test_outside_of_items_there_is_none(ask):
-    with pytest.raises(RuntimeError, match=rf"allcores.{ask.__name__}\(\) is for use inside an item, and none runs"):
-        ask()
+def test_outside_of_items_there_is_none():
+    message = r"allcores.current_item\(\) is for use inside an item, and none runs"
+    with pytest.raises(RuntimeError, match=message):
+        allcores.current_item()
     allcores.map(draw, range(3), on="serial")
-    with pytest.raises(RuntimeError):
-        ask()
+    with pytest.raises(RuntimeError, match=message):
+        allcores.current_item()
 
 
 def test_an_initializer_is_no_item(quick_place):
@@ -163,6 +163,14 @@ def test_an_item_that_asks_again_goes_on_with_its_stream(quick_place):
     for x, (is_same, drawn) in enumerate(allcores.map(run, range(4), workers=2, batch=2, seed=7, **quick_place)):
         expected = np.random.default_rng(np.random.SeedSequence(7, spawn_key=(x,))).random(3)
         assert (is_same, drawn) == (True, list(expected))
+
+
+def test_outside_of_items_each_call_gives_a_fresh_generator():
+    first, second = allcores.rng(), allcores.rng()
+    assert first is not second
+    assert len({draw(0) for _ in range(8)}) == 8
+    allcores.map(draw, range(3), seed=7, on="serial")
+    assert draw(0) not in DRAWS
 
 
 def test_runs_without_a_seed_differ(quick_place):

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
+from allcores._core.hints import Any
 from allcores._core.plan import Plan
 from allcores._engines.engine import Engine
 from allcores._input.dataset import Dataset
 from allcores._objects.outcomes import Chance
 from allcores._system.greenlets import refuse_copies
-from allcores._worker.job import Job
+from allcores._worker.job import Job, find_captured
 from allcores._worker.line import Lines
 
-__all__ = ["draw_chance", "make_engine"]
+__all__ = ["draw_chance", "make_engine", "say_what_is_copied"]
 
 
 def draw_chance(seed: int | None) -> Chance:
     """Give what a run's random numbers come from: the seed, or else what the system makes up."""
     return Chance(int.from_bytes(os.urandom(16)) if seed is None else seed, is_seeded=seed is not None)
+
+
+def say_what_is_copied(function: Callable[..., Any], initializer: Callable[..., object] | None) -> bool:
+    """Warn if a function leads to generators of which workers have copies; for a run without a seed.
+
+    Returns:
+        Whether there was something to warn of.
+    """
+    if find_captured(function) is None:  # as for most
+        return False
+    from allcores._engines.copies import warn_of_copies
+
+    return warn_of_copies(function, initializer)
 
 
 def make_engine(plan: Plan, job: Job, dataset: Dataset, lines: Lines | None = None) -> Engine:
@@ -32,6 +47,7 @@ def make_engine(plan: Plan, job: Job, dataset: Dataset, lines: Lines | None = No
     Raises:
         UnpicklableError: the job cannot travel.
         ValueError: a fork was asked for, and would go wrong.
+        UserWarning: workers have copies of generators, and warnings are errors.
     """
     if plan.on == "serial":
         from allcores._engines.serial import SerialEngine
@@ -41,6 +57,8 @@ def make_engine(plan: Plan, job: Job, dataset: Dataset, lines: Lines | None = No
         from allcores._engines.threads import ThreadEngine
 
         return ThreadEngine(plan, job, dataset, lines)
+    if not job.chance.is_seeded:
+        say_what_is_copied(job.function, job.initializer)
     from allcores._engines.processes.engine import ProcessEngine
 
     if plan.start == "fork":

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
 
 from allcores._codec.exceptions import raised_here
@@ -20,7 +20,6 @@ from allcores._settings.conditions import Conditions
 from allcores._system.interrupts import let_interrupts_in
 from allcores._system.leadership import Leadership
 from allcores._system.native_threads import SharedLimit, find_limits
-from allcores._worker.current import keep_global_streams
 from allcores._worker.job import Job, Part, run_batch
 from allcores._worker.line import Lines
 
@@ -44,6 +43,7 @@ class SerialEngine:
         self._unbind = self._native.begin_thread()
         self._parts: list[Iterator[Arrival]] = []  # batches not yet run to their end, oldest first
         self._waker: threading.Event | None = None  # where others hand items in
+        self._at_home: tuple[Job | None, Job] = None, job  # the latest with a seed, and as it is here
 
     def start(self, worker: int) -> None:
         """Run the initializer."""
@@ -113,21 +113,37 @@ class SerialEngine:
 
     def _run(self, batch: SendBatch) -> Iterator[Arrival]:
         items = self._dataset.items(batch.start, batch.stop)
-        job = self._job if self._lines is None else self._lines.line(batch.start).job
+        job = self._take_home(self._job if self._lines is None else self._lines.line(batch.start).job)
         conditions = None if self._lines is None else self._lines.conditions(batch.start)
         parts = run_batch(job, items, batch, passing=(KeyboardInterrupt,))
         while True:
-            with keep_global_streams() if job.chance.is_seeded else nullcontext():
+            with _streams_kept(job):
                 part = self._under(conditions, next, parts, None)
             if part is None:
                 return
             yield arrival_of(batch, part)
+
+    def _take_home(self, job: Job) -> Job:
+        if not job.chance.is_seeded:
+            return job
+        if self._at_home[0] is not job:
+            self._at_home = job, job.at_home()
+        return self._at_home[1]
 
     def _under(self, conditions: Conditions | None, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function as if it was called where the items were handed in."""
         if conditions is None or self._conditions is None:
             return function(*args)
         return conditions.run_on(self._conditions, self._context, function, *args)
+
+
+def _streams_kept(job: Job) -> AbstractContextManager[None]:
+    """See to it that seeded items leave the caller's generators where they were."""
+    if not job.chance.is_seeded:
+        return nullcontext()
+    from allcores._worker.streams import keep_streams  # a run without a seed does without
+
+    return keep_streams(job.captured)
 
 
 def arrival_of(batch: SendBatch, part: Part) -> Arrival:

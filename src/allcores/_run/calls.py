@@ -11,17 +11,29 @@ from allcores._input.ownership import has_all_to_itself, is_constant
 from allcores._input.snapshots import Snapshots
 from allcores._objects.short_repr import short_repr
 from allcores._run.submission import Submission
+from allcores._worker.current import text_here
+from allcores._worker.job import find_captured
 from allcores._worker.line import Line
 
-__all__ = ["CallSnapshots", "Calls", "run_call"]
+__all__ = ["CallSnapshots", "Calls", "run_call", "run_seeded_call"]
 
 
 def run_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Do a call; this is what runs the items of every line of calls.
+    """Do a call; this is what runs the items of lines of calls, where they have no seed.
 
     Its name is one that no module of the user's is likely to have, too: what a pickle might mention would travel along.
     """
     return function(*args, **kwargs)
+
+
+def run_seeded_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Do a call, and seed what its function captures, which leaves the caller's where it was."""
+    text, captured = text_here(), find_captured(function)
+    if text is None or captured is None:
+        return function(*args, **kwargs)
+    with captured.keep():
+        captured.seed(text)
+        return function(*args, **kwargs)
 
 
 class Calls(Line):

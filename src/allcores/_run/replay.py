@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from allcores._objects.entry import one_frame
 from allcores._objects.outcomes import Failure, failure_of
-from allcores._worker.current import RunningItem, keep_global_streams
+from allcores._worker.current import RunningItem, text_here
+from allcores._worker.streams import find_streams, keep_streams, seed_streams
 
 __all__ = ["replay"]
 
@@ -47,15 +49,21 @@ def _replay(failure: Failure | BaseException, *, debug: bool) -> Any:
         raise ValueError(f"{failure!r} is not the failure of an item, nor an exception that was raised for one")
     if found.origin is None:
         raise ValueError(f"{found!r} has left the process that it happened in; take it from the journal to replay it")
-    job = found.origin.job()
-    running = RunningItem(found.origin.chance, found.tries + 1)
-    with keep_global_streams(), running.here(found.index, []):
+    job = found.origin.job()._replace(chance=found.origin.chance)
+    running = RunningItem(job.chance, found.tries + 1)
+    with keep_streams(None), running.here(found.index, []):
         job.prepare()
-        arguments = found.item if job.is_star else (found.item,)
-        if found.origin.chance.is_seeded:
-            running.seed_global_streams()
-        if not debug:
-            return job.function(*arguments)
-        import pdb  # noqa: T100 - asked for
+        job = job.at_home()
+        with keep_streams(job.captured):
+            find_streams(text_here)
+            if job.chance.is_seeded:
+                seed_streams(running.text, job.captured)
+            return _call(job.function, found.item if job.is_star else (found.item,), debug=debug)
 
-        return pdb.Pdb().runcall(job.function, *arguments)
+
+def _call(function: Callable[..., Any], arguments: Iterable[Any], *, debug: bool) -> Any:
+    if not debug:
+        return function(*arguments)
+    import pdb  # noqa: T100 - asked for
+
+    return pdb.Pdb().runcall(function, *arguments)

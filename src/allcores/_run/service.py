@@ -27,9 +27,9 @@ from allcores._core.errors import Terminated
 from allcores._core.functions import refuse_deferring
 from allcores._core.options import Options
 from allcores._core.plan import make_plan
-from allcores._engines.launch import draw_chance, make_engine
+from allcores._engines.launch import draw_chance, make_engine, say_what_is_copied
 from allcores._input.sharing.sharing import Belongings, Clearance
-from allcores._run.calls import Calls, CallSnapshots, run_call
+from allcores._run.calls import Calls, CallSnapshots, run_call, run_seeded_call
 from allcores._run.driver import Run
 from allcores._run.inbox import Inbox
 from allcores._run.shared_loop import SharedLoop
@@ -89,6 +89,8 @@ class Service:
         self._born_with = Known(vars(sys.modules[MAIN]) if self.plan.start == "fork" else ())
         self.is_patient = is_patient
         self._chance = draw_chance(options.seed)
+        self._initializer = options.initializer
+        self._has_warned = False  # of generators; once is enough
         self._inbox = Inbox()
         self._look = find_settings if self.plan.on == "processes" else Conditions.here
         base = self._job(run_call)._replace(
@@ -104,7 +106,7 @@ class Service:
             is_lazy=False,
             on_progress=None,
         )
-        self.calls = Calls(self._job(run_call, is_star=True), batch=1, depth=1)
+        self.calls = self.line_for_calls()
         self._call_snapshots = CallSnapshots()
         self._pid = os.getpid()
         self._lock = threading.RLock()  # a finalizer may close it amid anything, in the same thread, too
@@ -157,6 +159,8 @@ class Service:
         """
         refuse_deferring(function, self.plan.on)
         self._clearance.require(function)
+        if not (self._has_warned or self._chance.is_seeded or self.plan.on != "processes"):
+            self._has_warned = say_what_is_copied(function, self._initializer)
         job = self._job(function, is_star=is_star)._replace(is_awaited=is_awaited)
         if self.plan.on == "processes":
             try:
@@ -177,9 +181,10 @@ class Service:
         self._inbox.wake()  # who hands in items one by one is faster than the loop: many will share a batch
         return submission
 
-    def line_for_calls(self, inspection: Inspection) -> Line:
-        """Prepare to have functions called that lead to what it is at one moment."""
-        return Calls(self._job(run_call, is_star=True), batch=1, depth=1, inspection=inspection)
+    def line_for_calls(self, inspection: Inspection | None = None) -> Line:
+        """Prepare to have functions called that lead to what it is at one moment; None: each at its own."""
+        job = self._job(run_seeded_call if self._chance.is_seeded else run_call, is_star=True)
+        return Calls(job, batch=1, depth=1, inspection=inspection)
 
     def call(
         self,

@@ -54,7 +54,11 @@ def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Colum
     share.adopt()
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
-        numpy_random.seed()  # or all forked workers would draw the same numbers
+        numpy_random.seed()  # or all forked workers would draw the same numbers; `random` sees to that itself
+    if "torch" in sys.modules:
+        from allcores._worker.streams import part_torch  # for those who have it
+
+        part_torch()
     connection.setblocking(True)
     with connection:
         WorkerLoop(Channel(connection), mark).serve(job, dataset)

@@ -7,11 +7,7 @@ meant to be spawned: https://numpy.org/doc/stable/reference/random/parallel.html
 
 from __future__ import annotations
 
-import functools
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from allcores._core.hints import TYPE_CHECKING, Any, Self
 from allcores._core.records import Record
@@ -20,7 +16,7 @@ from allcores._objects.outcomes import Chance
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["CurrentItem", "RunningItem", "current_item", "keep_global_streams", "rng"]
+__all__ = ["CurrentItem", "RunningItem", "current_item", "rng", "text_here"]
 
 
 class CurrentItem(Record):
@@ -83,34 +79,15 @@ class RunningItem:
             self._generator, self._generator_index = np.random.default_rng(sequence), index
         return self._generator
 
-    def find_global_streams(self) -> None:
-        """Import what is seeded for each item."""
-        import random  # noqa: F401 - for the next time
-        from hashlib import blake2b  # noqa: F401
+    @property
+    def text(self) -> str:
+        """What the streams follow from that it does not get from us."""
+        return f"{self._chance.entropy}/{self.index}"
 
-        _numpy_random()
-
-    def seed_global_streams(self) -> None:
-        """Seed the generators that `random` and `numpy.random` share out."""
-        import random
-        from hashlib import blake2b
-
-        text = f"{self._chance.entropy}/{self.index}"
-        seed = blake2b(text.encode(), digest_size=16).digest()
-        random.seed(seed)
-        numpy_random = _numpy_random()
-        if numpy_random is not None:
-            numpy_random.seed([int.from_bytes(seed[at : at + 4]) for at in range(0, 16, 4)])
-
-
-@functools.cache
-def _numpy_random() -> Any:
-    """Give `numpy.random`; None where there is no NumPy."""
-    try:  # not only where it is imported: the item may be the first here to do that, and must find it seeded
-        import numpy.random as numpy_random
-    except ImportError:
-        return None
-    return numpy_random
+    @property
+    def is_seeded(self) -> bool:
+        """Whether these follow from anything."""
+        return self._chance.is_seeded
 
 
 class _Here(threading.local):
@@ -134,7 +111,9 @@ def current_item() -> CurrentItem:
         >>> allcores.map(lambda word: (allcores.current_item().index, word), ["a", "b"], on="serial")
         [(0, 'a'), (1, 'b')]
     """
-    return _running("current_item").describe()
+    if _here.item is None:
+        raise RuntimeError("allcores.current_item() is for use inside an item, and none runs here")
+    return _here.item.describe()
 
 
 def rng() -> np.random.Generator:
@@ -143,11 +122,13 @@ def rng() -> np.random.Generator:
     Its stream follows from the option `seed` and the item's index alone, so that results do not hang on the number of
     workers, on batches, on the engine or on retries. Without `seed`, every run draws a new one.
 
+    Where no item runs, so that the function can be tried alone, each call gives a fresh generator that nothing has
+    seeded. Threads that an item starts itself, and initializers, are outside of items, too.
+
     Returns:
         A `numpy.random.Generator`; the same object whenever the item asks again.
 
     Raises:
-        RuntimeError: no item runs here.
         ImportError: there is no NumPy.
 
     Example:
@@ -156,28 +137,13 @@ def rng() -> np.random.Generator:
         >>> allcores.map(draw, range(5), seed=7, workers=2) == allcores.map(draw, range(5), seed=7, on="serial")
         True
     """
-    return _running("rng").generator()
+    if _here.item is not None:
+        return _here.item.generator()
+    import numpy as np
+
+    return np.random.default_rng()
 
 
-def _running(asker: str) -> RunningItem:
-    if _here.item is None:
-        raise RuntimeError(f"allcores.{asker}() is for use inside an item, and none runs here")
-    return _here.item
-
-
-@contextmanager
-def keep_global_streams() -> Iterator[None]:
-    """Put the generators that `random` and `numpy.random` share out back to where they were."""
-    import random
-
-    state = random.getstate()
-    numpy_random = sys.modules.get("numpy.random")
-    numpy_state = None if numpy_random is None else numpy_random.get_state()
-    try:
-        yield
-    finally:
-        random.setstate(state)
-        if numpy_random is not None:
-            numpy_random.set_state(numpy_state)
-        elif "numpy.random" in sys.modules:  # since then
-            sys.modules["numpy.random"].seed()
+def text_here() -> str | None:
+    """Give what streams of random numbers follow from for the item that runs here now; None where from nothing."""
+    return _here.item.text if _here.item is not None and _here.item.is_seeded else None

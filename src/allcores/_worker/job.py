@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic_ns
+from types import BuiltinMethodType, CodeType, FunctionType, ModuleType
 
 from allcores._codec.codec import PartialItems
 from allcores._codec.packing import CHUNK
@@ -12,16 +14,21 @@ from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._core.messages import SendBatch
 from allcores._core.records import Record
 from allcores._input.snapshots import Snapshots
+from allcores._objects.asking import ask
 from allcores._objects.outcomes import Chance
 from allcores._transport.board import Mark
-from allcores._worker.current import RunningItem
+from allcores._worker.current import RunningItem, text_here
 from allcores._worker.strides import LONG_STRIDE, STRIDE, Strides
 
 if TYPE_CHECKING:
+    from allcores._worker.captured import CapturedGenerators
     from allcores._worker.safe_region import SafeRegion
 
-__all__ = ["Job", "Part", "run_batch"]
+__all__ = ["Job", "Part", "find_captured", "run_batch"]
 
+LIBRARIES = sys.stdlib_module_names | {"numpy", "pandas", "scipy", "sklearn", "allcores"}  # whose generators are theirs
+HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class was made at run time, not compiled in
+PLAIN = {bool, int, float, complex, str, bytes, type(None)}
 REPORT_SECONDS = 0.050  # after so long, a worker reports what it has, or gives the rest of the batch back
 
 
@@ -39,6 +46,7 @@ class Job(Record):
         is_daemon: whether workers are daemons for multiprocessing, and so may start none of its processes.
         is_awaited: whether somebody takes results one by one, so that none may lie and wait for a later item.
         settings: `Settings` under which workers begin, `Sealed` on the way to one; None: those of who starts workers.
+        captured: generators that the function leads to and each item finds seeded, known where items run: `at_home`.
     """
 
     function: Callable[..., Any]
@@ -51,6 +59,11 @@ class Job(Record):
     is_daemon: bool = False
     is_awaited: bool = False
     settings: Any = None
+    captured: CapturedGenerators | None = None
+
+    def at_home(self) -> Job:
+        """Give the job as it is for the process that runs its items."""
+        return self._replace(captured=find_captured(self.function)) if self.chance.is_seeded else self
 
     def prepare(self) -> None:
         """Run the initializer."""
@@ -199,13 +212,60 @@ def _calling(job: Job, running: RunningItem) -> Callable[[Any], Any]:
     call = _spreading(job.function) if job.is_star else job.function
     if not job.chance.is_seeded:
         return call
-    running.find_global_streams()  # first: to import it takes longer than many an item, and does not count as its time
+    from allcores._worker.streams import find_streams, seed_streams  # a run without a seed does without
+
+    find_streams(text_here)  # first: to import them takes longer than many an item, and does not count as its time
+    captured = job.captured
 
     def call_seeded(item: Any) -> Any:
-        running.seed_global_streams()
+        seed_streams(running.text, captured)
         return call(item)
 
     return call_seeded
+
+
+def find_captured(function: Callable[..., Any]) -> CapturedGenerators | None:
+    """Find the generators that a function leads to; None if there are none, which shows at a glance for most."""
+    try:
+        return ask(_find_captured, function)
+    except Exception:  # what the function leads to may say anything
+        return None
+
+
+def _find_captured(function: Callable[..., Any]) -> CapturedGenerators | None:
+    if "random" not in sys.modules or _leads_nowhere(function):  # NumPy's import it, too
+        return None
+    from allcores._worker.captured import CapturedGenerators
+
+    return CapturedGenerators.of(function) or None
+
+
+def _leads_nowhere(function: Callable[..., Any]) -> bool:
+    """Whether it is made of nothing but plain values, libraries and builtins."""
+    if type(function) is not FunctionType:
+        return _is_plain(function)
+    code = function.__code__
+    if function.__closure__ or function.__defaults__ or function.__kwdefaults__ or vars(function):
+        return False
+    if CodeType in map(type, code.co_consts):
+        return False
+    present = function.__globals__
+    for name in code.co_names:
+        if name in present:
+            if not _is_plain(present[name]):
+                return False
+        elif name in sys.modules and not _is_plain(sys.modules[name]):  # it may be imported in there
+            return False
+    return True
+
+
+def _is_plain(thing: Any) -> bool:
+    kind = type(thing)
+    if kind is ModuleType:
+        return thing.__name__.partition(".")[0] in LIBRARIES
+    if kind is BuiltinMethodType:
+        return type(thing.__self__) is ModuleType
+    return kind in PLAIN or (kind is type and not thing.__flags__ & HEAP_TYPE)
 
 
 def _spreading(function: Callable[..., Any]) -> Callable[[Any], Any]:

@@ -10,7 +10,7 @@ import os
 import pickle
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from itertools import repeat, starmap
@@ -34,7 +34,7 @@ from allcores._transport.board import IDLE, INDEX, MOVING, PREPARING, TIES, Mark
 from allcores._transport.channel import Channel
 from allcores._transport.wire import Buffer, Kind, Message
 from allcores._worker.exit import find_ties, finish_queues, flush_output
-from allcores._worker.job import Job, Part, run_batch
+from allcores._worker.job import Job, Part, find_captured, run_batch
 from allcores._worker.kinship import become_child
 from allcores._worker.namesake import Asker, become_namesake
 
@@ -167,6 +167,11 @@ class WorkerLoop:
         try:
             job, definitions = self._decode(message.frames)
             learn(definitions)
+            base = self._jobs[0]
+            assert isinstance(base, Job)
+            if not job.chance.is_seeded:
+                _part(job, base.initializer)
+            job = job.at_home()
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._jobs[message.line] = error  # told when items come for it
         else:
@@ -206,6 +211,8 @@ class WorkerLoop:
         try:
             if job.settings is not None:  # else they were inherited
                 self._adopt().adopt(job.settings)
+            if not job.chance.is_seeded:
+                _part(job)  # before the initializer, which may begin them itself
             job.prepare()
             if self._adoption is not None:
                 self._adoption.stand()
@@ -213,7 +220,7 @@ class WorkerLoop:
             finish_queues()
             self._answer(Kind.SETUP_FAILED, error)
             return
-        self._jobs[0], self._dataset = job, dataset
+        self._jobs[0], self._dataset = job.at_home(), dataset
         self._tell_ties(inf)
         self._words[INDEX] = IDLE
         flush_output()
@@ -287,6 +294,20 @@ class WorkerLoop:
         flush_output()
         self._words[INDEX] = IDLE
         self._channel.send(Message(kind, token, stop=stop, frames=encode(encode_exception(error))))
+
+
+def _part(job: Job, initializer: Callable[..., object] | None = None) -> None:
+    """Have this worker draw other numbers than the others, which have copies of the same generators.
+
+    Args:
+        job: whose function leads to them.
+        initializer: that has run here: where it leads to, too, is its affair.
+    """
+    captured = find_captured(job.function)
+    if captured is None:
+        return
+    theirs = None if initializer is None else find_captured(initializer)
+    (captured if theirs is None else captured.without_those_of(theirs)).part()
 
 
 def _handed_out(items: list[Any]) -> Iterator[Any]:

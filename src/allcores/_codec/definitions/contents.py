@@ -103,7 +103,7 @@ class Inspection:
 
     def _at_other(self, thing: Any) -> Contents:
         if type(thing).__module__ in CHANCE:
-            return None
+            return "generator", type(thing).__qualname__
         try:
             return _hash_pickle(thing, self._largest)
         except _TooLarge:
