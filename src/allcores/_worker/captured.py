@@ -20,6 +20,7 @@ from allcores._core.hints import Any, Self, TypeAlias
 from allcores._core.kinds import is_a
 from allcores._input.sharing.holders import ATOMS, is_library
 from allcores._input.sharing.variables import Names, rough_names, variables_of
+from allcores._worker.glance import LARGE
 from allcores._worker.streams import bytes_of
 
 __all__ = ["CapturedGenerators", "Path"]
@@ -27,8 +28,7 @@ __all__ = ["CapturedGenerators", "Path"]
 Path: TypeAlias = tuple[str, ...]
 Named: TypeAlias = list[tuple[str, Any]]
 
-MOST = 2_000  # objects that are looked at
-LARGE = 1_000  # elements: a container of data
+MOST = 500  # objects that are looked at
 
 _CachedFunction = type(functools.cache(lambda: None))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic_ns
-from types import BuiltinMethodType, CodeType, FunctionType, ModuleType
 
 from allcores._codec.codec import PartialItems
 from allcores._codec.packing import CHUNK
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "Part", "find_captured", "run_batch"]
 
-LIBRARIES = sys.stdlib_module_names | {"numpy", "pandas", "scipy", "sklearn", "allcores"}  # whose generators are theirs
-HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class was made at run time, not compiled in
-PLAIN = {bool, int, float, complex, str, bytes, type(None)}
 REPORT_SECONDS = 0.050  # after so long, a worker reports what it has, or gives the rest of the batch back
 
 
@@ -226,6 +222,8 @@ def _calling(job: Job, running: RunningItem) -> Callable[[Any], Any]:
 
 def find_captured(function: Callable[..., Any]) -> CapturedGenerators | None:
     """Find the generators that a function leads to; None if there are none, which shows at a glance for most."""
+    if "random" not in sys.modules:  # which NumPy's import, too
+        return None
     try:
         return ask(_find_captured, function)
     except Exception:  # what the function leads to may say anything
@@ -233,39 +231,13 @@ def find_captured(function: Callable[..., Any]) -> CapturedGenerators | None:
 
 
 def _find_captured(function: Callable[..., Any]) -> CapturedGenerators | None:
-    if "random" not in sys.modules or _leads_nowhere(function):  # NumPy's import it, too
+    from allcores._worker.glance import leads_nowhere  # a plain run has no generators, and does without
+
+    if leads_nowhere(function):
         return None
     from allcores._worker.captured import CapturedGenerators
 
     return CapturedGenerators.of(function) or None
-
-
-def _leads_nowhere(function: Callable[..., Any]) -> bool:
-    """Whether it is made of nothing but plain values, libraries and builtins."""
-    if type(function) is not FunctionType:
-        return _is_plain(function)
-    code = function.__code__
-    if function.__closure__ or function.__defaults__ or function.__kwdefaults__ or vars(function):
-        return False
-    if CodeType in map(type, code.co_consts):
-        return False
-    present = function.__globals__
-    for name in code.co_names:
-        if name in present:
-            if not _is_plain(present[name]):
-                return False
-        elif name in sys.modules and not _is_plain(sys.modules[name]):  # it may be imported in there
-            return False
-    return True
-
-
-def _is_plain(thing: Any) -> bool:
-    kind = type(thing)
-    if kind is ModuleType:
-        return thing.__name__.partition(".")[0] in LIBRARIES
-    if kind is BuiltinMethodType:
-        return type(thing.__self__) is ModuleType
-    return kind in PLAIN or (kind is type and not thing.__flags__ & HEAP_TYPE)
 
 
 def _spreading(function: Callable[..., Any]) -> Callable[[Any], Any]:
