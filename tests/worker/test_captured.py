@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable
 from functools import cache, partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,10 @@ def having_method(generator: Any) -> Callable[[int], Any]:
     return lambda x: (float(draw()), float(draw()))
 
 
+def having_namespace(space: SimpleNamespace) -> Callable[[int], Any]:
+    return lambda x: take(x, space.generator)
+
+
 WAYS: dict[str, Callable[[Any], Callable[[int], Any]]] = {
     "closure": closing_over,
     "default": having_default,
@@ -106,6 +111,7 @@ WAYS: dict[str, Callable[[Any], Callable[[int], Any]]] = {
     "attribute": lambda generator: Simulation(generator).draw,
     "method": having_method,
     "callable": Drawing,
+    "namespace": lambda generator: having_namespace(SimpleNamespace(generator=generator)),
     "global": lambda _: draw_globally,
     "import": lambda _: draw_by_import,
     "class": lambda generator: Simulation(generator).draw_shared,

@@ -62,7 +62,7 @@ MAYBE: list[Callable[..., Any]] = [
     functools.partial(add),
     has_attribute,
     lambda x: GENERATOR.random(),
-    lambda x: (lambda y: GENERATOR),
+    lambda x: lambda y: GENERATOR,
     lambda x, own=({"a": [GENERATOR]},): own,
     lambda x, *, own=GENERATOR: own,
     closing_over(GENERATOR),

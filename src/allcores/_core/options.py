@@ -75,8 +75,9 @@ class Options(Record):
         recycle: replace a worker after so many items, or once it has grown by so much memory: ``"500MB"``.
         resume: the path of a journal: what finishes is recorded there, and a rerun of the same line runs only what is
             missing or failed.
-        seed: what every item's random numbers follow from, together with its index: see `rng`. The generators of
-            `random` and of `numpy.random` are seeded for each item, too, except in threads, which share them.
+        seed: what every item's random numbers follow from, together with its index: see `rng`. The global
+            generators of `random`, `numpy.random` and PyTorch are seeded for each item, too, and so are generators of
+            the first two that the function leads to; but not in threads, which share them.
         threads: how many threads native libraries, such as BLAS and OpenMP, may use in each worker; by default its
             share of the usable cores, or what the environment says (``OMP_NUM_THREADS`` and the like); None to leave
             them alone.

@@ -13,7 +13,7 @@ from allcores._worker.captured import CapturedGenerators, Path
 
 __all__ = ["warn_of_copies"]
 
-UNSPOKEN = {"args", "class", "func", "get", "keywords"}  # parts of a path that no code of the user's has as names
+UNSPOKEN = {"args", "class", "func", "get", "hidden", "keywords"}  # no names of the user's
 
 
 def warn_of_copies(function: Callable[..., Any], initializer: Callable[..., object] | None) -> bool:

@@ -54,7 +54,7 @@ class CapturedGenerators(dict[Path, Any]):
     def seed(self, text: str) -> None:
         """Begin a stream in each of them, which follows from a text and the generator's path alone."""
         for path, generator in self.items():
-            entropy = int.from_bytes(bytes_of("/".join((text, *path))))
+            entropy = int.from_bytes(bytes_of(f"{text}/{path}"))
             if is_a(generator, sys.modules["random"].Random):
                 generator.seed(entropy)
             else:
@@ -105,18 +105,17 @@ def _generators_of(function: Callable[..., Any], names_of: Callable[[CodeType], 
     """Give each once, by the same path in every process."""
     kinds, shared = _kinds()
     seen: dict[int, Any] = {id(each): each for each in shared}
-    layer: list[tuple[Path, Any]] = [((), function)]
-    while layer and len(seen) < MOST:
-        following: list[tuple[Path, Any]] = []
-        for path, thing in layer:
-            if type(thing) in ATOMS or is_a(thing, ModuleType) or id(thing) in seen:
-                continue
-            seen[id(thing)] = thing
-            if not issubclass(type(thing), kinds):
-                following += [((*path, name), part) for name, part in _parts_of(thing, names_of)]
-            elif not is_a(thing, sys.modules["random"].SystemRandom):  # which has no state
-                yield path, thing
-        layer = following
+    pending: list[tuple[Path, Any]] = [((), function)]
+    for path, thing in pending:  # grows while it is walked
+        if type(thing) in ATOMS or is_a(thing, ModuleType) or id(thing) in seen:
+            continue
+        if len(seen) > MOST:
+            return
+        seen[id(thing)] = thing
+        if not issubclass(type(thing), kinds):
+            pending += [((*path, name), part) for name, part in _parts_of(thing, names_of)]
+        elif not is_a(thing, sys.modules["random"].SystemRandom):  # which has no state
+            yield path, thing
 
 
 def _kinds() -> tuple[tuple[type, ...], list[Any]]:
@@ -142,7 +141,16 @@ def _parts_of(thing: Any, names_of: Callable[[CodeType], Names]) -> Named:
         return _elements(thing)
     if is_a(thing, type):
         return [] if is_library(thing) else [*vars(thing).items(), *_numbered(thing.__bases__)]
-    return [] if is_library(kind) else [*named_parts(thing), ("class", kind)]
+    return _attributes_of(thing)
+
+
+def _attributes_of(thing: Any) -> Named:
+    """Give what an instance has; of one of a library, the generators alone: all else in there is the library's."""
+    named = named_parts(thing)
+    if not is_library(type(thing)):
+        return [*named, ("class", type(thing))]
+    kinds, _ = _kinds()
+    return [(name, part) for name, part in named if issubclass(type(part), kinds)]
 
 
 def _items(thing: dict[Any, Any]) -> Named:

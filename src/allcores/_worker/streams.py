@@ -117,10 +117,12 @@ _arrivals = Arrivals(_seed_arrived)
 def _keep_torch() -> Iterator[None]:
     torch = _loaded_torch()
     put_back = part_torch if torch is None else _way_back(torch)
+    was_awaited = _arrivals in sys.meta_path  # by an item around this one
     try:
         yield
     finally:
-        _arrivals.expect((), ())
+        if not was_awaited:
+            _arrivals.expect((), ())
         put_back()
 
 
