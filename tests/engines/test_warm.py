@@ -332,7 +332,7 @@ def test_a_child_forked_in_the_middle_of_a_run_does_not_disturb(run_python, star
 
 HEAVY = {
     *("numpy", "tqdm", "multiprocessing", "cloudpickle", "asyncio", "concurrent.futures", "psutil"),
-    *("ctypes", "dataclasses", "inspect", "resource", "subprocess", "typing"),
+    *("ctypes", "dataclasses", "inspect", "random", "resource", "subprocess", "typing", "allcores._worker.glance"),
 }
 
 

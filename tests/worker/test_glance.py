@@ -77,3 +77,18 @@ def test_most_functions_lead_nowhere(function):
 @pytest.mark.parametrize("function", MAYBE)
 def test_who_may_lead_to_a_generator_is_looked_at(function):
     assert not leads_nowhere(function)
+
+
+def test_a_run_that_captures_data_need_not_look_closer(run_python):
+    done = run_python("""
+import sys
+import numpy as np
+import allcores
+
+def run(array):
+    return allcores.map(lambda at: array[at] + np.ones(1), range(4), workers=2, start="fork")
+
+assert len(run(np.arange(4))) == 4
+print([name for name in ("captured", "streams") if f"allcores._worker.{name}" in sys.modules])
+""")
+    assert done.stdout == "[]\n"
