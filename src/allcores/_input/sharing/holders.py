@@ -20,6 +20,7 @@ from allcores._core.hints import Any
 from allcores._core.kinds import is_a, type_name
 from allcores._core.records import Record
 from allcores._objects.asking import ask
+from allcores._objects.tracebacks import OUR_FOLDER
 
 __all__ = ["Held", "Holding", "Nature", "is_library", "is_opaque", "nature_of", "pickles_itself"]
 
@@ -254,7 +255,7 @@ def is_opaque(thing: Any) -> bool:
 
 # ------------------------------------------------------------------------------------------------------- whose it is
 
-_LIBRARIES = (os.path.dirname(os.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
+_LIBRARIES = (os.path.dirname(os.__file__) + os.sep, OUR_FOLDER)
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
