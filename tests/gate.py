@@ -1,4 +1,4 @@
-"""A gate that a worker comes to, and that the test opens."""
+"""A gate that a worker comes to, and that the test opens; and where two workers meet."""
 
 from __future__ import annotations
 
@@ -25,3 +25,17 @@ class Gate:
 
     def open(self) -> None:
         self._opened.write_text("x")
+
+
+class Meeting:
+    """Has the items 0 and 1 of a map wait for each other, so that they run in two workers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._place = folder / "meeting"
+        os.mkfifo(self._place)
+
+    def attend(self, item: int) -> None:
+        if item == 0:
+            self._place.write_text("x")
+        elif item == 1:
+            self._place.read_text()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import time
 import warnings
 from collections.abc import Callable
 from functools import cache, partial
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gate import Meeting
 
 import allcores
 from allcores._worker.job import find_captured
@@ -166,15 +166,15 @@ def test_generators_that_are_spawned_are_the_items_own():
     ("made", "start"),
     [("Generator", "fork"), ("RandomState", "fork"), ("Random", "fork"), ("Generator", "forkserver")],
 )
-def test_without_a_seed_no_two_workers_draw_the_same(made, start):
-    run = closing_over(MADE[made]())
+def test_without_a_seed_no_two_workers_draw_the_same(made, start, tmp_path):
+    run, meeting = closing_over(MADE[made]()), Meeting(tmp_path)
 
-    def run_slowly(x: int) -> Any:
-        time.sleep(0.05)
+    def meet_and_run(x: int) -> Any:
+        meeting.attend(x)
         return os.getpid(), run(x)[0]
 
     with pytest.warns(UserWarning, match="one of its own, begun anew by chance"):
-        drawn = allcores.map(run_slowly, range(8), start=start, workers=2, batch=1)
+        drawn = allcores.map(meet_and_run, range(8), start=start, workers=2, batch=1)
     assert len({pid for pid, _ in drawn}) == 2
     assert len({number for _, number in drawn}) == 8
 
@@ -291,9 +291,11 @@ def test_an_initializer_that_begins_it_is_heeded(start):
 # ------------------------------------------------------------------------------------------- pools and executors
 
 
-def test_a_pools_workers_draw_different_numbers_in_maps_and_it_says_so_once(start):
+def test_a_pools_workers_draw_different_numbers_in_maps_and_it_says_so_once(start, tmp_path):
+    meeting = Meeting(tmp_path)
+
     def run(x: int) -> float:
-        time.sleep(0.02)
+        meeting.attend(x)
         return draw_globally(x)[0]
 
     drawn: list[float] = []

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import random
 import sys
-import time
 import types
 from typing import Any
 
 import pytest
+from gate import Meeting
 
 import allcores
 
@@ -103,9 +103,11 @@ def test_the_callers_own_streams_stay_where_they_were(torch):
     assert torch.state() == before
 
 
-def test_without_a_seed_forked_workers_draw_other_numbers(torch):
+def test_without_a_seed_forked_workers_draw_other_numbers(torch, tmp_path):
+    meeting = Meeting(tmp_path)
+
     def run(x: int) -> tuple[int, tuple[float, ...]]:
-        time.sleep(0.02)
+        meeting.attend(x)
         return os.getpid(), draw(x)
 
     drawn = allcores.map(run, range(8), workers=2, batch=1, start="fork")
@@ -122,8 +124,6 @@ PLAYED = """
 import random, types, sys
 default_generator = random.Random()
 default_generator.manual_seed = default_generator.seed
-def __getattr__(name):  # of settings
-    return lambda *args, **kwargs: True
 default_generator.get_state, default_generator.set_state = default_generator.getstate, default_generator.setstate
 seed = default_generator.seed
 def __getattr__(name):  # of settings
