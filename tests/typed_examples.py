@@ -14,6 +14,14 @@ def power(base: int, exponent: int) -> float:
     return float(base**exponent)
 
 
+def connect() -> bytes:
+    return b""
+
+
+def look_up(connection: bytes, text: str) -> int:
+    return connection.find(text.encode())
+
+
 def texts() -> Iterator[str]:
     yield "a"
 
@@ -27,6 +35,22 @@ assert_type(allcores.map(power, [1, 2], [3, 4], errors="collect"), allcores.Resu
 assert_type(allcores.map(lambda x: x * 2, [1, 2]), allcores.Results[int])
 assert_type(allcores.starmap(power, [(1, 2)]), allcores.Results[float])
 assert_type(allcores.starmap(power, [(1, 2)], errors="collect"), allcores.Results[float | allcores.Failure])
+
+
+assert_type(allcores.map(look_up, ["a"], state=connect), allcores.Results[int])
+assert_type(allcores.map(look_up, ["a"], state=connect, finalizer=print, workers=2), allcores.Results[int])
+assert_type(allcores.map(look_up, ["a"], state=connect, errors="collect"), allcores.Results[int | allcores.Failure])
+assert_type(allcores.map(lambda connection, text: len(text), ["a"], state=connect), allcores.Results[int])
+assert_type(allcores.map(length, ["a"], state=None), allcores.Results[int])
+assert_type(allcores.map(power, [1], [2], state=connect), allcores.Results[float])
+assert_type(allcores.starmap(look_up, [("a",)], state=connect), allcores.Results[int])
+assert_type(next(allcores.imap(look_up, texts(), state=connect)), int)
+assert_type(next(allcores.imap_unordered(look_up, texts(), state=connect)), tuple[int, int])
+with allcores.Pool(2, state=connect) as pool:
+    assert_type(pool.map(look_up, ["a"]), list[int])
+    assert_type(pool.map(length, ["a"]), list[int])
+    assert_type(pool.map(lambda text: text.count("a"), ["a"]), list[int])
+    assert_type(next(pool.imap(look_up, ["a"])), int)
 
 assert_type(next(allcores.imap(length, texts())), int)
 assert_type(next(allcores.imap(length, texts(), errors="collect")), int | allcores.Failure)
@@ -45,6 +69,7 @@ async def asynchronously() -> None:
     assert_type(await allcores.amap(length, texts_to_come()), allcores.Results[int])
     assert_type(await anext(allcores.aimap(length, texts_to_come())), int)
     assert_type(await allcores.amap(length, ["a"]), allcores.Results[int])
+    assert_type(await allcores.amap(look_up, texts_to_come(), state=connect), allcores.Results[int])
     assert_type(await allcores.amap(length, ["a"], errors="collect"), allcores.Results[int | allcores.Failure])
     assert_type(await allcores.amap(power, [1, 2], [3, 4], workers=2), allcores.Results[float])
     async for result in allcores.aimap(length, texts(), ahead=5):
@@ -71,6 +96,8 @@ allcores.replay(results.failures[0])
 
 # What a type checker must refuse; mypy says so if it does not, as these comments would be unused then.
 allcores.map(length, [1, 2])  # type: ignore[arg-type]
+allcores.map(look_up, ["a"])  # type: ignore[arg-type]
+allcores.map(look_up, ["a"], state=length)  # type: ignore[arg-type, misc]
 allcores.map(length, ["a"], wrokers=2)  # type: ignore[call-overload]
 allcores.map(length, ["a"], on="cloud")  # type: ignore[call-overload]
 allcores.map(length, ["a"], errors="maybe")  # type: ignore[call-overload]

@@ -5,8 +5,9 @@
     with joblib.parallel_config("allcores", n_jobs=-1):
         search.fit(X, y)  # scikit-learn's, for one
 
-It takes the options `start`, `memory`, `recycle`, `retries`, `retry_on`, `initializer` and `initargs` as keywords of
-``joblib.parallel_config`` or of ``joblib.Parallel``; see `allcores.Options`. An item is, to them, a batch of calls.
+It takes the options `start`, `memory`, `recycle`, `retries`, `retry_on`, `initializer`, `initargs` and `finalizer` as
+keywords of ``joblib.parallel_config`` or of ``joblib.Parallel``; see `allcores.Options`. An item is, to them, a batch
+of calls.
 
 What differs from ``"loky"``, joblib's own:
 

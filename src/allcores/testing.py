@@ -144,6 +144,9 @@ class FakeEngine:
         """Name a worker that has no process."""
         return WorkerIdentity(worker, None, "nowhere")
 
+    def complaint(self) -> None:
+        """There are no finalizers."""
+
     def close(self) -> None:
         """Forget what is scripted."""
         self.is_closed = True

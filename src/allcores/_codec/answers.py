@@ -52,7 +52,7 @@ def encode_answer(keys: Sequence[Key], known: Known, inspection: Inspection) -> 
             except Exception as error:
                 del values[key]
                 known.contents.pop((key[0], key[1].partition(".")[0]), None)  # it is compared again next time
-                advice = advise_on_means(value) or "create it inside the function or in an initializer"
+                advice = advise_on_means(value) or "create it inside the function, or once in each worker by state="
                 refusals[key] = f"it is a {type_name(value)}, which cannot be pickled ({describe(error)}); {advice}"
         return _encode_answer(values, refusals, known, inspection)
 

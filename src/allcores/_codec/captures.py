@@ -44,8 +44,8 @@ def _advise(culprit: Any) -> str:
     if (advice := advise_on_means(culprit)) is not None:
         return advice
     if hasattr(type(culprit), "fileno"):  # forked workers would share it
-        return "open it inside the function or in an initializer"
-    return "create it inside the function or in an initializer, or use start='fork' where that is safe"
+        return "open it inside the function, or once in each worker by state="
+    return "create it inside the function, or once in each worker by state=, or use start='fork' where that is safe"
 
 
 def find_culprit(thing: Any, role: Role | None = None) -> tuple[list[str], Any]:

@@ -27,7 +27,10 @@ ERRORS = ("raise", "collect")
 
 
 class OptionKeywords(TypedDict, total=False):
-    """The options as keywords, for type checkers; `errors` stands apart because the result's type hangs on it."""
+    """The options as keywords, for type checkers.
+
+    `errors` stands apart because the result's type hangs on it, and `state` because the function's type does.
+    """
 
     workers: Workers
     on: Engine
@@ -36,6 +39,7 @@ class OptionKeywords(TypedDict, total=False):
     ahead: int | None
     initializer: Callable[..., object] | None
     initargs: Iterable[Any]
+    finalizer: Callable[..., object] | None
     timeout: float | None
     retries: int
     retry_on: ExceptionTypes
@@ -65,6 +69,15 @@ class Options(Record):
             item runs, a failed position holds its `Failure`.
         initializer: called once in each worker before its first item.
         initargs: the initializer's arguments.
+        state: makes what every call of the function is given as its first argument: a connection, an open file, a
+            model. Called without arguments, once in each worker, after the initializer; its value stays there. If it
+            raises, the run ends as with an initializer.
+        finalizer: called once at the end of a worker, with its state, or without arguments if there is none: when the
+            run ends, the worker is recycled, or the pool or executor is closed. Not in a process that is killed: by a
+            timeout or a limit, or because a failure, Ctrl-C, or somebody who leaves results early ends the run while it
+            is in an item; nor in one that still makes its state when nothing is left to do. Results wait for
+            finalizers, in processes and threads for five seconds at most. What they raise is told by a
+            `RuntimeWarning`.
         timeout: how many seconds an item may run; one that overstays fails with `ItemTimeout`, and its worker is
             killed, C code included.
         retries: how many further tries an item has that failed; they are its own, and each is a batch of its own.
@@ -97,6 +110,8 @@ class Options(Record):
     errors: Errors = "raise"
     initializer: Callable[..., object] | None = None
     initargs: tuple[Any, ...] = ()
+    state: Callable[[], Any] | None = None
+    finalizer: Callable[..., object] | None = None
     timeout: float | None = None
     retries: int = 0
     retry_on: ExceptionTypes = (Exception,)
@@ -115,10 +130,9 @@ class Options(Record):
         _require_choice("errors", asked.errors, ERRORS)
         _require_exception_types(asked.retry_on)
         initargs = _argument_tuple(asked.initargs)
-        if asked.initializer is not None and not callable(asked.initializer):
-            raise TypeError(f"initializer={asked.initializer!r} is not callable; allowed: a function, or None")
-        if asked.initializer is not None:
-            refuse_deferring(asked.initializer, None, "the initializer")
+        _require_function("initializer", asked.initializer)
+        _require_function("state", asked.state, "a function without arguments")
+        _require_function("finalizer", asked.finalizer)
         if initargs and asked.initializer is None:
             raise ValueError(f"initargs={initargs!r} need an initializer; none is given")
         if not (asked.progress is None or isinstance(asked.progress, bool | str) or callable(asked.progress)):
@@ -235,6 +249,14 @@ def _require_exception_types(value: Any) -> None:
     types = value if isinstance(value, tuple) else (value,)
     if not all(isinstance(each, type) and issubclass(each, BaseException) for each in types):
         raise TypeError(f"retry_on={value!r} makes no sense; allowed: a type of exception, or a tuple of them")
+
+
+def _require_function(name: str, value: Any, allowed: str = "a function") -> None:
+    if value is None:
+        return
+    if not callable(value):
+        raise TypeError(f"{name}={value!r} is not callable; allowed: {allowed}, or None")
+    refuse_deferring(value, None, f"the {name}")
 
 
 def _require_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:

@@ -165,12 +165,13 @@ def _cut(frame: pd.DataFrame, size: int, *, has_rows: bool) -> Iterator[pd.DataF
         yield frame.iloc[start : start + size] if has_rows else frame.iloc[:, start : start + size]
 
 
-def _call_on_piece(func: Function, how: dict[str, Any], piece: pd.DataFrame) -> list[Any]:
+def _call_on_piece(func: Function, how: dict[str, Any], *state_and_piece: Any) -> list[Any]:
     """Give what comes of each row or column of a piece, as pandas itself makes them of it."""
+    *state, piece = state_and_piece
     values = []
 
     def call(part: pd.Series, *args: Any) -> None:
-        value = func(part, *args)
+        value = func(*state, part, *args)
         values.append(value.copy(deep=False) if isinstance(value, pd.Series) else value)  # pandas may reuse `part`
 
     piece.apply(call, **how)
@@ -197,14 +198,14 @@ def _run(function: Function, items: Iterable[Any], options: OptionKeywords) -> l
     return collect(function, (items,), dict(options), is_star=False)
 
 
-def _call(func: Function, args: tuple[Any, ...], item: Any) -> Any:
-    return func(item, *args)
+def _call(func: Function, args: tuple[Any, ...], *state_and_item: Any) -> Any:
+    return func(*state_and_item, *args)
 
 
-def _call_on_group(func: Function, args: tuple[Any, ...], named: tuple[Any, Any]) -> Any:
-    name, group = named
+def _call_on_group(func: Function, args: tuple[Any, ...], *state_and_named: Any) -> Any:
+    *state, (name, group) = state_and_named
     object.__setattr__(group, "name", name)  # as pandas does; it does not travel
-    return func(group, *args)
+    return func(*state, group, *args)
 
 
 def _is_called(func: object) -> bool:

@@ -95,5 +95,8 @@ class Engine(Protocol):
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is, also after its end."""
 
+    def complaint(self) -> RuntimeWarning | None:
+        """Tell what finalizers raised, once it is closed."""
+
     def close(self) -> None:
         """Let everything go; afterwards none of this run's workers runs any more, as far as the place allows."""

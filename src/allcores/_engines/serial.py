@@ -13,6 +13,7 @@ from allcores._codec.exceptions import raised_here
 from allcores._core.hints import Any
 from allcores._core.messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
 from allcores._core.plan import Plan
+from allcores._engines.complaints import Complaints
 from allcores._engines.engine import Arrival, MemoryUse
 from allcores._input.dataset import Dataset
 from allcores._objects.outcomes import WorkerIdentity
@@ -22,6 +23,7 @@ from allcores._system.leadership import Leadership
 from allcores._system.native_threads import SharedLimit, find_limits
 from allcores._worker.job import Job, Part, run_batch
 from allcores._worker.line import Lines
+from allcores._worker.state import WorkerState
 
 __all__ = ["SerialEngine", "arrival_of"]
 
@@ -44,13 +46,15 @@ class SerialEngine:
         self._parts: list[Iterator[Arrival]] = []  # batches not yet run to their end, oldest first
         self._waker: threading.Event | None = None  # where others hand items in
         self._at_home: tuple[Job | None, Job] = None, job  # the latest with a seed, and as it is here
+        self._state = WorkerState()
+        self._complaints = Complaints()
 
     def start(self, worker: int) -> None:
-        """Run the initializer."""
+        """Run the initializer, and make the state."""
         self._arrivals.append(Arrival(WorkerUp(worker)))
         try:
             with let_interrupts_in():
-                self._under(self._conditions, self._job.prepare)
+                self._state = self._under(self._conditions, self._job.prepare)
         except Exception as error:  # the caller's initializer may raise anything
             self._arrivals.append(Arrival(WorkerSetupFailed(worker), cause=error))
         else:
@@ -105,9 +109,18 @@ class SerialEngine:
         """Say who the worker is: this process."""
         return WorkerIdentity(worker, os.getpid(), socket.gethostname())
 
+    def complaint(self) -> RuntimeWarning | None:
+        """Tell what the finalizer raised."""
+        return self._complaints.warning()
+
     def close(self) -> None:
-        """Forget what was put aside."""
+        """Forget what was put aside, and have the finalizer called, which may be interrupted."""
         self._parts.clear()
+        try:
+            with let_interrupts_in():
+                self._under(self._conditions, self._state.end)
+        except Exception as error:  # the caller's finalizer may raise anything
+            self._complaints.hear(self.identity(0), error)
         self._unbind()
         self._native.end()
 
@@ -124,10 +137,11 @@ class SerialEngine:
             yield arrival_of(batch, part)
 
     def _take_home(self, job: Job) -> Job:
+        """Give the job as it is here, with the state."""
         if not job.chance.is_seeded:
-            return job
+            return self._state.bind(job)
         if self._at_home[0] is not job:
-            self._at_home = job, job.at_home()
+            self._at_home = job, self._state.bind(job).at_home()
         return self._at_home[1]
 
     def _under(self, conditions: Conditions | None, function: Callable[..., Any], *args: Any) -> Any:

@@ -8,12 +8,14 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from math import inf
 
 from allcores._core.hints import TYPE_CHECKING
 from allcores._core.messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
 from allcores._core.plan import Plan
+from allcores._engines.complaints import Complaints
 from allcores._engines.engine import Arrival, MemoryUse
 from allcores._engines.holdings import Held, Takings
 from allcores._engines.serial import arrival_of
@@ -25,9 +27,11 @@ from allcores._system.interrupts import let_interrupts_in
 from allcores._system.leadership import Leadership
 from allcores._system.native_threads import SharedLimit, find_limits
 from allcores._transport.board import IDLE, INDEX, Mark
+from allcores._worker.exit import SHUTDOWN_SECONDS
 from allcores._worker.job import Job, Part, run_batch
 from allcores._worker.line import Lines
 from allcores._worker.safe_region import LOOK_SECONDS, SafeRegion
+from allcores._worker.state import WorkerState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,6 +48,8 @@ class _Worker:
         self.held: Held = {}
         self.region = SafeRegion()  # of a batch of which results are awaited one by one
         self.batch: SendBatch | None = None  # that one
+        self.made = WorkerState()  # what its items are given
+        self.has_ended = threading.Event()
 
 
 class ThreadEngine:
@@ -65,6 +71,9 @@ class ThreadEngine:
         self._looks_at = inf  # when to look next what threads have finished that are in a long item
         self._outbox: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()  # None: wait no longer
         self._is_closed = threading.Event()
+        self._leaving: dict[int, _Worker] = {}  # idle ones that have a finalizer to call
+        self._complaints = Complaints()
+        self._has_told = False
 
     def start(self, worker: int) -> None:
         """Start a thread."""
@@ -101,6 +110,8 @@ class ThreadEngine:
         state = self._workers.pop(worker, None)
         if state is not None:
             self._takings.forget(worker)
+            if state.made.has_finalizer and not state.held:
+                self._leaving[worker] = state
             state.work.put(None)
 
     def wait(self, timeout: float | None) -> list[Arrival]:
@@ -133,12 +144,23 @@ class ThreadEngine:
         """Say who the worker is: this process."""
         return WorkerIdentity(worker, os.getpid(), socket.gethostname())
 
+    def complaint(self) -> RuntimeWarning | None:
+        """Tell what finalizers raised; those that come later show it themselves."""
+        self._has_told = True
+        return self._complaints.warning()
+
     def close(self) -> None:
-        """Have every thread end."""
+        """Have every thread end, and wait for the finalizers of idle ones."""
         self._is_closed.set()
         self._native.end()
         for worker in list(self._workers):
             self.release(worker)
+        deadline = time.monotonic() + SHUTDOWN_SECONDS
+        while self._leaving:
+            worker, state = self._leaving.popitem()
+            if not state.has_ended.wait(max(0.0, deadline - time.monotonic())):
+                late = TimeoutError(f"it took longer than {SHUTDOWN_SECONDS:g} seconds, and goes on")
+                self._complaints.hear(self.identity(worker), late)
 
     def _look(self, patience: float | None) -> float:
         """Have told what is finished before a long item, if it is time; say how long one may wait."""
@@ -178,7 +200,7 @@ class ThreadEngine:
         context = self._conditions.begin()
         try:
             self._conditions.settle()
-            context.run(self._job.prepare)
+            state.made = context.run(self._job.prepare)
         except BaseException as error:  # the caller's initializer may raise anything
             self._outbox.put(Arrival(WorkerSetupFailed(worker), cause=error))
             return
@@ -187,12 +209,24 @@ class ThreadEngine:
             batch, job, items, conditions = work
             conditions.run_on(self._conditions, context, self._run, state, batch, job, items)
             if self._is_closed.is_set():
-                return
+                break
+        self._finalize(worker, state, context)
+
+    def _finalize(self, worker: int, state: _Worker, context: Context) -> None:
+        """Have the finalizer called at a thread's end, also if that comes when nobody waits for it any more."""
+        try:
+            context.run(state.made.end)
+        except BaseException as error:  # the caller's finalizer may raise anything
+            if self._has_told:
+                raise
+            self._complaints.hear(self.identity(worker), error)
+        finally:
+            state.has_ended.set()
 
     def _run(self, state: _Worker, batch: SendBatch, job: Job, items: Iterable[object]) -> None:
         region = state.region if job.is_awaited else None
         state.batch = batch
-        for part in run_batch(job, items, batch, state.mark, region=region):
+        for part in run_batch(state.made.bind(job), items, batch, state.mark, region=region):
             if part.is_last:
                 state.mark.words[INDEX] = IDLE
             self._outbox.put(arrival_of(batch, part))

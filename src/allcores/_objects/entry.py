@@ -13,6 +13,7 @@ the few places that call the user's objects, which may be written in C or come w
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -22,7 +23,7 @@ from allcores._core.kinds import is_a
 from allcores._objects.asking import give_field, set_field
 from allcores._objects.tracebacks import OUR_FOLDER
 
-__all__ = ["cut_frames", "one_frame", "rethrow"]
+__all__ = ["cut_frames", "depth_of_caller", "one_frame", "rethrow"]
 
 INTERRUPTS = os.path.join(
     OUR_FOLDER, "_system", "interrupts.py"
@@ -56,6 +57,14 @@ class _OneFrame:
 
 
 one_frame = _OneFrame()
+
+
+def depth_of_caller() -> int:
+    """Say how many frames below its caller's the user's is that called us, as warnings count them."""
+    frame, depth = sys._getframe(1), 1  # noqa: SLF001 - `inspect` is slow to import
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(OUR_FOLDER):
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 def rethrow(error: BaseException, trace: TracebackType | None) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -15,7 +16,7 @@ from allcores._worker.current import text_here
 from allcores._worker.job import find_captured
 from allcores._worker.line import Line
 
-__all__ = ["CallSnapshots", "Calls", "run_call", "run_seeded_call"]
+__all__ = ["CallSnapshots", "Calls", "run_call", "run_call_with_state", "run_seeded_call"]
 
 
 def run_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -34,6 +35,13 @@ def run_seeded_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
     with captured.keep():
         captured.seed(text)
         return function(*args, **kwargs)
+
+
+def run_call_with_state(
+    run: Callable[..., Any], state: Any, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Do a call where workers have a state, which the function is given first; `run` is one of the above."""
+    return run(partial(function, state), args, kwargs)
 
 
 class Calls(Line):

@@ -6,9 +6,12 @@ nowhere else: items are pulled by the intake, exceptions become failures, and de
 
 from __future__ import annotations
 
+import sys
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from math import inf
 
 from allcores._core.errors import WorkerDied
@@ -39,6 +42,7 @@ from allcores._core.report import Report
 from allcores._core.scheduler.scheduler import Scheduler
 from allcores._engines.engine import Arrival, Engine
 from allcores._input.dataset import Dataset
+from allcores._objects.entry import depth_of_caller
 from allcores._objects.outcomes import DROPPED, Failure, Origin
 from allcores._run.admission_control import AdmissionControl
 from allcores._run.delivery import Delivery
@@ -268,6 +272,7 @@ class Run:
         if interrupt is not None:
             self.attach_finished(interrupt)
             raise interrupt
+        self._warn()
 
     def _close(self) -> None:
         self._is_closing = True
@@ -283,6 +288,14 @@ class Run:
                     self._admission.close()
                 if self._recorder is not None:
                     self._recorder.close()
+
+    def _warn(self) -> None:
+        """Warn of finalizers that failed; where warnings are errors, what the run is about to raise comes first."""
+        complaint = None if self._engine is None else self._engine.complaint()
+        if complaint is not None:
+            has_error = self.error is not None or sys.exc_info()[1] is not None
+            with suppress(RuntimeWarning) if has_error else nullcontext():
+                warnings.warn(complaint, stacklevel=depth_of_caller())
 
     def _take_last_arrivals(self) -> None:
         if self._is_torn:  # the scheduler was left in the middle of a step, so nobody may ask it any more

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ResultIterator", "collect", "imap", "imap_unordered", "map", "plan", "starmap"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -35,11 +36,38 @@ def map(
     /,
     *,
     errors: Literal["raise"] = "raise",
+    state: None = None,
     **options: Unpack[OptionKeywords],
 ) -> Results[R]: ...
 @overload
 def map(
-    fn: Callable[[T], R], iterable: Iterable[T], /, *, errors: Literal["collect"], **options: Unpack[OptionKeywords]
+    fn: Callable[[S, T], R],
+    iterable: Iterable[T],
+    /,
+    *,
+    errors: Literal["raise"] = "raise",
+    state: Callable[[], S],
+    **options: Unpack[OptionKeywords],
+) -> Results[R]: ...
+@overload
+def map(
+    fn: Callable[[T], R],
+    iterable: Iterable[T],
+    /,
+    *,
+    errors: Literal["collect"],
+    state: None = None,
+    **options: Unpack[OptionKeywords],
+) -> Results[R | Failure]: ...
+@overload
+def map(
+    fn: Callable[[S, T], R],
+    iterable: Iterable[T],
+    /,
+    *,
+    errors: Literal["collect"],
+    state: Callable[[], S],
+    **options: Unpack[OptionKeywords],
 ) -> Results[R | Failure]: ...
 @overload
 def map(
@@ -49,6 +77,7 @@ def map(
     /,
     *more: Iterable[Any],
     errors: Literal["raise"] = "raise",
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> Results[R]: ...
 @overload
@@ -59,6 +88,7 @@ def map(
     /,
     *more: Iterable[Any],
     errors: Literal["collect"],
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> Results[R | Failure]: ...
 def map(fn: Callable[..., Any], /, *iterables: Iterable[Any], **options: Any) -> Results[Any]:
@@ -100,6 +130,7 @@ def starmap(
     /,
     *,
     errors: Literal["raise"] = "raise",
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> Results[R]: ...
 @overload
@@ -109,6 +140,7 @@ def starmap(
     /,
     *,
     errors: Literal["collect"],
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> Results[R | Failure]: ...
 def starmap(fn: Callable[..., Any], iterable: Iterable[Iterable[Any]], /, **options: Any) -> Results[Any]:
@@ -130,11 +162,38 @@ def imap(
     /,
     *,
     errors: Literal["raise"] = "raise",
+    state: None = None,
     **options: Unpack[OptionKeywords],
 ) -> ResultIterator[R]: ...
 @overload
 def imap(
-    fn: Callable[[T], R], iterable: Iterable[T], /, *, errors: Literal["collect"], **options: Unpack[OptionKeywords]
+    fn: Callable[[S, T], R],
+    iterable: Iterable[T],
+    /,
+    *,
+    errors: Literal["raise"] = "raise",
+    state: Callable[[], S],
+    **options: Unpack[OptionKeywords],
+) -> ResultIterator[R]: ...
+@overload
+def imap(
+    fn: Callable[[T], R],
+    iterable: Iterable[T],
+    /,
+    *,
+    errors: Literal["collect"],
+    state: None = None,
+    **options: Unpack[OptionKeywords],
+) -> ResultIterator[R | Failure]: ...
+@overload
+def imap(
+    fn: Callable[[S, T], R],
+    iterable: Iterable[T],
+    /,
+    *,
+    errors: Literal["collect"],
+    state: Callable[[], S],
+    **options: Unpack[OptionKeywords],
 ) -> ResultIterator[R | Failure]: ...
 @overload
 def imap(
@@ -144,6 +203,7 @@ def imap(
     /,
     *more: Iterable[Any],
     errors: Literal["raise"] = "raise",
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> ResultIterator[R]: ...
 @overload
@@ -154,6 +214,7 @@ def imap(
     /,
     *more: Iterable[Any],
     errors: Literal["collect"],
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> ResultIterator[R | Failure]: ...
 def imap(fn: Callable[..., Any], /, *iterables: Iterable[Any], **options: Any) -> ResultIterator[Any]:
@@ -188,11 +249,38 @@ def imap_unordered(
     /,
     *,
     errors: Literal["raise"] = "raise",
+    state: None = None,
     **options: Unpack[OptionKeywords],
 ) -> ResultIterator[tuple[int, R]]: ...
 @overload
 def imap_unordered(
-    fn: Callable[[T], R], iterable: Iterable[T], /, *, errors: Literal["collect"], **options: Unpack[OptionKeywords]
+    fn: Callable[[S, T], R],
+    iterable: Iterable[T],
+    /,
+    *,
+    errors: Literal["raise"] = "raise",
+    state: Callable[[], S],
+    **options: Unpack[OptionKeywords],
+) -> ResultIterator[tuple[int, R]]: ...
+@overload
+def imap_unordered(
+    fn: Callable[[T], R],
+    iterable: Iterable[T],
+    /,
+    *,
+    errors: Literal["collect"],
+    state: None = None,
+    **options: Unpack[OptionKeywords],
+) -> ResultIterator[tuple[int, R | Failure]]: ...
+@overload
+def imap_unordered(
+    fn: Callable[[S, T], R],
+    iterable: Iterable[T],
+    /,
+    *,
+    errors: Literal["collect"],
+    state: Callable[[], S],
+    **options: Unpack[OptionKeywords],
 ) -> ResultIterator[tuple[int, R | Failure]]: ...
 @overload
 def imap_unordered(
@@ -202,6 +290,7 @@ def imap_unordered(
     /,
     *more: Iterable[Any],
     errors: Literal["raise"] = "raise",
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> ResultIterator[tuple[int, R]]: ...
 @overload
@@ -212,6 +301,7 @@ def imap_unordered(
     /,
     *more: Iterable[Any],
     errors: Literal["collect"],
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> ResultIterator[tuple[int, R | Failure]]: ...
 def imap_unordered(fn: Callable[..., Any], /, *iterables: Iterable[Any], **options: Any) -> ResultIterator[Any]:

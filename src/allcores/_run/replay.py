@@ -16,7 +16,8 @@ __all__ = ["replay"]
 def replay(failure: Failure | BaseException, *, debug: bool = False) -> Any:
     """Run a failed item again in this very process, with the random numbers that it had.
 
-    The initializer, if the run had one, is called first, as it was in the worker. What killed a worker will end this
+    The initializer and `state`, if the run had them, are called first, as they were in the worker, and the finalizer at
+    last. What killed a worker will end this
     process too, which is of use under a debugger for compiled code.
 
     Args:
@@ -52,13 +53,16 @@ def _replay(failure: Failure | BaseException, *, debug: bool) -> Any:
     job = found.origin.job()._replace(chance=found.origin.chance)
     running = RunningItem(job.chance, found.tries + 1)
     with keep_streams(None), running.here(found.index, []):
-        job.prepare()
-        job = job.at_home()
+        state = job.prepare()
+        job = state.bind(job).at_home()
         with keep_streams(job.captured):
             find_streams(text_here)
             if job.chance.is_seeded:
                 seed_streams(running.text, job.captured)
-            return _call(job.function, found.item if job.is_star else (found.item,), debug=debug)
+            try:
+                return _call(job.function, found.item if job.is_star else (found.item,), debug=debug)
+            finally:
+                state.end()
 
 
 def _call(function: Callable[..., Any], arguments: Iterable[Any], *, debug: bool) -> Any:

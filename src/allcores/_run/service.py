@@ -29,7 +29,7 @@ from allcores._core.options import Options
 from allcores._core.plan import make_plan
 from allcores._engines.launch import draw_chance, make_engine, say_what_is_copied
 from allcores._input.sharing.sharing import Belongings, Clearance
-from allcores._run.calls import Calls, CallSnapshots, run_call, run_seeded_call
+from allcores._run.calls import Calls, CallSnapshots, run_call, run_call_with_state, run_seeded_call
 from allcores._run.driver import Run
 from allcores._run.inbox import Inbox
 from allcores._run.shared_loop import SharedLoop
@@ -76,7 +76,7 @@ class Service:
         if options.resume is not None:
             raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
         here = Descriptors()
-        belongings = Belongings(None, options.initializer, options.initargs)
+        belongings = Belongings.of(options)
         facts = find_facts(here, own_threads=_count_threads(), is_detailed=options.workers == "physical")
         facts = facts._replace(has_own_thread=True, start_used=start_used() if stands_in else None)
         if options.on == "processes" and options.start == "auto":
@@ -93,8 +93,16 @@ class Service:
         self._has_warned = False  # of generators; once is enough
         self._inbox = Inbox()
         self._look = find_settings if self.plan.on == "processes" else Conditions.here
-        base = self._job(run_call)._replace(
-            initializer=options.initializer, initargs=options.initargs, is_daemon=has_daemons, settings=self._look()
+        self._run_call = run_seeded_call if self._chance.is_seeded else run_call
+        if options.state is not None:
+            self._run_call = partial(run_call_with_state, self._run_call)
+        base = self._job(self._run_call)._replace(
+            initializer=options.initializer,
+            initargs=options.initargs,
+            is_daemon=has_daemons,
+            settings=self._look(),
+            state=options.state,
+            finalizer=options.finalizer,
         )
         run = Run(
             self.plan._replace(errors="collect"),
@@ -183,8 +191,7 @@ class Service:
 
     def line_for_calls(self, inspection: Inspection | None = None) -> Line:
         """Prepare to have functions called that lead to what it is at one moment; None: each at its own."""
-        job = self._job(run_seeded_call if self._chance.is_seeded else run_call, is_star=True)
-        return Calls(job, batch=1, depth=1, inspection=inspection)
+        return Calls(self._job(self._run_call, is_star=True), batch=1, depth=1, inspection=inspection)
 
     def call(
         self,

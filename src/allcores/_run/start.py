@@ -81,9 +81,10 @@ class Start:
             frames = encode_job(job).frames
         except Exception:  # it may run all the same, where workers are forked; only `replay` will miss it
             frames = []
+        state_digest = b"" if job.state is None else digest_function(job.state)
         return Recorder(
             self._plan.resume,
-            function_digest=digest_function(job.function) + bytes([job.is_star]),
+            function_digest=digest_function(job.function) + bytes([job.is_star]) + state_digest,
             function_name=getattr(job.function, "__qualname__", type(job.function).__qualname__),
             job=frames,
             entropy=job.chance.entropy,
@@ -119,7 +120,7 @@ def prepare(
     if not iterables:
         raise TypeError("the dataset is missing: give at least one iterable after the function")
     dataset = make_dataset(iterables, is_sent=options.on == "processes")
-    belongings = Belongings(fn, options.initializer, options.initargs, dataset, is_star)
+    belongings = Belongings.of(options, fn, dataset, is_star=is_star)
     plan = _decide(options, belongings, has_own_thread=has_own_thread)
     refuse_deferring(fn, plan.on)
     job = Job(
@@ -130,6 +131,8 @@ def prepare(
         options.initargs,
         is_timed=plan.timeout is not None,
         chance=draw_chance(options.seed),
+        state=options.state,
+        finalizer=options.finalizer,
     )
     return Start(plan, options, job, dataset)
 

@@ -49,6 +49,7 @@ class Kind(IntEnum):
     SETTINGS = 9  # frames: the settings that were in force where the items were handed in that come from now on
     COMPARE = 10  # frames: what things consist of at the caller's, by module and name; the worker may ASK
     ANSWER = 11  # frames: what the worker asked for
+    FINALIZE = 12  # the run is over: have its finalizer do what is left to do; FINALIZED is the answer
     # from the worker
     HELLO = 20  # `start` is the process id
     READY = 21
@@ -56,6 +57,7 @@ class Kind(IntEnum):
     REPORT = 23  # items [start, stop) of `token` are done; frames: their values and exceptions
     ASK = 25  # frames: modules and names in there, whose values are wanted; the worker waits for ANSWER
     UNREADABLE = 24  # the items of `token` cannot be unpickled; frames: an exception
+    FINALIZED = 26  # the finalizer has been called, here or before the worker ends; frames: an exception, if it raised
 
 
 KINDS = {int(kind): kind for kind in Kind}  # to look one up costs a tenth of ``Kind(number)``

@@ -61,8 +61,9 @@ def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Colum
         part_torch()
     connection.setblocking(True)
     with connection:
-        WorkerLoop(Channel(connection), mark).serve(job, dataset)
-        exit_worker()
+        loop = WorkerLoop(Channel(connection), mark)
+        loop.serve(job, dataset)
+        exit_worker(loop.finalize)
     flush_output()
 
 
@@ -70,6 +71,7 @@ def serve_clean(connection: int, board: int, slots: int, slot: int, idle_seconds
     """Be a clean worker on inherited descriptors; returns when the process must end."""
     mark = Board(slots, descriptor=board).mark(slot)
     with socket.socket(fileno=connection) as channel:
-        WorkerLoop(Channel(channel), mark, idle_seconds=idle_seconds).serve()
-        exit_worker()
+        loop = WorkerLoop(Channel(channel), mark, idle_seconds=idle_seconds)
+        loop.serve()
+        exit_worker(loop.finalize)
     flush_output()

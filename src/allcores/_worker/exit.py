@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 from allcores._system.lifeline import descendants, end_all
@@ -47,11 +48,16 @@ def find_ties(before: int, seconds: float) -> int:
     return ties
 
 
-def exit_worker() -> None:
-    """Do what is to be done before this process ends, and see that nothing that it started stays."""
+def exit_worker(finalize: Callable[[], None]) -> None:
+    """Do what is to be done before this process ends, and see that nothing that it started stays.
+
+    Args:
+        finalize: called first, while there is all that the user's code may need.
+    """
     signal.signal(signal.SIGALRM, _leave_the_rest)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     signal.setitimer(signal.ITIMER_REAL, SHUTDOWN_SECONDS)
+    finalize()
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as multiprocessing's children do
     atexit._run_exitfuncs()  # noqa: SLF001 - likewise
     end_all(descendants(os.getpid()))

@@ -17,6 +17,7 @@ from allcores._objects.asking import ask
 from allcores._objects.outcomes import Chance
 from allcores._transport.board import Mark
 from allcores._worker.current import RunningItem, text_here
+from allcores._worker.state import WorkerState
 from allcores._worker.strides import LONG_STRIDE, STRIDE, Strides
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Job(Record):
         is_daemon: whether workers are daemons for multiprocessing, and so may start none of its processes.
         is_awaited: whether somebody takes results one by one, so that none may lie and wait for a later item.
         settings: `Settings` under which workers begin, `Sealed` on the way to one; None: those of who starts workers.
+        state: makes what the function is given first, once per worker; None where it is given nothing.
+        finalizer: called with that at a worker's end.
         captured: generators that the function leads to and each item finds seeded, known where items run: `at_home`.
     """
 
@@ -55,16 +58,19 @@ class Job(Record):
     is_daemon: bool = False
     is_awaited: bool = False
     settings: Any = None
+    state: Callable[[], Any] | None = None
+    finalizer: Callable[..., object] | None = None
     captured: CapturedGenerators | None = None
 
     def at_home(self) -> Job:
         """Give the job as it is for the process that runs its items."""
         return self._replace(captured=find_captured(self.function)) if self.chance.is_seeded else self
 
-    def prepare(self) -> None:
-        """Run the initializer."""
+    def prepare(self) -> WorkerState:
+        """Run the initializer, and make the worker's state."""
         if self.initializer is not None:
             self.initializer(*self.initargs)
+        return WorkerState(() if self.state is None else (self.state(),), self.finalizer)
 
 
 class Part(Record):

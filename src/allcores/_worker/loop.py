@@ -30,13 +30,14 @@ from allcores._core.messages import SendBatch
 from allcores._input.dataset import Columns
 from allcores._input.ownership import is_constant
 from allcores._input.snapshots import Snapshots
-from allcores._transport.board import IDLE, INDEX, MOVING, PREPARING, TIES, Mark
+from allcores._transport.board import IDLE, INDEX, MOVING, NEEDS_EXIT, PREPARING, TIES, Mark
 from allcores._transport.channel import Channel
 from allcores._transport.wire import Buffer, Kind, Message
 from allcores._worker.exit import find_ties, finish_queues, flush_output
 from allcores._worker.job import Job, Part, find_captured, run_batch
 from allcores._worker.kinship import become_child
 from allcores._worker.namesake import Asker, become_namesake
+from allcores._worker.state import WorkerState
 
 if TYPE_CHECKING:
     from allcores._codec.answers import Answer
@@ -65,6 +66,7 @@ class WorkerLoop:
         self._asker = Asker(self._ask)
         self._jobs: dict[int, Job | BaseException] = {}  # by line; or why one did not arrive
         self._dataset: Columns | None = None
+        self._state = WorkerState()
         self._unlearnt: BaseException | None = None  # why a definition could not be taken in
         self._expected: dict[Key, Any] = {}  # contents that things were to have
         self._unlike: BaseException | None = None  # why the next job or batch has not all that it leads to
@@ -84,6 +86,19 @@ class WorkerLoop:
                 return
             self._do(message)
             del message  # or its items would be held while waiting for the next
+        self._state.drop()  # nobody has told this worker to leave
+
+    def finalize(self) -> None:
+        """Hand the state to its finalizer, and tell that this was done, or what it raised."""
+        if not self._state.has_finalizer:
+            return
+        frames: list[Buffer] = []
+        try:
+            self._state.end()
+        except BaseException as error:  # the caller's finalizer may raise anything
+            frames = encode(encode_exception(error))
+        flush_output()
+        self._channel.send(Message(Kind.FINALIZED, frames=frames))
 
     def _next_message(self) -> Message | None:
         return self._backlog.popleft() if self._backlog else self._channel.receive()
@@ -118,7 +133,7 @@ class WorkerLoop:
         except Exception as error:  # unpickling the caller's objects may raise anything
             self._unlike = error
 
-    def _do(self, message: Message) -> None:
+    def _do(self, message: Message) -> None:  # noqa: C901 - a line or two for each kind
         if message.kind is Kind.RUN:
             self._run(message)
         elif message.kind is Kind.COMPARE:
@@ -136,14 +151,20 @@ class WorkerLoop:
             self._jobs.pop(message.line, None)
         elif message.kind is Kind.REST:
             self._channel.rest()
+        elif message.kind is Kind.FINALIZE:
+            self.finalize()
         elif message.kind is Kind.FORGET:
-            self._jobs.clear()
-            self._dataset = self._unlearnt = self._unlike = self._unsettled = None
-            self._adopt().put_back()
-            self._channel.rest()
-            become_namesake(self._asker, is_inherited=False)
-            self._words[INDEX] = IDLE
-            self._channel.set_patience(self._idle_seconds)
+            self._forget()
+
+    def _forget(self) -> None:
+        self._jobs.clear()
+        self._state.drop()
+        self._dataset = self._unlearnt = self._unlike = self._unsettled = None
+        self._adopt().put_back()
+        self._channel.rest()
+        become_namesake(self._asker, is_inherited=False)
+        self._words[INDEX] = IDLE
+        self._channel.set_patience(self._idle_seconds)
 
     def _set_up(self, message: Message) -> None:
         self._words[INDEX] = PREPARING
@@ -171,7 +192,7 @@ class WorkerLoop:
             assert isinstance(base, Job)
             if not job.chance.is_seeded:
                 _part(job, base.initializer)
-            job = job.at_home()
+            job = self._state.bind(job).at_home()
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._jobs[message.line] = error  # told when items come for it
         else:
@@ -213,15 +234,15 @@ class WorkerLoop:
                 self._adopt().adopt(job.settings)
             if not job.chance.is_seeded:
                 _part(job)  # before the initializer, which may begin them itself
-            job.prepare()
+            self._state = job.prepare()
+            self._tell_ties(inf)  # at once: who has a state is not to be killed any more
             if self._adoption is not None:
                 self._adoption.stand()
         except BaseException as error:  # the caller's initializer may raise anything
             finish_queues()
             self._answer(Kind.SETUP_FAILED, error)
             return
-        self._jobs[0], self._dataset = job.at_home(), dataset
-        self._tell_ties(inf)
+        self._jobs[0], self._dataset = self._state.bind(job).at_home(), dataset
         self._words[INDEX] = IDLE
         flush_output()
         self._channel.send(Message(Kind.READY))
@@ -279,7 +300,7 @@ class WorkerLoop:
 
     def _tell_ties(self, seconds: float) -> None:
         before = self._words[TIES]
-        ties = find_ties(before, seconds)
+        ties = find_ties(before, seconds) | (NEEDS_EXIT if self._state.has_finalizer else 0)
         if ties != before:  # hardly ever: the driver has this cache line to itself
             self._words[TIES] = ties
 

@@ -16,6 +16,7 @@ from allcores._run.start import conclude
 
 __all__ = ["aimap", "aimap_unordered", "amap"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -27,6 +28,17 @@ async def amap(
     /,
     *,
     errors: Literal["raise"] = "raise",
+    state: None = None,
+    **options: Unpack[OptionKeywords],
+) -> Results[R]: ...
+@overload
+async def amap(
+    fn: Callable[[S, T], R],
+    iterable: Iterable[T] | AsyncIterable[T],
+    /,
+    *,
+    errors: Literal["raise"] = "raise",
+    state: Callable[[], S],
     **options: Unpack[OptionKeywords],
 ) -> Results[R]: ...
 @overload
@@ -36,6 +48,17 @@ async def amap(
     /,
     *,
     errors: Literal["collect"],
+    state: None = None,
+    **options: Unpack[OptionKeywords],
+) -> Results[R | Failure]: ...
+@overload
+async def amap(
+    fn: Callable[[S, T], R],
+    iterable: Iterable[T] | AsyncIterable[T],
+    /,
+    *,
+    errors: Literal["collect"],
+    state: Callable[[], S],
     **options: Unpack[OptionKeywords],
 ) -> Results[R | Failure]: ...
 @overload
@@ -46,6 +69,7 @@ async def amap(
     /,
     *more: Iterable[Any],
     errors: Literal["raise"] = "raise",
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> Results[R]: ...
 @overload
@@ -56,6 +80,7 @@ async def amap(
     /,
     *more: Iterable[Any],
     errors: Literal["collect"],
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> Results[R | Failure]: ...
 async def amap(
@@ -108,6 +133,17 @@ def aimap(
     /,
     *,
     errors: Literal["raise"] = "raise",
+    state: None = None,
+    **options: Unpack[OptionKeywords],
+) -> AsyncResultIterator[R]: ...
+@overload
+def aimap(
+    fn: Callable[[S, T], R],
+    iterable: Iterable[T] | AsyncIterable[T],
+    /,
+    *,
+    errors: Literal["raise"] = "raise",
+    state: Callable[[], S],
     **options: Unpack[OptionKeywords],
 ) -> AsyncResultIterator[R]: ...
 @overload
@@ -117,6 +153,17 @@ def aimap(
     /,
     *,
     errors: Literal["collect"],
+    state: None = None,
+    **options: Unpack[OptionKeywords],
+) -> AsyncResultIterator[R | Failure]: ...
+@overload
+def aimap(
+    fn: Callable[[S, T], R],
+    iterable: Iterable[T] | AsyncIterable[T],
+    /,
+    *,
+    errors: Literal["collect"],
+    state: Callable[[], S],
     **options: Unpack[OptionKeywords],
 ) -> AsyncResultIterator[R | Failure]: ...
 @overload
@@ -127,6 +174,7 @@ def aimap(
     /,
     *more: Iterable[Any],
     errors: Literal["raise"] = "raise",
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> AsyncResultIterator[R]: ...
 @overload
@@ -137,6 +185,7 @@ def aimap(
     /,
     *more: Iterable[Any],
     errors: Literal["collect"],
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> AsyncResultIterator[R | Failure]: ...
 def aimap(
@@ -183,6 +232,17 @@ def aimap_unordered(
     /,
     *,
     errors: Literal["raise"] = "raise",
+    state: None = None,
+    **options: Unpack[OptionKeywords],
+) -> AsyncResultIterator[tuple[int, R]]: ...
+@overload
+def aimap_unordered(
+    fn: Callable[[S, T], R],
+    iterable: Iterable[T] | AsyncIterable[T],
+    /,
+    *,
+    errors: Literal["raise"] = "raise",
+    state: Callable[[], S],
     **options: Unpack[OptionKeywords],
 ) -> AsyncResultIterator[tuple[int, R]]: ...
 @overload
@@ -192,6 +252,17 @@ def aimap_unordered(
     /,
     *,
     errors: Literal["collect"],
+    state: None = None,
+    **options: Unpack[OptionKeywords],
+) -> AsyncResultIterator[tuple[int, R | Failure]]: ...
+@overload
+def aimap_unordered(
+    fn: Callable[[S, T], R],
+    iterable: Iterable[T] | AsyncIterable[T],
+    /,
+    *,
+    errors: Literal["collect"],
+    state: Callable[[], S],
     **options: Unpack[OptionKeywords],
 ) -> AsyncResultIterator[tuple[int, R | Failure]]: ...
 @overload
@@ -202,6 +273,7 @@ def aimap_unordered(
     /,
     *more: Iterable[Any],
     errors: Literal["raise"] = "raise",
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> AsyncResultIterator[tuple[int, R]]: ...
 @overload
@@ -212,6 +284,7 @@ def aimap_unordered(
     /,
     *more: Iterable[Any],
     errors: Literal["collect"],
+    state: Callable[[], Any] | None = None,
     **options: Unpack[OptionKeywords],
 ) -> AsyncResultIterator[tuple[int, R | Failure]]: ...
 def aimap_unordered(

@@ -50,6 +50,7 @@ NOT_HERE = {
     "on": "joblib.parallel_config('threading')",
     "progress": "Parallel(verbose=…)",
     "resume": "allcores.map",
+    "state": "allcores.map",
     "seed": "allcores.map",
     "timeout": "Parallel(timeout=…)",
     "workers": "Parallel(n_jobs=…)",

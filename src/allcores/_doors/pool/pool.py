@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar, overload
 from weakref import finalize
 
 from allcores._core.errors import Terminated
@@ -159,11 +159,15 @@ class Pool(multiprocessing.pool.Pool):
 
     # ------------------------------------------------------------------------------------------------------ maps
 
-    def map(self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None = None) -> list[R]:
+    @overload
+    def map(self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None = None) -> list[R]: ...
+    @overload
+    def map(self, func: Callable[[Any, T], R], iterable: Iterable[T], chunksize: int | None = None) -> list[R]: ...
+    def map(self, func: Callable[..., R], iterable: Iterable[Any], chunksize: int | None = None) -> list[R]:
         """Call a function on every item; give the results in the items' order.
 
         Args:
-            func: travels once to each worker.
+            func: travels once to each worker; with the option `state`, it takes a worker's state before the item.
             iterable: the items; a generator is read to its end first.
             chunksize: items per batch; None to measure and adapt.
 
@@ -177,10 +181,28 @@ class Pool(multiprocessing.pool.Pool):
             require_able_to_wait(self._service)
             return self._map(func, iterable, chunksize, is_star=False).obtain()
 
+    @overload
     def map_async(
         self,
         func: Callable[[T], R],
         iterable: Iterable[T],
+        chunksize: int | None = None,
+        callback: Callback | None = None,
+        error_callback: Callback | None = None,
+    ) -> MapResult[R]: ...
+    @overload
+    def map_async(
+        self,
+        func: Callable[[Any, T], R],
+        iterable: Iterable[T],
+        chunksize: int | None = None,
+        callback: Callback | None = None,
+        error_callback: Callback | None = None,
+    ) -> MapResult[R]: ...
+    def map_async(
+        self,
+        func: Callable[..., R],
+        iterable: Iterable[Any],
         chunksize: int | None = None,
         callback: Callback | None = None,
         error_callback: Callback | None = None,
@@ -247,8 +269,21 @@ class Pool(multiprocessing.pool.Pool):
 
     # ------------------------------------------------------------------------------------------------------ iterators
 
+    @overload
     def imap(
         self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None = None, *, ahead: int | None = None
+    ) -> PoolIterator[R]: ...
+    @overload
+    def imap(
+        self,
+        func: Callable[[Any, T], R],
+        iterable: Iterable[T],
+        chunksize: int | None = None,
+        *,
+        ahead: int | None = None,
+    ) -> PoolIterator[R]: ...
+    def imap(
+        self, func: Callable[..., R], iterable: Iterable[Any], chunksize: int | None = None, *, ahead: int | None = None
     ) -> PoolIterator[R]:
         """Call a function on every item, and yield the results in the items' order while later items are running.
 
@@ -280,15 +315,28 @@ class Pool(multiprocessing.pool.Pool):
         with one_frame:
             return self._imap(func, iterable, chunksize, ahead, OrderedSink())
 
+    @overload
     def imap_unordered(
         self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None = None, *, ahead: int | None = None
+    ) -> PoolIterator[R]: ...
+    @overload
+    def imap_unordered(
+        self,
+        func: Callable[[Any, T], R],
+        iterable: Iterable[T],
+        chunksize: int | None = None,
+        *,
+        ahead: int | None = None,
+    ) -> PoolIterator[R]: ...
+    def imap_unordered(
+        self, func: Callable[..., R], iterable: Iterable[Any], chunksize: int | None = None, *, ahead: int | None = None
     ) -> PoolIterator[R]:
         """Call a function on every item, and yield the results as they come; otherwise as `imap`."""
         with one_frame:
             return self._imap(func, iterable, chunksize, ahead, AnyOrder())
 
     def _imap(
-        self, func: Callable[[T], R], iterable: Iterable[T], chunksize: int | None, ahead: int | None, order: Order
+        self, func: Callable[..., R], iterable: Iterable[Any], chunksize: int | None, ahead: int | None, order: Order
     ) -> PoolIterator[R]:
         line = self._line(func, chunksize, is_awaited=True)
         ahead = self._ahead if ahead is None else _count("ahead", ahead)

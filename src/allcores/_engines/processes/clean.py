@@ -23,6 +23,8 @@ from allcores._worker.surroundings import Surroundings
 
 __all__ = ["CleanSource"]
 
+CALLED = ("the function", "the initializer", "the function of state=", "the finalizer")
+
 
 class CleanSource:
     """Leases clean workers for one run.
@@ -42,6 +44,7 @@ class CleanSource:
         assert plan.start is not None and plan.start != "fork"  # noqa: PT018 - one fact
         self._start: CleanStart = plan.start
         self.keeps_processes = job.initializer is None and is_last  # else they are this run's own
+        self.has_finalizer = job.finalizer is not None
         warm_set.wake()  # first: it takes about as long as what follows
         settings = find_settings() if job.settings is None else job.settings
         with hand_over() as descriptors:
@@ -76,7 +79,8 @@ def _encode(job: Job, known: Known, inspection: Inspection) -> Encoded:
         return encode_job(job, known, inspection, is_whole=True)
     except Exception as error:
         arguments = ((f"initargs[{position}]", argument) for position, argument in enumerate(job.initargs))
-        for role, thing in (("the function", job.function), ("the initializer", job.initializer), *arguments):
+        called = (job.function, job.initializer, job.state, job.finalizer)
+        for role, thing in (*zip(CALLED, called, strict=True), *arguments):
             explained = explain_unpicklable(role, thing, error)
             if explained is not None:
                 raise explained from None

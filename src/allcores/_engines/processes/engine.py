@@ -15,6 +15,7 @@ from allcores._core.hints import TYPE_CHECKING
 from allcores._core.messages import BatchWeighed, Moment, SendBatch, WorkerDown, WorkerUp
 from allcores._core.plan import Plan
 from allcores._core.scheduler.pace import HEAVY_BYTES
+from allcores._engines.complaints import Complaints
 from allcores._engines.engine import Arrival, MemoryUse
 from allcores._engines.holdings import Takings
 from allcores._engines.processes.connections import Connections
@@ -53,14 +54,15 @@ class ProcessEngine:
         self._workers: dict[int, Worker] = {}  # neither dead nor dismissed
         self._arrivals: list[Arrival] = []  # to be told by the next wait
         self._takings = Takings()
+        self._complaints = Complaints()
         self._measures = Measures(plan.recycle_bytes)
         self._watchdog = Watchdog(plan.timeout, plan.memory)
         self._deaths = DeathReader(self._measures)
         has_items = source.inherits and isinstance(dataset, Columns)
         self._supplies = Supplies(dataset, lines, are_items_inherited=has_items)
         self._connections = Connections()  # last of what may fail: they need to be closed
-        self._endings = Endings(self._connections)
         self._listener = Listener(self._connections.tracker, self._supplies, self._measures)
+        self._endings = Endings(self._connections, source, self._complain)
 
     # ------------------------------------------------------------------------------------------------- commands
 
@@ -84,13 +86,13 @@ class ProcessEngine:
             self._supplies.set_up(state, setup, self._connections.tracker.descriptor)
 
     def _start_process(self) -> Process:
-        try:
-            return self._source.start(self._connections.tracker)
-        except OSError:
-            if not self._endings:
-                raise
-        self._endings.see_all()  # they may hold what was missing
-        return self._source.start(self._connections.tracker)
+        while True:
+            try:
+                return self._source.start(self._connections.tracker)
+            except OSError:
+                if not self._endings:
+                    raise
+            self._endings.see_first()  # it may hold what was missing
 
     def send(self, batch: SendBatch) -> None:
         """Send a range, with its items where the worker does not have them."""
@@ -131,11 +133,14 @@ class ProcessEngine:
         state = self._workers.get(worker)
         if state is None:
             return
-        if self._source.keeps_processes and not state.mark.is_tied(HAS_CHILDREN):
+        if not self._source.keeps_processes or state.mark.is_tied(HAS_CHILDREN):
+            self.kill(worker)
+        elif self._source.has_finalizer:
+            self._forget(state)
+            self._endings.finalize(state)
+        else:
             self._let_go(state)  # first: once it is kept, it may be another run's, or closed
             self._source.keep(state.process)
-        else:
-            self.kill(worker)
 
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
@@ -152,6 +157,10 @@ class ProcessEngine:
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is."""
         return self._listener.identity(worker)
+
+    def complaint(self) -> RuntimeWarning | None:
+        """Tell what finalizers raised."""
+        return self._complaints.warning()
 
     def close(self) -> None:
         """Kill what still runs, and see every killed process end.
@@ -219,6 +228,9 @@ class ProcessEngine:
                     verdict = self._watchdog.look(state.mark, state.process.pid, state.born_with, now)
                     if verdict is not None:
                         state.condemn(verdict)
+
+    def _complain(self, worker: int, error: BaseException) -> None:
+        self._complaints.hear(self._listener.identity(worker), error)
 
     def _forget(self, state: Worker) -> None:
         del self._workers[state.number]

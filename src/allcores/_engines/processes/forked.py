@@ -55,6 +55,7 @@ class ForkedSource:
 
     def __init__(self, plan: Plan, job: Job, dataset: Dataset) -> None:
         self._settings = job.settings
+        self.has_finalizer = job.finalizer is not None
         self._job = job if job.settings is None else job._replace(settings=job.settings.sealed)
         self._columns = dataset if isinstance(dataset, Columns) else None
         self._share = Share.of(plan)
@@ -64,8 +65,9 @@ class ForkedSource:
     def set_up(self) -> Setup:
         """Say what a worker is born with: the whole of the caller's ``__main__``."""
         known = Known(vars(sys.modules["__main__"]))
-        if self._job.initializer is not None:  # what it may set stays, unless the caller's changes from now on
-            known.contents |= find_lacking(self._job.initializer, known, Inspection()).unsure
+        for function in filter(None, (self._job.initializer, self._job.state)):
+            # What they may set stays, unless the caller's changes from now on.
+            known.contents |= find_lacking(function, known, Inspection()).unsure
         return Setup([], b"", known, {}, [], None, self._settings)
 
     def start(self, tracker: SharedTracker) -> ForkedProcess:

@@ -68,6 +68,7 @@ class ProcessSource(Protocol):
 
     inherits: bool  # whether its processes are born with the job, the dataset's columns and the caller's __main__
     keeps_processes: bool  # whether idle ones are of use to later runs
+    has_finalizer: bool  # whether they have something to do before they end, or are kept
 
     def set_up(self) -> Setup:
         """Give what a process must be sent first."""

@@ -45,7 +45,8 @@ class Worker:
         settings: that it was told last; None where nobody knows.
         verdict: why we have killed it.
         is_mute: whether it has closed its channel, and so was killed.
-        leaving_since: when it was told to leave.
+        leaving_since: when it was told to leave, or to do what is left to do.
+        has_finalized: whether it has said what came of its finalizer.
         born_with: bytes of memory that are not its own doing.
         idle_size: bytes of memory when it was ready for its first item.
         idle_peak: the most that it had used by then.
@@ -67,6 +68,7 @@ class Worker:
         self.verdict: Verdict | None = None
         self.is_mute = False
         self.leaving_since = inf
+        self.has_finalized = False
         self.born_with = self.idle_size = self.idle_peak = 0
         self._selector = selector
         self._is_writing = False  # whether the selector waits for room in the channel
@@ -133,6 +135,11 @@ class Worker:
         """Tell it to do what is left to do, and end; who waits for that must not wait for ever."""
         self.leaving_since = time.monotonic()
         self.channel.send(Message(Kind.LEAVE))
+
+    def finalize(self) -> None:
+        """Tell it to do what is left to do for this run, and stay; who waits for that must not wait for ever."""
+        self.leaving_since = time.monotonic()
+        self.channel.send(Message(Kind.FINALIZE))
 
     # --------------------------------------------------------------------------------------------- what it holds
 

@@ -31,9 +31,11 @@ from allcores._input.sharing.variables import Names, exact_names, rough_names, v
 from allcores._objects.asking import ask
 
 __all__ = [
+    "FINALIZER",
     "FUNCTION",
     "INITIALIZER",
     "ITEMS",
+    "STATE",
     "Finding",
     "Root",
     "Way",
@@ -49,6 +51,8 @@ FEW = 1_000  # objects whose attributes are all looked at for numbers of descrip
 UNSPOKEN = {"func", "__wrapped__"}  # names that say nothing
 
 FUNCTION, INITIALIZER, ITEMS = "the function", "the initializer", "the dataset"
+STATE, FINALIZER = "the function of state=", "the finalizer"
+CALLED = {FUNCTION, INITIALIZER, STATE, FINALIZER}  # what these hold is named by their variables
 
 NAMELESS = {list, tuple, set, frozenset}
 
@@ -71,7 +75,7 @@ class Root(Record):
     """What a walk begins with.
 
     Attributes:
-        role: what it is to the caller: one of the three constants, or its name, as ``"initargs"``.
+        role: what it is to the caller: one of the constants, or its name, as ``"initargs"``.
         thing: the object.
         ignored: what it may well hold; by default what is no descriptor's.
     """
@@ -100,7 +104,7 @@ class Finding(Record):
 
 def find_shared(
     function: Any,
-    initializer: Any,
+    others: Sequence[tuple[str, Any]],
     initargs: Sequence[Any],
     columns: Sequence[Any],
     foreign: Mapping[int, str],
@@ -113,8 +117,8 @@ def find_shared(
 
     Args:
         function: that they run.
-        initializer: that they call first.
-        initargs: with these.
+        others: that they call beside it, as ``(role, function)``.
+        initargs: the initializer's arguments.
         columns: the dataset's, where they are inherited.
         foreign: the descriptors that matter, and what each leads to.
         is_born: whether workers are born with all that; else it is pickled for them.
@@ -125,16 +129,16 @@ def find_shared(
     is_meant = ignored | {Holding.STREAM}  # who gives a connection as an argument or an item means to share it
     roots = [
         Root(FUNCTION, function, ignored),
-        Root(INITIALIZER, initializer, ignored),
+        *(Root(role, other, ignored) for role, other in others),
         Root("initargs", tuple(initargs), is_meant),
         *(Root(ITEMS, column, is_meant) for column in columns),
     ]
     return find_held(roots, foreign, Way(is_born, has_globals and not is_born))
 
 
-def find_forked(function: Any, initializer: Any, initargs: Sequence[Any]) -> Finding | None:
+def find_forked(function: Any, others: Sequence[tuple[str, Any]], initargs: Sequence[Any]) -> Finding | None:
     """Find what is pickled for workers that start clean, and only forked ones can have."""
-    roles = ((FUNCTION, function), (INITIALIZER, initializer), ("initargs", tuple(initargs)))
+    roles = ((FUNCTION, function), *others, ("initargs", tuple(initargs)))
     return find_held([Root(role, thing, _BUT_FORKED) for role, thing in roles], {}, Way(inherits=False))
 
 
@@ -362,7 +366,7 @@ class _Walk:
         names, is_named = self._names_to(thing)
         names = [each for each in (name, *names, last) if each]
         where = root.role
-        if names and root.role in {FUNCTION, INITIALIZER}:
+        if names and root.role in CALLED:
             where = f"variable {' -> '.join(names)!r}"
         elif names:
             first = f"item {names[0][1:-1]}" if root.role == ITEMS else root.role + names[0]

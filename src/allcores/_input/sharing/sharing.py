@@ -14,8 +14,9 @@ from weakref import ref
 
 from allcores._codec.handover import may_need_fork
 from allcores._core.errors import UnpicklableError
-from allcores._core.hints import TYPE_CHECKING, Any
+from allcores._core.hints import TYPE_CHECKING, Any, Self
 from allcores._core.kinds import is_a
+from allcores._core.options import Options
 from allcores._core.plan import Facts
 from allcores._core.records import Record
 from allcores._input.dataset import Columns, Dataset
@@ -36,6 +37,8 @@ class Belongings(Record):
         initargs: with these.
         dataset: inherited by forked workers, if it has columns; None where there is none.
         is_star: whether an item is a tuple of arguments.
+        state: called in each worker, too.
+        finalizer: likewise.
     """
 
     function: Callable[..., Any] | None
@@ -43,6 +46,20 @@ class Belongings(Record):
     initargs: Sequence[Any] = ()
     dataset: Dataset | None = None
     is_star: bool = False
+    state: Callable[[], Any] | None = None
+    finalizer: Callable[..., object] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        options: Options,
+        function: Callable[..., Any] | None = None,
+        dataset: Dataset | None = None,
+        *,
+        is_star: bool = False,
+    ) -> Self:
+        """Give what workers get of a run with these options."""
+        return cls(function, options.initializer, options.initargs, dataset, is_star, options.state, options.finalizer)
 
     def weigh(self, facts: Facts, here: Descriptors) -> Facts:
         """Add to what is known of this process what speaks against a fork, and for one if nothing else will do."""
@@ -58,7 +75,7 @@ class Belongings(Record):
             return None
         from allcores._input.sharing.reach import find_forked
 
-        finding = find_forked(self.function, self.initializer, self.initargs)
+        finding = find_forked(self.function, self._others(), self.initargs)
         return None if finding is None else finding.text
 
     def fork_hazard(self, here: Descriptors) -> str | None:
@@ -85,7 +102,7 @@ class Belongings(Record):
         what = "would be shared by all workers, which would disturb each other there"
         if finding.is_number:
             what = "would be shared by all workers, or mean something else there"
-        raise UnpicklableError(f"{finding.text} {what}; open it inside the function or in an initializer")
+        raise UnpicklableError(f"{finding.text} {what}; open it inside the function, or once in each worker by state=")
 
     def _find(
         self, here: Descriptors, *, is_born: bool, has_globals: bool = False, only_certain: bool = False
@@ -100,7 +117,7 @@ class Belongings(Record):
         columns = self.dataset.columns if isinstance(self.dataset, Columns) else ()
         found = find_shared(
             self.function,
-            self.initializer,
+            self._others(),
             self.initargs,
             columns if is_born else (),
             foreign,
@@ -112,6 +129,12 @@ class Belongings(Record):
             return found
         number = find_number(self.function, self.initializer, self.initargs, self._arguments(columns), foreign)
         return None if number is None else Finding(Holding.NUMBER, number)
+
+    def _others(self) -> list[tuple[str, Any]]:
+        """Give what workers call beside the function, and what that is to the caller."""
+        from allcores._input.sharing.reach import FINALIZER, INITIALIZER, STATE
+
+        return [(INITIALIZER, self.initializer), (STATE, self.state), (FINALIZER, self.finalizer)]
 
     def _arguments(self, columns: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
         """Give what the function is called with, by position, as far as it is at hand."""
