@@ -27,6 +27,9 @@ WRONG_TYPES: list[tuple[str, Any, tuple[str, ...]]] = [
     *[("start", value, START_METHODS) for value in (None, True)],
     *[("errors", value, ERRORS) for value in (None, False)],
     ("initializer", "prepare", ("a function", "None")),
+    ("state", 3, ("a function without arguments", "None")),
+    ("finalizer", "end", ("a function", "None")),
+    *[("devices", value, ("'cuda'", "[0, 1]")) for value in (3, True, [1.0], [True], [None])],
     ("initargs", 3, ("tuple",)),
     ("initargs", None, ("tuple",)),
     ("progress", 3, ("None", "True", "False", "a description", "a callback")),
@@ -42,6 +45,7 @@ WRONG_VALUES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("workers", 0, WORKERS),
     *[(name, value, NUMBERS) for name in ("batch", "ahead", "threads") for value in (0, -1)],
     ("threads", "all", ("'auto'",)),
+    *[("devices", value, ("'cuda'", "[0, 1]")) for value in ("gpu", "0,1", [], [0, 0], [0, "0"], [-1], ["a,b"], [""])],
     ("on", "process", ENGINES),
     ("on", "", ENGINES),
     ("start", "Fork", START_METHODS),
@@ -94,8 +98,8 @@ def test_an_option_that_resembles_none_is_told_all_names() -> None:
     assert all(name in str(caught.value) for name in Options._fields)
 
 
-def test_the_keywords_for_type_checkers_are_the_options_but_errors() -> None:
-    assert {*OptionKeywords.__annotations__, "errors"} == set(Options._fields)
+def test_the_keywords_for_type_checkers_are_the_options_but_those_that_types_hang_on() -> None:
+    assert {*OptionKeywords.__annotations__, "errors", "state"} == set(Options._fields)
     assert "errors" not in OptionKeywords.__annotations__
 
 

@@ -32,6 +32,7 @@ def test_it_tells_versions_cores_memory_start_threads_limits_and_what_is_install
         "memory",
         "start",
         "native threads",
+        "devices",
         "limits",
         "engines",
         "installed",

@@ -190,13 +190,6 @@ def test_a_state_that_cannot_be_made_ends_the_run_with_its_error(place):
     assert "connect" in [entry.name for entry in caught.traceback] or "in connect" in str(caught.value.__cause__)
 
 
-def test_what_makes_no_sense_is_refused_at_once():
-    with pytest.raises(TypeError, match="state=3 is not callable; allowed: a function without arguments, or None"):
-        allcores.map(add, [1], state=3)
-    with pytest.raises(TypeError, match="finalizer='x' is not callable"):
-        allcores.map(add, [1], finalizer="x")
-
-
 @pytest.mark.parametrize("role", ["state", "finalizer"])
 def test_what_cannot_travel_is_refused_before_any_worker_starts(role):
     lock = threading.Lock()

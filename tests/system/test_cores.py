@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import allcores
+from allcores._core.options import Options
 from allcores._system import cores as cores_module
 from allcores._system.cores import (
     ALLOTTED,
@@ -143,7 +144,7 @@ def test_usable_cores_are_the_least_of_all_bounds() -> None:
 def test_affinity_bounds_the_cores() -> None:
     cores = usable_cores()
     assert (cores, cores.bound) == (1, "this process's CPU affinity")
-    assert find_facts().cores == 1
+    assert find_facts(Options()).cores == 1
 
 
 @pytest.mark.parametrize(("how", "switches"), [("PYTHON_CPU_COUNT=1", []), ("-X cpu_count=1", ["-X", "cpu_count=1"])])

@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from allcores._core.options import Options
 from allcores._system.cores import usable_cores
 from allcores._system.machine import FORK_BREAKERS, find_facts, fork_hazard
 
@@ -27,7 +28,7 @@ def test_a_running_thread_makes_a_fork_unsafe() -> None:
         for thread in threads:
             thread.start()
         assert fork_hazard() == f"{threading.active_count()} Python threads are running"
-        assert find_facts().fork_hazard == fork_hazard()
+        assert find_facts(Options()).fork_hazard == fork_hazard()
     finally:
         end.set()
         for thread in threads:
@@ -80,6 +81,6 @@ def test_a_library_that_does_not_survive_a_fork_makes_it_unsafe(name: str, monke
 
 
 def test_facts_say_what_this_platform_can() -> None:
-    facts = find_facts()
+    facts = find_facts(Options())
     assert facts.can_fork == facts.can_start_clean == hasattr(os, "fork")
     assert (facts.cores, facts.cores_bound) == (usable_cores(), usable_cores().bound)

@@ -19,6 +19,7 @@ StartMethod = Literal["auto", "fork", "forkserver", "spawn"]
 Errors = Literal["raise", "collect"]
 ProgressCallback = Callable[[int, int | None], object]
 Workers: TypeAlias = int | float | Literal["physical"] | None
+Devices: TypeAlias = Literal["cuda"] | Iterable[int | str] | None
 ExceptionTypes: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 
 ENGINES = ("processes", "threads", "serial")
@@ -48,6 +49,7 @@ class OptionKeywords(TypedDict, total=False):
     resume: str | os.PathLike[str] | None
     seed: int | None
     threads: int | Literal["auto"] | None
+    devices: Devices
     progress: bool | str | ProgressCallback | None
 
 
@@ -91,6 +93,10 @@ class Options(Record):
         seed: what every item's random numbers follow from, together with its index: see `rng`. The global
             generators of `random`, `numpy.random` and PyTorch are seeded for each item, too, and so are generators of
             the first two that the function leads to; but not in threads, which share them.
+        devices: hands each worker accelerators of its own: ``"cuda"`` for all that this process may use, or a list
+            of such as stand in ``CUDA_VISIBLE_DEVICES``: ``[0, 1]``. Each worker sees only its own, before it imports
+            anything: to it, they begin at 0. There is by default one worker for each; of more workers, several share
+            one evenly, and its memory is theirs to divide. Workers start clean, and each run has new ones.
         threads: how many threads native libraries, such as BLAS and OpenMP, may use in each worker; by default its
             share of the usable cores, or what the environment says (``OMP_NUM_THREADS`` and the like); None to leave
             them alone.
@@ -120,6 +126,7 @@ class Options(Record):
     resume: str | os.PathLike[str] | None = None
     seed: int | None = None
     threads: int | Literal["auto"] | None = "auto"
+    devices: Devices = None
     progress: bool | str | ProgressCallback | None = None
 
     def __new__(cls, *values: Any, **keywords: Any) -> Self:
@@ -151,6 +158,7 @@ class Options(Record):
             resume=_path("resume", asked.resume),
             seed=_whole_number("seed", asked.seed, least=0),
             threads=_native_threads(asked.threads),
+            devices=_devices(asked.devices),
         )
 
     @property
@@ -237,6 +245,33 @@ def _native_threads(value: Any) -> int | str | None:
         _require_choice("threads", value, ("auto",))
         return value
     return _whole_number("threads", value, least=1)
+
+
+def _devices(value: Any) -> str | tuple[str, ...] | None:
+    allowed = "allowed: 'cuda', a list such as [0, 1], or None"
+    if value is None or isinstance(value, str):
+        if value not in {None, "cuda"}:
+            raise ValueError(f"devices={value!r} is unknown; {allowed}")
+        return value
+    try:
+        names = [_device(each) for each in value]
+    except TypeError:
+        names = None
+    if names is None:
+        raise TypeError(f"devices={value!r} is no list of numbers or names of devices; {allowed}")
+    if not names or len(set(names)) < len(names) or not all(map(_is_device, names)):
+        raise ValueError(f"devices={value!r} makes no sense; {allowed}, each once")
+    return tuple(names)
+
+
+def _device(value: Any) -> str:
+    if isinstance(value, bool):
+        raise TypeError
+    return value if isinstance(value, str) else str(operator.index(value))
+
+
+def _is_device(name: str) -> bool:
+    return bool(name) and "," not in name and not name.startswith("-") and not name.isspace()
 
 
 def _path(name: str, value: Any) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from allcores._core.bytes import format_bytes, parse_bytes
+from allcores._core.devices import choose_devices, hand_out
 from allcores._core.hints import Literal, TypeAlias
 from allcores._core.options import Engine, Errors, Options
 from allcores._core.records import Record
@@ -38,6 +39,7 @@ class Facts(Record):
         native_set: what the user has set in the environment of native threads, as ``(name, value)``.
         physical: how many physical cores this process may run on; None where nobody has asked, or knows.
         topology: of what kind the cores are, in words; likewise.
+        devices: which accelerators this process may use; None where nobody has asked, or nothing says so.
         meeting_place: the folder where runs meet that share the cores; None where this process's do not.
     """
 
@@ -56,6 +58,7 @@ class Facts(Record):
     native_set: tuple[tuple[str, str], ...] = ()
     physical: int | None = None
     topology: str | None = None
+    devices: tuple[str, ...] | None = None
     meeting_place: str | None = None
 
 
@@ -83,6 +86,7 @@ class Plan(Record):
         threads_reason: why so many.
         threads_asked: whether the caller asked for that number, which then goes before all that libraries were told.
         native_set: what the environment says instead for some libraries, as ``(name, value)``.
+        devices: which accelerators each worker has, the first one's first; empty where none are handed out.
         topology: of what kind the cores are, in words; None where the kernel does not tell. `allcores.plan` alone asks.
         meeting_place: where it meets other programs' runs, with which it shares the cores; None where it does not.
         carried: settings that clean workers are given, in words. `allcores.plan` alone gathers them.
@@ -109,6 +113,7 @@ class Plan(Record):
     threads_reason: str = ""
     threads_asked: bool = False
     native_set: tuple[tuple[str, str], ...] = ()
+    devices: tuple[tuple[str, ...], ...] = ()
     topology: str | None = None
     meeting_place: str | None = None
     carried: tuple[str, ...] = ()
@@ -127,6 +132,8 @@ class Plan(Record):
         if self.meeting_place is not None:
             lines.append(f"cores shared with other programs that meet in {self.meeting_place}")
         lines.append(f"native threads {self.threads or 'left alone'}: {self.threads_reason}")
+        if self.devices:
+            lines.append(f"devices, for each worker: {'; '.join(', '.join(group) for group in self.devices)}")
         lines.append(f"batch {self.batch or 'adaptive'}, ahead {self.ahead or 'a few batches per worker'}")
         lines += self._limits()
         return "\n".join(lines)
@@ -159,7 +166,8 @@ def make_plan(options: Options, facts: Facts) -> Plan:
     """
     _require_workers_that_can_be_killed(options)
     keeps_limits = options.on == "processes"
-    workers, workers_reason = _decide_workers(options, facts)
+    devices = choose_devices(options, facts.devices)
+    workers, workers_reason = _decide_workers(options, facts, len(devices))
     start, start_reason = _decide_start(options, facts) if options.on == "processes" else (None, "")
     is_clean = start is not None and start != "fork"
     cores = max(1, facts.cores // workers)
@@ -187,6 +195,7 @@ def make_plan(options: Options, facts: Facts) -> Plan:
         topology=facts.topology,
         meeting_place=facts.meeting_place if options.on == "processes" else None,
         native_set=facts.native_set if options.threads == "auto" else (),
+        devices=hand_out(devices, workers),
         carried=facts.settings if is_clean else (),
         not_carried=facts.left if is_clean else (),
     )
@@ -202,13 +211,13 @@ def _require_workers_that_can_be_killed(options: Options) -> None:
             )
 
 
-def _decide_workers(options: Options, facts: Facts) -> tuple[int, str]:
+def _decide_workers(options: Options, facts: Facts, devices: int) -> tuple[int, str]:
     bound = f"usable cores, bounded by {facts.cores_bound}"
     number = options.workers
     if options.on == "serial":
         return 1, "serial runs in the caller's own thread"
     if number is None:
-        return _usual_workers(options, facts, bound)
+        return _usual_workers(options, facts, bound) if not devices else (devices, "one for each device")
     if number == "physical":
         return _physical_workers(facts, bound)
     if isinstance(number, float):
@@ -252,15 +261,18 @@ def _decide_start(options: Options, facts: Facts) -> tuple[ConcreteStart, str]:
         raise ValueError("on='processes' does not run on this platform yet; allowed: on='threads', on='serial'")
     if facts.clean_hazard is not None:
         return _choose_fork(options, facts, facts.clean_hazard)
-    return (options.start, "asked for") if options.start != "auto" else _choose_start(facts)
+    if options.start != "auto":
+        return options.start, "asked for"
+    if options.devices is not None:
+        return "forkserver", "each worker is to have its devices before it imports anything"
+    return _choose_start(facts)
 
 
 def _choose_fork(options: Options, facts: Facts, clean_hazard: str) -> tuple[ConcreteStart, str]:
     """Choose where workers cannot start clean; that a thread of its own forks is then no reason not to."""
-    if options.start != "auto":
-        raise RuntimeError(
-            f"start={options.start!r} is not possible: {clean_hazard}; use start='fork', or on='threads'"
-        )
+    if options.start != "auto" or options.devices is not None:
+        asked = f"start={options.start!r}" if options.start != "auto" else f"devices={options.devices!r}"
+        raise RuntimeError(f"{asked} is not possible: {clean_hazard}; use start='fork', or on='threads'")
     is_wanted = facts.fork_need is not None or facts.start_set == "fork"
     if not facts.can_fork or (facts.fork_hazard is not None and not is_wanted):
         raise RuntimeError(

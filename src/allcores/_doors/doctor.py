@@ -13,6 +13,7 @@ from typing import TextIO
 from allcores._core.bytes import format_bytes
 from allcores._objects.asking import describe
 from allcores._run.map import plan
+from allcores._system.accelerators import find_devices
 from allcores._system.cores import bounds_of_cores, find_topology, usable_cores
 from allcores._system.memory import free_memory
 from allcores._system.native_threads import loaded_pools, set_by_user
@@ -29,8 +30,8 @@ def doctor(file: TextIO | None = None) -> None:
     """Print what there is to know of this machine and this Python, for yourself or for a bug report.
 
     That is: versions; usable cores with every bound, and of what kind they are; free memory; how processes start, and
-    why; native libraries that are loaded, with their threads; limits of the system; and which engines and companions
-    are installed. Nothing is started, changed or sent, and nothing of your data is told.
+    why; native libraries that are loaded, with their threads; accelerators; limits of the system; and which engines
+    and companions are installed. Nothing is started, changed or sent, and nothing of your data is told.
 
     Args:
         file: where to; by default standard output.
@@ -55,6 +56,7 @@ def _findings() -> Iterator[tuple[str, list[str]]]:
     yield "memory", [_memory()]
     yield "start", _start()
     yield "native threads", list(_native_threads()) or ["no library with native threads is loaded"]
+    yield "devices", [f"CUDA: {', '.join(find_devices()) or 'none'}"]
     yield "limits", list(_limits())
     yield "engines", ["processes, threads, serial"]
     yield "installed", [", ".join(_versions(COMPANIONS)) or "none of the libraries that allcores works with"]

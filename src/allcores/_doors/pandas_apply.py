@@ -153,7 +153,7 @@ def _apply_to_frame(
         values: Iterable[Any] = _run(partial(_call, func, how["args"]), lines, options)
     else:
         checked = Options.from_keywords(dict(options))
-        workers = make_plan(checked, find_facts(is_detailed=checked.workers == "physical")).workers
+        workers = make_plan(checked, find_facts(checked)).workers
         size = options.get("batch") or ceil(frame.shape[not has_rows] / PIECES_PER_WORKER / workers)
         pieces = _cut(frame, size, has_rows=has_rows)
         values = chain.from_iterable(_run(partial(_call_on_piece, func, how), pieces, options | {"batch": 1}))

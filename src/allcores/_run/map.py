@@ -330,8 +330,9 @@ def plan(**options: Any) -> Plan:
     from allcores._settings.hooks import what_stays, what_travels
 
     with one_frame:
-        facts = find_facts(is_detailed=True)._replace(settings=what_travels(), left=what_stays())
-        return make_plan(Options.from_keywords(options), facts)
+        asked = Options.from_keywords(options)
+        facts = find_facts(asked, is_detailed=True)._replace(settings=what_travels(), left=what_stays())
+        return make_plan(asked, facts)
 
 
 class ResultIterator(chain[R]):

@@ -77,7 +77,7 @@ class Service:
             raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
         here = Descriptors()
         belongings = Belongings.of(options)
-        facts = find_facts(here, own_threads=_count_threads(), is_detailed=options.workers == "physical")
+        facts = find_facts(options, here, own_threads=_count_threads())
         facts = facts._replace(has_own_thread=True, start_used=start_used() if stands_in else None)
         if options.on == "processes" and options.start == "auto":
             facts = belongings.weigh(facts, here)

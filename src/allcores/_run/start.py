@@ -140,7 +140,7 @@ def prepare(
 def _decide(options: Options, belongings: Belongings, *, has_own_thread: bool) -> Plan:
     """Make the plan, in view of what workers must not share."""
     here = Descriptors()
-    facts = find_facts(here, is_detailed=options.workers == "physical")._replace(has_own_thread=has_own_thread)
+    facts = find_facts(options, here)._replace(has_own_thread=has_own_thread)
     if options.on == "processes" and options.start == "auto":
         facts = belongings.weigh(facts, here)
     plan = make_plan(options, facts)

@@ -7,7 +7,9 @@ import sys
 import threading
 import time
 
+from allcores._core.options import Options
 from allcores._core.plan import Facts
+from allcores._system.accelerators import find_devices
 from allcores._system.cores import find_topology, meeting_place, usable_cores
 from allcores._system.descriptors import Descriptors
 from allcores._system.greenlets import GREEN, patched_by
@@ -25,16 +27,19 @@ _lasting_threads: set[int] = set()  # native ones that were still there after th
 GPUS = ("/dev/nvidia", "/dev/kfd", "/dev/dri/render")
 
 
-def find_facts(here: Descriptors | None = None, *, own_threads: int = 0, is_detailed: bool = False) -> Facts:
+def find_facts(
+    options: Options, here: Descriptors | None = None, *, own_threads: int = 0, is_detailed: bool = False
+) -> Facts:
     """Gather what a plan needs to know.
 
     Args:
+        options: which it will be a plan for.
         here: what this process has open; by default that is found out.
         own_threads: how many threads are allcores' own, which a forked process does not miss.
-        is_detailed: whether to ask of what kind the cores are.
+        is_detailed: whether to ask of what kind the cores are, though the plan does not hang on it.
     """
     cores = usable_cores()
-    topology = find_topology() if is_detailed else None
+    topology = find_topology() if is_detailed or options.workers == "physical" else None
     is_posix = hasattr(os, "fork")
     return Facts(
         cores=cores,
@@ -48,6 +53,7 @@ def find_facts(here: Descriptors | None = None, *, own_threads: int = 0, is_deta
         native_set=tuple(set_by_user().items()),
         physical=None if topology is None else topology.physical,
         topology=None if topology is None else str(topology),
+        devices=None if options.devices is None else find_devices(),
     )
 
 
@@ -55,7 +61,7 @@ def find_facts(here: Descriptors | None = None, *, own_threads: int = 0, is_deta
 
 
 def fork_hazard(here: Descriptors | None = None, own_threads: int = 0) -> str | None:
-    """Say why forking this process now is not provably safe; None where it is. The arguments are `find_facts`'s."""
+    """Say why forking this process now is not provably safe; None where it is. The arguments are as in `find_facts`."""
     if sys.platform != "linux":
         return f"system libraries of {sys.platform} break in forked processes"
     if threading.active_count() - own_threads > 1:

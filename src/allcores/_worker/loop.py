@@ -172,9 +172,10 @@ class WorkerLoop:
             tracker, *descriptors = message.descriptors or (None,)
             kinship, surroundings, early_settings = pickle.loads(message.frames[0])  # from our own driver
             become_child(kinship, message.start, tracker)
-            surroundings.adopt()
+            expected, variables = pickle.loads(message.frames[1])  # likewise
+            surroundings.adopt(variables)
             self._adopt().begin(early_settings)
-            self._compare(pickle.loads(message.frames[1]))
+            self._compare(expected)
             with received(descriptors):
                 job, definitions = decode(message.frames[2:])
             learn(definitions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Mapping
 
 from allcores._core.records import Record
 from allcores._worker.share import Share
@@ -33,15 +34,16 @@ class Surroundings(Record):
         authkey = None if process is None else bytes(process.current_process().authkey)
         return cls(absolute_path(folder), list(sys.argv), folder, environment, authkey, _umask(), _stack_size(), share)
 
-    def adopt(self) -> None:
-        """Make this process like the described one."""
+    def adopt(self, variables: Mapping[str, str]) -> None:
+        """Make this process like the described one, but for some variables of the environment, which are its own."""
         sys.path[:] = self.path
         sys.argv[:] = self.arguments
         if self.folder is not None:
             os.chdir(self.folder)  # without a look at the present one, which may have been removed
-        if dict(os.environ) != self.environment:
+        environment = {**self.environment, **variables}
+        if dict(os.environ) != environment:
             os.environ.clear()
-            os.environ.update(self.environment)
+            os.environ.update(environment)
         self.share.adopt()
         if self.authkey is not None:
             from multiprocessing.process import current_process

@@ -10,6 +10,7 @@ from allcores._codec.definitions.contents import Inspection
 from allcores._codec.definitions.globals import Known
 from allcores._codec.handover import close_all, hand_over
 from allcores._core.plan import Plan
+from allcores._engines.processes.device_groups import DeviceGroups
 from allcores._engines.processes.fork_server import CleanProcess, CleanStart
 from allcores._engines.processes.process import Setup
 from allcores._engines.processes.warm_set import warm_set
@@ -43,7 +44,9 @@ class CleanSource:
     def __init__(self, plan: Plan, job: Job, *, is_last: bool = True) -> None:
         assert plan.start is not None and plan.start != "fork"  # noqa: PT018 - one fact
         self._start: CleanStart = plan.start
-        self.keeps_processes = job.initializer is None and is_last  # else they are this run's own
+        self._devices = DeviceGroups(plan.devices) if plan.devices else None
+        # Others are this run's own.
+        self.keeps_processes = job.initializer is None and is_last and self._devices is None
         self.has_finalizer = job.finalizer is not None
         warm_set.wake()  # first: it takes about as long as what follows
         settings = find_settings() if job.settings is None else job.settings
@@ -56,12 +59,21 @@ class CleanSource:
             self._setup = Setup(frames, surroundings, known, unsure, descriptors, segment, settings)
 
     def set_up(self) -> Setup:
-        """Give what a worker must be sent first."""
-        return self._setup
+        """Give what the next worker must be sent first."""
+        return self._setup if self._devices is None else self._setup._replace(variables=self._devices.choose())
 
     def start(self, tracker: SharedTracker) -> CleanProcess:
-        """Lease a worker."""
-        return warm_set.lease(self._start)
+        """Lease a worker; one that is given devices has loaded no library yet that may have taken hold of others."""
+        if self._devices is None:
+            return warm_set.lease(self._start)
+        process = warm_set.lease(self._start, is_fresh=True)
+        self._devices.give(process)
+        return process
+
+    def forget(self, process: CleanProcess) -> None:
+        """Have another worker be given its devices."""
+        if self._devices is not None:
+            self._devices.take(process)
 
     def keep(self, process: CleanProcess) -> None:
         """Keep it warm."""

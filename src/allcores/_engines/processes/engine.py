@@ -234,6 +234,7 @@ class ProcessEngine:
 
     def _forget(self, state: Worker) -> None:
         del self._workers[state.number]
+        self._source.forget(state.process)
         self._takings.forget(state.number)
 
     def _let_go(self, state: Worker) -> None:

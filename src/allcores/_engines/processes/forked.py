@@ -78,6 +78,9 @@ class ForkedSource:
             child = partial(become_forked_child, self._kinship, next_number(), tracker.descriptor)
             return ForkedProcess(self._board, self._job, self._columns, self._share, child)
 
+    def forget(self, process: ForkedProcess) -> None:
+        """It has nothing that another could have instead."""
+
     def keep(self, process: ForkedProcess) -> None:
         """Keep none."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from allcores._codec.definitions.contents import Contents
 from allcores._codec.definitions.globals import Key, Known
 from allcores._core.hints import TYPE_CHECKING, Any, Protocol
@@ -30,6 +33,7 @@ class Setup(Record):
         descriptors: that go along.
         segment: holds the large frames, for all processes; None where there are none.
         settings: that it has then; None where nobody hands in under others.
+        variables: of the environment, which are this process's own.
     """
 
     frames: list[Buffer]
@@ -39,6 +43,7 @@ class Setup(Record):
     descriptors: list[int]
     segment: Segment | None
     settings: Settings | None
+    variables: Mapping[str, str] = MappingProxyType({})
 
 
 class Process(Protocol):
@@ -71,10 +76,13 @@ class ProcessSource(Protocol):
     has_finalizer: bool  # whether they have something to do before they end, or are kept
 
     def set_up(self) -> Setup:
-        """Give what a process must be sent first."""
+        """Give what the next process must be sent first."""
 
     def start(self, tracker: SharedTracker) -> Process:
         """Begin to start a process, which tells a tracker. Raises OSError where the system does not allow it."""
+
+    def forget(self, process: Any) -> None:
+        """Hear that a process is none of the run's workers any more."""
 
     def keep(self, process: Any) -> None:
         """Take back an idle process, where they are kept."""

@@ -52,7 +52,8 @@ class Supplies:
             setup: what it needs.
             tracker: the descriptor by which it tells the resource tracker.
         """
-        frames = [setup.surroundings, pickle.dumps(worker.known.news_among(setup.unsure)), *setup.frames]
+        own = (worker.known.news_among(setup.unsure), dict(setup.variables))
+        frames = [setup.surroundings, pickle.dumps(own), *setup.frames]
         worker.known.contents |= setup.unsure
         descriptors = [tracker, *setup.descriptors]
         worker.post(Message(Kind.SETUP, start=next_number(), frames=frames, descriptors=descriptors), setup.segment)

@@ -32,15 +32,19 @@ class WarmSet:
         warm = ", ".join(f"{len(processes)} by {start}" for start, processes in self._warm.items())
         return f"<WarmSet: {warm}>"
 
-    def lease(self, start: CleanStart) -> CleanProcess:
+    def lease(self, start: CleanStart, *, is_fresh: bool = False) -> CleanProcess:
         """Give a worker of one's own: a warm one if there is, or one that is only being started.
+
+        Args:
+            start: how those start that are.
+            is_fresh: whether it may have run nothing before.
 
         Raises:
             OSError: the system does not allow another process, or another descriptor.
         """
         with self._lock:
             warm = self._warm[start]
-            while warm:
+            while warm and not is_fresh:
                 process = warm.pop()
                 if not process.is_leaving:
                     return process
