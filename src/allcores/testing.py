@@ -140,6 +140,9 @@ class FakeEngine:
         """Nothing is known of workers that do not exist."""
         return MemoryUse()
 
+    def processor_time(self) -> None:
+        """Nobody knows."""
+
     def identity(self, worker: int) -> WorkerIdentity:
         """Name a worker that has no process."""
         return WorkerIdentity(worker, None, "nowhere")

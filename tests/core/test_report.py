@@ -53,6 +53,32 @@ def test_what_is_not_usual_is_told_in_asides(figures: dict[str, int], aside: str
     assert str(report(**figures)).startswith(f"10 items{aside} in 2 s")
 
 
+def test_what_is_not_computing_nor_queueing_is_waiting() -> None:
+    assert report().waiting_seconds is None
+    assert report(computing_seconds=4.0, queued_seconds=0.5).waiting_seconds == 1.5
+    assert report(computing_seconds=12.0, queued_seconds=0.0).waiting_seconds == 0.0  # several native threads
+    assert "6 s inside items (1.5 s waiting), " in str(report(computing_seconds=4.0, queued_seconds=0.5))
+
+
+@pytest.mark.parametrize(
+    ("figures", "on", "verdict"),
+    [
+        ({"computing_seconds": 5.8, "queued_seconds": 0.1}, "processes", ""),
+        ({"computing_seconds": 0.2, "queued_seconds": 0.1}, "processes", "items mostly waited"),
+        ({"computing_seconds": 0.2, "queued_seconds": 0.1}, "threads", "items mostly waited"),
+        ({"computing_seconds": 1.9, "queued_seconds": 0.1}, "threads", "try on='processes'"),
+        ({"computing_seconds": 3.0, "queued_seconds": 2.9}, "processes", "queue for a core"),
+        ({"computing_seconds": 0.0, "queued_seconds": 0.0, "item_seconds": 0.01}, "processes", ""),
+        ({}, "processes", ""),
+    ],
+)
+def test_the_verdict_says_what_took_the_time_if_not_computing(figures: dict[str, float], on: Any, verdict: str) -> None:
+    told = report(**figures, plan=PLAN._replace(on=on))
+    assert verdict in told.verdict
+    assert bool(verdict) == bool(told.verdict)
+    assert str(told).endswith(told.verdict or "75%" if "item_seconds" not in figures else "%")
+
+
 def test_a_report_is_frozen() -> None:
     with pytest.raises(AttributeError):
         report().items = 3  # type: ignore[misc]  # that is the point

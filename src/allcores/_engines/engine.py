@@ -15,6 +15,7 @@ from allcores._objects.outcomes import Raised, WorkerIdentity
 
 if TYPE_CHECKING:
     from allcores._system.leadership import Leadership
+    from allcores._system.processor_time import ProcessorTime
 
 __all__ = ["Arrival", "Engine", "MemoryUse"]
 
@@ -91,6 +92,9 @@ class Engine(Protocol):
 
     def memory(self) -> MemoryUse:
         """Tell what workers use, as far as the place knows."""
+
+    def processor_time(self) -> ProcessorTime | None:
+        """Tell what workers have used since they were ready, those included that have ended; None if nobody knows."""
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is, also after its end."""

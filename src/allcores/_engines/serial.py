@@ -21,6 +21,7 @@ from allcores._settings.conditions import Conditions
 from allcores._system.interrupts import let_interrupts_in
 from allcores._system.leadership import Leadership
 from allcores._system.native_threads import SharedLimit, find_limits
+from allcores._system.processor_time import ProcessorTime, ThreadMeter
 from allcores._worker.job import Job, Part, run_batch
 from allcores._worker.line import Lines
 from allcores._worker.state import WorkerState
@@ -43,6 +44,7 @@ class SerialEngine:
         self._arrivals: list[Arrival] = []
         self._native = SharedLimit(find_limits(plan.threads, plan.native_set, is_asked=plan.threads_asked))
         self._unbind = self._native.begin_thread()
+        self._meter = ThreadMeter()
         self._parts: list[Iterator[Arrival]] = []  # batches not yet run to their end, oldest first
         self._waker: threading.Event | None = None  # where others hand items in
         self._at_home: tuple[Job | None, Job] = None, job  # the latest with a seed, and as it is here
@@ -105,6 +107,10 @@ class SerialEngine:
         """Nobody knows: it is all this process's."""
         return MemoryUse()
 
+    def processor_time(self) -> ProcessorTime:
+        """Tell what items have used."""
+        return self._meter.used
+
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is: this process."""
         return WorkerIdentity(worker, os.getpid(), socket.gethostname())
@@ -121,6 +127,7 @@ class SerialEngine:
                 self._under(self._conditions, self._state.end)
         except Exception as error:  # the caller's finalizer may raise anything
             self._complaints.hear(self.identity(0), error)
+        self._meter.close()
         self._unbind()
         self._native.end()
 
@@ -130,7 +137,7 @@ class SerialEngine:
         conditions = None if self._lines is None else self._lines.conditions(batch.start)
         parts = run_batch(job, items, batch, passing=(KeyboardInterrupt,))
         while True:
-            with _streams_kept(job):
+            with _streams_kept(job), self._meter:
                 part = self._under(conditions, next, parts, None)
             if part is None:
                 return

@@ -7,9 +7,9 @@ import queue
 import socket
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from contextvars import Context
-from functools import partial
+from functools import partial, reduce
 from math import inf
 
 from allcores._core.hints import TYPE_CHECKING
@@ -26,6 +26,7 @@ from allcores._system.cores import limit_cores_here
 from allcores._system.interrupts import let_interrupts_in
 from allcores._system.leadership import Leadership
 from allcores._system.native_threads import SharedLimit, find_limits
+from allcores._system.processor_time import ProcessorTime, ThreadMeter
 from allcores._transport.board import IDLE, INDEX, Mark
 from allcores._worker.exit import SHUTDOWN_SECONDS
 from allcores._worker.job import Job, Part, run_batch
@@ -68,6 +69,7 @@ class ThreadEngine:
         self._conditions = Conditions.here()
         self._workers: dict[int, _Worker] = {}
         self._takings = Takings()
+        self._meters: list[ThreadMeter] = []  # of all threads that there ever were
         self._looks_at = inf  # when to look next what threads have finished that are in a long item
         self._outbox: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()  # None: wait no longer
         self._is_closed = threading.Event()
@@ -140,6 +142,10 @@ class ThreadEngine:
         """Nobody knows: it is all this process's."""
         return MemoryUse()
 
+    def processor_time(self) -> ProcessorTime:
+        """Tell what batches that are over have used."""
+        return reduce(ProcessorTime.and_also, (meter.used for meter in self._meters), ProcessorTime())
+
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is: this process."""
         return WorkerIdentity(worker, os.getpid(), socket.gethostname())
@@ -204,12 +210,14 @@ class ThreadEngine:
         except BaseException as error:  # the caller's initializer may raise anything
             self._outbox.put(Arrival(WorkerSetupFailed(worker), cause=error))
             return
-        self._outbox.put(Arrival(WorkerReady(worker)))
-        while (work := state.work.get()) is not None:
-            batch, job, items, conditions = work
-            conditions.run_on(self._conditions, context, self._run, state, batch, job, items)
-            if self._is_closed.is_set():
-                break
+        with closing(ThreadMeter()) as meter:
+            self._meters.append(meter)
+            self._outbox.put(Arrival(WorkerReady(worker)))
+            while (work := state.work.get()) is not None:
+                batch, job, items, conditions = work
+                conditions.run_on(self._conditions, context, self._run, state, meter, batch, job, items)
+                if self._is_closed.is_set():
+                    break
         self._finalize(worker, state, context)
 
     def _finalize(self, worker: int, state: _Worker, context: Context) -> None:
@@ -223,10 +231,10 @@ class ThreadEngine:
         finally:
             state.has_ended.set()
 
-    def _run(self, state: _Worker, batch: SendBatch, job: Job, items: Iterable[object]) -> None:
+    def _run(self, state: _Worker, meter: ThreadMeter, batch: SendBatch, job: Job, items: Iterable[object]) -> None:
         region = state.region if job.is_awaited else None
         state.batch = batch
-        for part in run_batch(state.made.bind(job), items, batch, state.mark, region=region):
+        for part in meter.measured(run_batch(state.made.bind(job), items, batch, state.mark, region=region)):
             if part.is_last:
                 state.mark.words[INDEX] = IDLE
             self._outbox.put(arrival_of(batch, part))

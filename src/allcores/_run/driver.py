@@ -169,6 +169,7 @@ class Run:
     @property
     def report(self) -> Report:
         """What the run has cost so far, or altogether."""
+        used = None if self._engine is None else self._engine.processor_time()
         return Report(
             wall_seconds=(self._clock() if self._ended is None else self._ended) - self._began,
             workers=self._scheduler.peak_workers,
@@ -179,6 +180,8 @@ class Run:
             recalled=self._delivery.recalled,
             unrecorded=0 if self._recorder is None else self._recorder.unrecognised + self._recorder.unrecorded,
             item_seconds=self._delivery.item_seconds,
+            computing_seconds=None if used is None else used.computing,
+            queued_seconds=None if used is None else used.queued,
             plan=self._plan,
         )
 

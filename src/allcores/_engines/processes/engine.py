@@ -34,6 +34,7 @@ from allcores._transport.board import HAS_CHILDREN
 
 if TYPE_CHECKING:
     from allcores._system.leadership import Leadership
+    from allcores._system.processor_time import ProcessorTime
     from allcores._worker.line import Lines
 
 __all__ = ["ProcessEngine"]
@@ -154,6 +155,10 @@ class ProcessEngine:
         """Tell what workers use."""
         return self._measures.use(self._workers.values())
 
+    def processor_time(self) -> ProcessorTime | None:
+        """Tell what workers have used; what one that died had used may be missing."""
+        return self._measures.processor_time(self._workers.values())
+
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is."""
         return self._listener.identity(worker)
@@ -215,6 +220,7 @@ class ProcessEngine:
 
     def _mourn(self, state: Worker) -> Iterator[Arrival]:
         """Tell of the end of a worker, and free what it had."""
+        self._measures.hear_of_end(state)
         yield from self._deaths.read(state)
         self._let_go(state)
         state.process.close()
@@ -234,6 +240,7 @@ class ProcessEngine:
 
     def _forget(self, state: Worker) -> None:
         del self._workers[state.number]
+        self._measures.hear_of_end(state)
         self._source.forget(state.process)
         self._takings.forget(state.number)
 

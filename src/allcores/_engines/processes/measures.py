@@ -1,13 +1,15 @@
-"""How much memory workers use beyond their size before their first item."""
+"""How much memory workers use beyond their size before their first item, and how much time of the processors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import reduce
 
 from allcores._core.messages import WorkerWorn
 from allcores._engines.engine import Arrival, MemoryUse
 from allcores._engines.processes.worker import Worker
 from allcores._system.memory import peak_memory, reset_peak, resident_memory
+from allcores._system.processor_time import ProcessorTime, of_process
 
 __all__ = ["Measures"]
 
@@ -24,6 +26,7 @@ class Measures:
         self._is_asked = False  # whether anyone ever does
         self._peaks: list[int] = []  # of workers that have reported, and
         self._kills: list[int] = []  # of those that the kernel has killed, since it was last asked for
+        self._used: ProcessorTime | None = None  # by those that have ended, or are kept for others
 
     def use(self, workers: Iterable[Worker]) -> MemoryUse:
         """Tell what workers use."""
@@ -50,6 +53,26 @@ class Measures:
         if self._recycle_bytes is not None and (resident_memory(pid) or 0) - worker.idle_size > self._recycle_bytes:
             yield Arrival(WorkerWorn(worker.number))
 
+    def processor_time(self, workers: Iterable[Worker]) -> ProcessorTime | None:
+        """Tell what workers have used: these, and those that have ended."""
+        return _sum([self._used, *map(_used_by, workers)])
+
+    def hear_of_end(self, worker: Worker) -> None:
+        """Hear that a worker is about to be none any more."""
+        self._used = _sum([self._used, _used_by(worker)])
+        worker.used_before = None
+
     def hear_of_kill(self, worker: Worker, peak: int | None) -> None:
         """Hear that the kernel has killed a worker for lack of memory, and the most that it had used."""
         self._kills.append(max(0, (peak or 0) - worker.idle_peak))
+
+
+def _used_by(worker: Worker) -> ProcessorTime | None:
+    before, pid = worker.used_before, worker.process.pid
+    now = None if before is None or pid is None else of_process(pid)
+    return None if now is None or before is None else now.since(before)
+
+
+def _sum(parts: Iterable[ProcessorTime | None]) -> ProcessorTime | None:
+    known = [part for part in parts if part is not None]
+    return reduce(ProcessorTime.and_also, known) if known else None

@@ -14,6 +14,7 @@ from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._engines.processes.process import Process, Setup
 from allcores._system.lifeline import has_news
 from allcores._system.memory import peak_memory, resident_memory
+from allcores._system.processor_time import ProcessorTime, of_process
 from allcores._transport.segment import Segment
 from allcores._transport.wire import Kind, Message
 
@@ -47,6 +48,7 @@ class Worker:
         is_mute: whether it has closed its channel, and so was killed.
         leaving_since: when it was told to leave, or to do what is left to do.
         has_finalized: whether it has said what came of its finalizer.
+        used_before: what its process had used of the processors when it was ready; None where nobody asks.
         born_with: bytes of memory that are not its own doing.
         idle_size: bytes of memory when it was ready for its first item.
         idle_peak: the most that it had used by then.
@@ -69,6 +71,7 @@ class Worker:
         self.is_mute = False
         self.leaving_since = inf
         self.has_finalized = False
+        self.used_before: ProcessorTime | None = None
         self.born_with = self.idle_size = self.idle_peak = 0
         self._selector = selector
         self._is_writing = False  # whether the selector waits for room in the channel
@@ -169,6 +172,7 @@ class Worker:
         self.is_ready = True
         pid = self.process.pid
         if pid is not None:
+            self.used_before = of_process(pid)
             self.idle_size, self.idle_peak = resident_memory(pid) or 0, peak_memory(pid) or 0
             self.born_with = self.idle_size if self._inherits else 0
 
