@@ -140,6 +140,34 @@ def test_a_library_that_an_item_loads_is_bounded(start: str, run_python: Any) ->
     assert run_python(LATER.format(workers=CORES, start=start)).stdout.strip() == "{1}"
 
 
+LATER_IN_THREADS = """
+import threading, allcores
+
+def load():
+    import numpy as np
+    from threadpoolctl import threadpool_info
+    np.ones((64, 64)) @ np.ones((64, 64))
+    return max(library["num_threads"] for library in threadpool_info())
+
+have_loaded = threading.Barrier({workers})
+
+def run(x):
+    number = load()
+    if x < {workers}:
+        have_loaded.wait()  # each thread has had an item, so another has finished importing
+    return number
+
+found = allcores.map(run, range(4 * {workers}), workers={workers}, on="threads", batch=1)
+print(set(found[{workers}:]), load())
+"""
+
+
+def test_in_threads_a_library_that_an_item_loads_is_bounded_for_those_that_follow(run_python: Any) -> None:
+    workers = max(2, CORES)
+    done = run_python(LATER_IN_THREADS.format(workers=workers))
+    assert done.stdout.strip() == f"{{{max(1, CORES // workers)}}} {CORES}"
+
+
 def test_what_the_user_has_set_stays_and_is_told(start: str, run_python: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
     program = LATER.format(workers=4, start=start) + "print(allcores.plan(workers=4))"

@@ -7,7 +7,9 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -231,6 +233,60 @@ def test_a_quota_is_rounded_up_to_whole_cores(
     root = tree("0::/", {"sys/fs/cgroup/cpu.max": f"{int(quota * 100_000)} 100000"})
     monkeypatch.setattr(cores_module, "_quota", lambda: cgroup_quota(root))
     assert (cores, f"a control group's quota of {quota:g} cores") in bounds()
+
+
+GROUPS = Path("/sys/fs/cgroup")
+QUOTAS = {"cpu.cfs_quota_us": "100000", "cpu.max": "100000 100000"}  # of one core, by version of control groups
+
+
+@pytest.fixture
+def group_of_one_core() -> Iterator[Path]:
+    """A real control group, for this test's processes."""
+    group = next(filter(_make_group, _places_for_groups()), None)
+    if group is None:
+        pytest.skip("this process may make no control group with a quota of cores")
+    yield group
+    deadline = time.monotonic() + 10
+    while (group / "cgroup.procs").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    group.rmdir()
+
+
+def _places_for_groups() -> Iterator[Path]:
+    """Give where a new group may be, inside of this process's own, in either version."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers or "cpu" in controllers.split(","):
+            yield GROUPS / controllers / path.lstrip("/") / f"allcores-test-{os.getpid()}"
+
+
+def _make_group(group: Path) -> bool:
+    with suppress(OSError):
+        group.mkdir()
+        with suppress(OSError):
+            if any(_write(group / name, quota) for name, quota in QUOTAS.items()):
+                return True
+        group.rmdir()
+    return False
+
+
+def _write(file: Path, text: str) -> bool:
+    if not file.exists():
+        return False
+    file.write_text(text)
+    return True
+
+
+def test_the_quota_of_a_real_group_bounds_workers_and_their_workers(group_of_one_core: Path) -> None:
+    program = (
+        "import allcores; print(allcores.usable_cores(), allcores.usable_cores().bound, allcores.plan().workers, "
+        "allcores.map(lambda _: int(allcores.usable_cores()), [1], workers=1))"
+    )
+    join = f'echo $$ > {group_of_one_core}/cgroup.procs && exec "$0" -c "$1"'
+    command = ["sh", "-c", join, sys.executable, program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "1 a control group's quota of 1 cores 1 [1]\n", done.stderr
 
 
 def test_a_share_of_an_outer_run_bounds_the_thread_that_has_it_and_no_other() -> None:

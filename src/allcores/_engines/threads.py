@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import socket
+import sys
 import threading
 import time
 from contextlib import closing, suppress
@@ -203,6 +204,7 @@ class ThreadEngine:
         self._outbox.put(Arrival(WorkerUp(worker)))
         limit_cores_here(self._cores)
         self._native.begin_thread()
+        loaded = len(sys.modules)
         context = self._conditions.begin()
         try:
             self._conditions.settle()
@@ -214,6 +216,7 @@ class ThreadEngine:
             self._meters.append(meter)
             self._outbox.put(Arrival(WorkerReady(worker)))
             while (work := state.work.get()) is not None:
+                loaded = self._native.catch_up(loaded)
                 batch, job, items, conditions = work
                 conditions.run_on(self._conditions, context, self._run, state, meter, batch, job, items)
                 if self._is_closed.is_set():

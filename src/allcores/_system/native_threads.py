@@ -239,17 +239,41 @@ class SharedLimit:
 
     def __init__(self, limits: NativeLimits) -> None:
         self._limits = limits
-        self._pools = [] if limits.usual is None and not limits.numbers else loaded_pools()
-        with _sharing:
-            if self._pools:
+        self._is_active = limits.usual is not None or bool(limits.numbers)
+        self._pools: dict[str, Pool] = {}
+        if self._is_active:
+            with _sharing:
                 _active.append(limits)
-                for pool in self._pools:
-                    _before.setdefault(_name_of(pool), (pool, pool.num_threads))
-                _tell_all()
+                self._find_pools()
+
+    def _find_pools(self) -> None:
+        """Bound what is loaded and was not when this was last asked."""
+        for pool in loaded_pools():
+            name = _name_of(pool)
+            if name not in self._pools:
+                self._pools[name] = pool
+                _before.setdefault(name, (pool, pool.num_threads))
+        _tell_all()
+
+    def catch_up(self, seen: int) -> int:
+        """Bound what items have loaded meanwhile, for the calling thread, too.
+
+        Args:
+            seen: how many modules were loaded when the calling thread last asked.
+
+        Returns:
+            How many are now.
+        """
+        loaded = len(sys.modules)
+        if loaded != seen and self._is_active:
+            with _sharing:
+                self._find_pools()
+            self.begin_thread()
+        return loaded
 
     def begin_thread(self) -> Callable[[], None]:
         """Bound the calling thread, where a library counts for each by itself; give what undoes that."""
-        pools = [pool for pool in self._pools if pool.user_api == "openmp"]
+        pools = [pool for pool in list(self._pools.values()) if pool.user_api == "openmp"]
         before = [pool.num_threads for pool in pools]
         for pool in pools:
             self._limits.apply_to(pool)
@@ -258,8 +282,8 @@ class SharedLimit:
     def end(self) -> None:
         """Let libraries use what they did before."""
         with _sharing:
-            if self._pools:
-                self._pools = []
+            if self._is_active:
+                self._is_active = False
                 _active.remove(self._limits)
                 _tell_all()
 
