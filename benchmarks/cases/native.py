@@ -31,6 +31,14 @@ def transform(seed: int) -> float:
     return float(abs(np.fft.fft(np.random.default_rng(seed).random(1 << 17))).sum())
 
 
+def boost(seed: int) -> float:
+    import numpy as np
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    x = np.random.default_rng(seed).random((2_000, 10))
+    return float(HistGradientBoostingRegressor(max_iter=20, random_state=0).fit(x, x[:, 0] * x[:, 1]).predict(x).sum())
+
+
 def rounded(results: Any) -> object:
     """Products on several threads add in another order, so the last bits may differ between peers."""
     return [f"{result:.6g}" for result in results]
@@ -43,6 +51,7 @@ def numbers(count: int) -> range:
 FUNCTIONS: dict[str, tuple[str, Callable[[int], float], int]] = {
     "blas": (f"of three products of {SIDE} x {SIDE} matrices", multiply, 160),
     "svd": (f"of singular values of {SIDE // 4} x {SIDE // 4} matrices", decompose, 160),
+    "boosting": ("of gradient-boosted trees, fitted to 2,000 rows", boost, 40),
     "fft": ("of Fourier transforms of 131,072 points", transform, 400),
 }
 

@@ -180,3 +180,41 @@ def test_the_callers_environment_is_left_alone(place: dict[str, Any]) -> None:
     before = dict(os.environ)
     allcores.map(may_use, range(2), workers=2, **place)
     assert dict(os.environ) == before
+
+
+NESTED_IN_ALL_WAYS = """
+import importlib, allcores, joblib
+
+def budget():
+    return int(allcores.usable_cores()), allcores.plan().workers, allcores.plan(on="threads").cores, joblib.cpu_count()
+
+def third(_):
+    return budget()
+
+def second(_):
+    with allcores.Executor() as executor:
+        below = executor.submit(third, 0).result()
+    importlib.import_module("allcores.joblib")  # registers the backend, also in workers that start clean
+    with joblib.parallel_config("allcores"):
+        besides = joblib.Parallel(n_jobs=2)([joblib.delayed(third)(0)])[0]
+    return budget(), below, besides, allcores.map(third, [0], on="threads", workers=2)[0]
+
+def first(_):
+    return budget(), allcores.map(second, [0], workers=2)[0]
+
+print(allcores.map(first, [0], workers=2)[0])
+"""
+
+
+def test_a_budget_goes_down_three_levels_through_all_doors(run_python: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of sixteen cores, which Python is told to have: eight for each of two, four of these, then what is left."""
+    pytest.importorskip("joblib", reason="joblib is not installed")
+    monkeypatch.setenv("PYTHON_CPU_COUNT", "16")
+    outer, (inner, executor, joblibs, threads) = eval(run_python(NESTED_IN_ALL_WAYS).stdout)
+    assert outer[:2] == (8, 8)
+    assert inner[:2] == (4, 4)
+    assert executor[:2] == (1, 1)
+    assert joblibs[:2] == (2, 2)
+    assert threads[:2] == (2, 2)
+    assert outer[3] <= 8
+    assert inner[3] <= 4

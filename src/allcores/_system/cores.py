@@ -22,6 +22,7 @@ from allcores._system.kernel import group_folders, read
 
 __all__ = [
     "CORES_VARIABLE",
+    "LOKY_VARIABLE",
     "SHARE_VARIABLE",
     "Topology",
     "UsableCores",
@@ -34,6 +35,7 @@ __all__ = [
 
 CORES_VARIABLE = "ALLCORES_WORKERS"
 SHARE_VARIABLE = "ALLCORES_SHARE"  # that runs of this user's programs share the cores
+LOKY_VARIABLE = "LOKY_MAX_CPU_COUNT"  # that joblib's own backend uses no more
 PYTHON_VARIABLE = "PYTHON_CPU_COUNT"
 # Of batch systems: a number of cores for this task, this node or the whole job, all of which bound what is used here.
 ALLOTTED = (

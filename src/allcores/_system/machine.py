@@ -42,7 +42,7 @@ def find_facts(
     topology = find_topology() if is_detailed or options.workers == "physical" else None
     is_posix = hasattr(os, "fork")
     return Facts(
-        cores=cores,
+        cores=int(cores),
         cores_bound=cores.bound,
         can_fork=is_posix,
         fork_hazard=fork_hazard(here, own_threads) if is_posix else "there is no fork here",

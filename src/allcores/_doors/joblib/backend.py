@@ -24,7 +24,7 @@ from allcores._doors.joblib.kept import Lease, keeper
 from allcores._input.snapshots import Snapshots
 from allcores._objects.asking import give_field, set_field
 from allcores._objects.short_repr import short_repr
-from allcores._system.cores import usable_cores
+from allcores._system.cores import LOKY_VARIABLE, usable_cores
 
 __all__ = ["AllcoresBackend"]
 
@@ -39,8 +39,6 @@ OTHERS = (
     "temp_folder",
     "verbose",
 )
-
-LOKY_VARIABLE = "LOKY_MAX_CPU_COUNT"  # what `joblib.cpu_count` reads
 
 # Options that would mean something else here, as an item of the service is a batch of joblib's; and who has them.
 NOT_HERE = {
@@ -169,7 +167,6 @@ class _Preparation:
     initializer: Callable[..., object] | None
 
     def __call__(self, *initargs: Any) -> None:
-        os.environ[LOKY_VARIABLE] = str(usable_cores())
         os.environ.setdefault("ENABLE_IPC", "1")  # has the schedulers of TBB share the cores
         if self.initializer is not None:
             self.initializer(*initargs)

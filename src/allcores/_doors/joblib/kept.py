@@ -21,7 +21,7 @@ __all__ = ["Keeper", "Lease", "keeper"]
 
 IDLE_SECONDS = 60.0  # a service that nobody has used for so long ends; its processes stay warm for as long again
 
-NO_SHARE = Share(1, NativeLimits({}, None, {}))  # that is decided with the options
+NO_SHARE = Share(1, 1, NativeLimits({}, None, {}))  # that is decided with the options
 Terms = tuple[Options, Surroundings]
 
 
