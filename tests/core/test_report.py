@@ -58,6 +58,7 @@ def test_what_is_not_computing_nor_queueing_is_waiting() -> None:
     assert report(computing_seconds=4.0, queued_seconds=0.5).waiting_seconds == 1.5
     assert report(computing_seconds=12.0, queued_seconds=0.0).waiting_seconds == 0.0  # several native threads
     assert "6 s inside items (1.5 s waiting), " in str(report(computing_seconds=4.0, queued_seconds=0.5))
+    assert "6 s inside items, " in str(report(computing_seconds=5.95, queued_seconds=0.0))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from allcores._core.records import Record
 __all__ = ["Report"]
 
 LEAST_SECONDS = 0.1  # inside items, for figures to mean something
-MOSTLY, NOTABLE = 0.5, 0.3  # shares of the time inside items
+MOSTLY, NOTABLE, WORTH_TELLING = 0.5, 0.3, 0.01  # shares of the time inside items
 
 
 class Report(Record):
@@ -82,7 +82,8 @@ class Report(Record):
             "worker died" if self.deaths == 1 else "workers died": self.deaths,
         }
         told = "".join(f", {count} {what}" for what, count in asides.items() if count > 0)
-        waited = "" if self.waiting_seconds is None else f" ({self.waiting_seconds:.3g} s waiting)"
+        waiting = self.waiting_seconds or 0.0
+        waited = f" ({waiting:.3g} s waiting)" if waiting > WORTH_TELLING * self.item_seconds else ""
         return (
             f"{self.items} items{told} in {self.wall_seconds:.3g} s on {self.workers} workers: "
             f"{self.item_seconds:.3g} s inside items{waited}, efficiency {self.efficiency:.0%}"
