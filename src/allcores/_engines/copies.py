@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 
 from allcores._core.hints import Any
 from allcores._input.sharing.variables import exact_names
-from allcores._objects.tracebacks import OUR_FOLDER
+from allcores._objects.entry import depth_of_caller
 from allcores._worker.captured import CapturedGenerators, Path
 
 __all__ = ["warn_of_copies"]
@@ -25,7 +24,7 @@ def warn_of_copies(function: Callable[..., Any], initializer: Callable[..., obje
     if initializer is not None:
         captured = captured.without_those_of(CapturedGenerators.of(initializer))
     if captured:
-        warnings.warn(_describe(captured), UserWarning, stacklevel=_find_caller())
+        warnings.warn(_describe(captured), UserWarning, stacklevel=depth_of_caller())
     return bool(captured)
 
 
@@ -42,11 +41,3 @@ def _describe(captured: CapturedGenerators) -> str:
 
 def _spell(path: Path) -> str:
     return " -> ".join(part for part in path if part not in UNSPOKEN)
-
-
-def _find_caller() -> int:
-    """Give the level of the innermost frame that is not ours, as seen from `warn_of_copies`."""
-    frame, level = sys._getframe(1), 1  # noqa: SLF001 - as warnings itself does
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(OUR_FOLDER):
-        frame, level = frame.f_back, level + 1
-    return level
