@@ -29,7 +29,8 @@ def run_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
 
 def run_seeded_call(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Do a call, and seed what its function captures, which leaves the caller's where it was."""
-    text, captured = text_here(), find_captured(function)
+    text = text_here()
+    captured = None if text is None else find_captured(function)  # threads share it
     if text is None or captured is None:
         return function(*args, **kwargs)
     with captured.keep():
