@@ -145,6 +145,31 @@ def test_clean_workers_draw_the_same(way):
     assert allcores.map(run, range(12), seed=7, **PLACES[2]) == allcores.map(run, range(12), seed=7, on="serial")
 
 
+HELPER = """
+import random
+GENERATOR, LATE = random.Random(0), None
+"""
+
+
+def test_in_a_module_that_a_clean_worker_does_not_have_yet_too(run_python, tmp_path):
+    (tmp_path / "helper.py").write_text(HELPER)
+    done = run_python("""
+import random
+import allcores
+import helper
+helper.LATE = random.Random(1)
+
+def run(x):
+    import helper
+    return helper.GENERATOR.random(), helper.LATE.random()
+
+serial = allcores.map(run, range(6), seed=7, on="serial")
+print(len({number for numbers in serial for number in numbers}))
+print(allcores.map(run, range(6), seed=7, workers=2, batch=2, start="forkserver") == serial)
+""")
+    assert done.stdout == "12\nTrue\n"
+
+
 def test_two_generators_have_two_streams():
     first, second = np.random.default_rng(0), np.random.default_rng(0)
     drawn = allcores.map(lambda _: (first.random(), second.random()), range(4), seed=7, on="serial")

@@ -155,3 +155,9 @@ print(pickle.dumps([(name, Inspection().contents(getattr(made, name))) for name 
     }
     assert len(outputs) == 1
     assert "None" not in outputs.pop()
+
+
+def test_of_random_generators_no_two_processes_have_the_same_and_their_type_tells_all():
+    first, second, other = np.random.default_rng(0), np.random.default_rng(1), np.random.RandomState(0)
+    assert contents(first) == contents(second) != contents(other)
+    assert contents(first) is not None
