@@ -279,3 +279,15 @@ assert [pool.user_api for pool in loaded_pools()] == ["blas"]
 assert loaded_pools()[0] is loaded_pools()[0]
 """
     run_python(program)
+
+
+def test_numba_in_a_thread_is_masked_there_and_nothing_lasts(numba: FakeNumba) -> None:
+    limit = SharedLimit(NativeLimits({}, 2, {}))
+    most = numba.config.NUMBA_NUM_THREADS
+    undo = limit.begin_thread()
+    assert (numba.mask, numba.config.NUMBA_NUM_THREADS) == (2, most)
+    undo()
+    limit.end()
+    assert (numba.mask, numba.config.NUMBA_NUM_THREADS) == (most, most)
+    SharedLimit(NativeLimits({}, 100, {})).begin_thread()
+    assert numba.mask == most

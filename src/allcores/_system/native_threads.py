@@ -4,7 +4,7 @@ A library reads a variable of the environment when it is loaded, and never again
 told by, most of which threadpoolctl knows. So the variables are set for what is yet to be loaded, and what is loaded is
 told. What the user has set stays: in the environment, or by telling a library that it may use fewer.
 
-OpenMP, unlike the others, counts for each thread by itself.
+OpenMP and numba, unlike the others, count for each thread by itself.
 """
 
 from __future__ import annotations
@@ -93,6 +93,15 @@ class _NumbaPool(_ModulePool):
         else:
             os.environ[NUMBA] = str(num_threads)
             self._module.config.NUMBA_NUM_THREADS = num_threads
+
+
+class _NumbaMask(_ModulePool):
+    """How many of numba's threads a thread may use that calls it; all threads share those that numba has begun."""
+
+    user_api = "openmp"  # which counts likewise
+
+    def set_num_threads(self, num_threads: int) -> None:
+        super().set_num_threads(min(num_threads, int(self._module.config.NUMBA_NUM_THREADS)))
 
 
 class NativeLimits(Record):
@@ -251,6 +260,7 @@ class SharedLimit:
         for pool in loaded_pools():
             name = _name_of(pool)
             if name not in self._pools:
+                pool = _NumbaMask("numba") if isinstance(pool, _NumbaPool) else pool  # noqa: PLW2901 - in its stead
                 self._pools[name] = pool
                 _before.setdefault(name, (pool, pool.num_threads))
         _tell_all()
