@@ -154,6 +154,20 @@ def test_random_numbers_of_items_do_not_hang_on_who_has_which_state():
     assert runs[0] == runs[1]
 
 
+def test_a_generator_that_is_the_state_has_each_items_own_numbers_with_a_seed(start):
+    def draw(generator: random.Random, _: int) -> float:
+        return generator.random()
+
+    options: dict[str, Any] = {"state": lambda: random.Random(0), "seed": 1, "batch": 1}
+    here = allcores.map(draw, range(6), on="serial", **options)
+    assert len(set(here)) == 6
+    for workers in (1, 2):
+        assert allcores.map(draw, range(6), start=start, workers=workers, **options) == here
+    with allcores.Pool(1, start=start, state=lambda: random.Random(0), seed=1) as pool:
+        calls = [pool.apply(draw, (0,)) for _ in range(3)]
+    assert len(set(calls)) == 3
+
+
 def test_replay_makes_the_state_and_ends_it(start, diary):
     def run(state: Diary, x: int) -> None:
         raise LookupError(x)
