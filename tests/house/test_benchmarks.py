@@ -10,6 +10,7 @@ import pytest
 
 import allcores
 from benchmarks.cases import CASES, large
+from benchmarks.cost import TABLES, Size
 from benchmarks.features import FEATURES, cut_out
 from benchmarks.memory import MemorySampler
 from benchmarks.peers import ALWAYS, PEERS, Peer, make_peer
@@ -172,6 +173,14 @@ def test_what_is_cut_out_to_see_its_cost_is_still_there(feature):
 
 def test_scaling_asks_for_all_cores():
     assert [list(worker_counts(cores)) for cores in (1, 2, 6, 8)] == [[1], [1, 2], [1, 2, 4, 6], [1, 2, 4, 8]]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_costs_are_told(table, monkeypatch):
+    monkeypatch.setattr("benchmarks.cost.NAP_SECONDS", 0.01)
+    rows = TABLES[table](Size(rounds=1, calls=10, milliseconds=8, million=100, workers=(2,))).splitlines()
+    assert len({row.count("|") for row in rows}) == 1
+    assert any("allcores" in row for row in rows[2:])
 
 
 def test_the_simulated_scheduler_settles_all():
