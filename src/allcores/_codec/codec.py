@@ -13,6 +13,7 @@ from types import FunctionType
 
 from allcores._codec.definitions.classes import is_definition
 from allcores._codec.definitions.contents import Contents, Inspection
+from allcores._codec.definitions.definitions import is_importable
 from allcores._codec.definitions.globals import NOTHING_LACKING, Key, Known, find_lacking
 from allcores._codec.exceptions import ExceptionData, decode_exception, encode_exception
 from allcores._codec.mentions import definitions_named_in
@@ -278,14 +279,14 @@ def encode_settings(settings: object, known: Known, inspection: Inspection) -> E
 
 
 def _is_plain_call(item: Any, known: Known, inspection: Inspection) -> bool:
-    """Whether an item is a call of a function of ``__main__`` that the worker has complete, with plain arguments."""
+    """Whether an item is a call of a function that the worker has, or can import, complete, with plain arguments."""
     if type(item) is not tuple or [*map(type, item)] != [FunctionType, tuple, dict]:
         return False
     function, args, keywords = item
-    has_plain_arguments = PLAIN.issuperset(map(type, (*args, *keywords, *keywords.values())))
-    if not has_plain_arguments or not known.has(function.__qualname__, function):
+    if not PLAIN.issuperset(map(type, (*args, *keywords, *keywords.values()))):
         return False
-    return is_definition(function) and find_lacking(function, known, inspection) is NOTHING_LACKING
+    is_there = known.has(function.__qualname__, function) and is_definition(function)
+    return (is_there or is_importable(function)) and find_lacking(function, known, inspection) is NOTHING_LACKING
 
 
 # ------------------------------------------------------------------------------------------------------- outcomes
