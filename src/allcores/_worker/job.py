@@ -17,6 +17,7 @@ from allcores._objects.asking import ask
 from allcores._objects.outcomes import Chance
 from allcores._transport.board import Mark
 from allcores._worker.current import RunningItem, text_here
+from allcores._worker.single import run_single
 from allcores._worker.state import WorkerState
 from allcores._worker.strides import LONG_STRIDE, STRIDE, Strides
 
@@ -117,8 +118,13 @@ def run_batch(
     if isinstance(items, PartialItems):
         job, items = _refusing(job, items)
     running = RunningItem(job.chance, batch.tries)
-    longest = STRIDE // 2 if job.is_timed else LONG_STRIDE
     call = _calling(job, running)
+    if batch.stop - batch.start == 1:
+        (item,) = items
+        values, raised, seconds = run_single(call, running, item, batch, mark, passing=passing, fetch=fetch)
+        yield Part(batch.start, batch.start + len(values), values, raised, seconds, is_last=True)
+        return
+    longest = STRIDE // 2 if job.is_timed else LONG_STRIDE
     strides = Strides(
         call,
         iter(items),

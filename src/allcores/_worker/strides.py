@@ -20,7 +20,7 @@ from allcores._transport.board import INDEX, KEPT_TOKEN, SINCE, SPAN, WANTED, WO
 if TYPE_CHECKING:
     from allcores._worker.safe_region import Cuttable, SafeRegion
 
-__all__ = ["LONG_STRIDE", "STRIDE", "Strides"]
+__all__ = ["LONG_STRIDE", "LOOKUP_ERRORS", "STRIDE", "Strides", "mends"]
 
 STRIDE = 64  # items that are marked together, once they have proved short
 LONG_STRIDE = 1024  # of items that take less than a tenth of a microsecond
@@ -165,7 +165,7 @@ class Strides:
             try:
                 value = call(item)
             except LOOKUP_ERRORS as error:
-                if not self._mends(error):
+                if not mends(error, self._fetch):
                     raise
                 self._missing.append(item)
                 return
@@ -178,7 +178,7 @@ class Strides:
             try:
                 value = call(item)
             except LOOKUP_ERRORS as error:
-                if not self._mends(error):
+                if not mends(error, self._fetch):
                     raise
                 self._missing.append(item)
                 return
@@ -201,7 +201,7 @@ class Strides:
             try:
                 value = call(item)
             except LOOKUP_ERRORS as error:
-                if not self._mends(error):
+                if not mends(error, self._fetch):
                     raise
                 self._missing.append(item)
                 return
@@ -213,17 +213,12 @@ class Strides:
                 values.pop()
             values.append(value if snapshots is None else snapshots.take(value))
 
-    def _mends(self, error: BaseException) -> bool:
-        """Get what an item missed, if the caller has it."""
-        name = None if self._fetch is None else find_missing(error)
-        return name is not None and self._fetch is not None and self._fetch(name)
-
     def _run_again(self, item: Any) -> None:
         """Run an item that missed a variable of the caller's, until it misses no more."""
         try:
             value = self._call(item)
         except LOOKUP_ERRORS as error:
-            if not self._mends(error):
+            if not mends(error, self._fetch):
                 raise
             self._missing.append(item)
             return
@@ -246,3 +241,9 @@ class Strides:
             self.must_report = self._has_gap or not self._shelf.keep(self.values[self._kept :])
             self._kept = len(self.values)
         return not self.must_report
+
+
+def mends(error: BaseException, fetch: Callable[[str], bool] | None) -> bool:
+    """Get what an item missed, if the caller has it; say whether the item may run again."""
+    name = None if fetch is None else find_missing(error)
+    return name is not None and fetch is not None and fetch(name)
