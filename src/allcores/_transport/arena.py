@@ -123,6 +123,11 @@ class Lodger:
             watch.number, watch.forks = loan.number, _forks
         return None if memory is None else memoryview(memory)
 
+    @property
+    def has_let_go(self) -> bool:
+        """Whether there are some of which nobody has been told."""
+        return bool(self._let_go)
+
     def freed(self) -> tuple[int, ...]:
         """Give the numbers of some loans that have been let go of, each once."""
         watches = [self._let_go.popleft() for _ in range(min(len(self._let_go), FREED_AT_ONCE))]

@@ -124,7 +124,15 @@ class Channel:
             message: its large frames travel in a segment.
             segment: holds them already; see `fill_segment`.
         """
-        frames = [_as_bytes(frame) for frame in message.frames]
+        lengths = [memoryview(frame).nbytes for frame in message.frames]
+        if sum(lengths) < LARGE_FRAME and not (message.descriptors or self._lodger.has_let_go):  # the common case
+            self._outbox.append(memoryview(b"".join([pack_head(message, lengths), *message.frames])))
+            self.flush()
+        else:
+            self._send_with_care(message, [_as_bytes(frame) for frame in message.frames], segment)
+
+    def _send_with_care(self, message: Message, frames: list[memoryview], segment: Segment | None) -> None:
+        """Send a message without a copy of its frames, and what goes beside them."""
         beside = self._put_beside(message, frames, segment)
         self._outbox.append(memoryview(pack_head(message, [frame.nbytes for frame in frames], beside)))
         lent = () if beside is None else beside.lent
@@ -222,7 +230,7 @@ class Channel:
 
     def messages(self) -> Iterator[Message]:
         """Yield the messages that have arrived whole."""
-        while True:
+        while self._inbox or self._partial is not None:
             if self._partial is None and not self._begin_message():
                 return
             while self._unfilled and self._inbox:
@@ -241,8 +249,8 @@ class Channel:
         if head is None:
             return False
         message, size, lengths, beside = head
-        lent = () if beside is None else beside.lent
-        ends = list(accumulate((length for at, length in enumerate(lengths) if at not in lent), initial=size))
+        sent = lengths if beside is None else [length for at, length in enumerate(lengths) if at not in beside.lent]
+        ends = list(accumulate(sent, initial=size))
         if ends[-1] <= len(self._inbox):  # the common case
             message.frames = [self._inbox[begin:end] for begin, end in pairwise(ends)]
             del self._inbox[: ends[-1]]
