@@ -32,7 +32,7 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 class _Gate:
-    """The handler of signals while a run works.
+    """The handler of signals while a run works; it stands there within its block.
 
     Args:
         handlers: ``{signal: handler}``, those that it stands in for.
@@ -41,21 +41,49 @@ class _Gate:
     def __init__(self, handlers: dict[int, Handler]) -> None:
         self.handlers = handlers
         self.is_open = False
-        self._held_since: dict[int, float] = {}
+        self.held_since: dict[int, float] = {}  # by signal
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         now = time.monotonic()
-        held_since = self._held_since.setdefault(signum, now)
+        held_since = self.held_since.setdefault(signum, now)
         if self.is_open or now - held_since > STUBBORN_SECONDS:
             self.let_in(frame)
 
     def let_in(self, frame: FrameType | None) -> None:
         """Hand on what was held back."""
-        while self._held_since:
-            signum, _ = self._held_since.popitem()
+        while self.held_since:
+            signum, _ = self.held_since.popitem()
             was_open, self.is_open = self.is_open, False  # shut if it raises, for whatever cleans up on the way
             self.handlers[signum](signum, frame)
             self.is_open = was_open
+
+    def __enter__(self) -> None:
+        try:
+            for signum in self.handlers:
+                _signal.signal(signum, self)
+        except BaseException:  # of a signal whose turn had not come
+            self._put_back()
+            raise
+        _gates.append(self)
+
+    def __exit__(self, *_: object) -> None:
+        _gates.clear()
+        try:
+            self._put_back()
+        finally:
+            if self.held_since:
+                self.let_in(sys._getframe())  # noqa: SLF001 - what a handler is given
+
+    def _put_back(self) -> None:
+        """Put every handler back, though one that is back may strike before the others are."""
+        self.is_open = True  # or what is left in place if that happens twice would hold signals for ever
+        try:
+            for signum, handler in self.handlers.items():
+                if _signal.getsignal(signum) is self:  # the caller's own code may have put another
+                    _signal.signal(signum, handler)
+        except BaseException:
+            self._put_back()
+            raise
 
 
 _HELD_BY_NOBODY = nullcontext()
@@ -72,7 +100,7 @@ def hold_interrupts() -> AbstractContextManager[None]:
     if _gates or not _is_main_thread():
         return _HELD_BY_NOBODY
     handlers = {signum: handler for signum in SIGNALS if callable(handler := _signal.getsignal(signum))}
-    return _Holding(handlers) if handlers else _HELD_BY_NOBODY
+    return _Gate(handlers) if handlers else _HELD_BY_NOBODY
 
 
 def let_interrupts_in() -> AbstractContextManager[None]:
@@ -84,38 +112,6 @@ def _is_main_thread() -> bool:
     return threading.get_ident() == threading.main_thread().ident
 
 
-class _Holding:
-    def __init__(self, handlers: dict[int, Handler]) -> None:
-        self._gate = _Gate(handlers)
-
-    def __enter__(self) -> None:
-        try:
-            for signum in self._gate.handlers:
-                _signal.signal(signum, self._gate)
-        except BaseException:  # of a signal whose turn had not come
-            self._put_back()
-            raise
-        _gates.append(self._gate)
-
-    def __exit__(self, *_: object) -> None:
-        _gates.clear()
-        try:
-            self._put_back()
-        finally:
-            self._gate.let_in(sys._getframe())  # noqa: SLF001 - what a handler is given
-
-    def _put_back(self) -> None:
-        """Put every handler back, though one that is back may strike before the others are."""
-        self._gate.is_open = True  # or what is left in place if that happens twice would hold signals for ever
-        try:
-            for signum, handler in self._gate.handlers.items():
-                if _signal.getsignal(signum) is self._gate:  # the caller's own code may have put another
-                    _signal.signal(signum, handler)
-        except BaseException:
-            self._put_back()
-            raise
-
-
 class _LettingIn:
     def __init__(self, gate: _Gate) -> None:
         self._gate = gate
@@ -123,7 +119,8 @@ class _LettingIn:
     def __enter__(self) -> None:
         self._gate.is_open = True
         try:
-            self._gate.let_in(sys._getframe())  # noqa: SLF001 - what a handler is given
+            if self._gate.held_since:
+                self._gate.let_in(sys._getframe())  # noqa: SLF001 - what a handler is given
         except BaseException:
             self._gate.is_open = False
             raise
