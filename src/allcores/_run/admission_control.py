@@ -28,9 +28,13 @@ class AdmissionControl:
         workers: how many there may be.
         now: seconds on the run's clock.
         meeting_place: where runs meet that share the cores; None where this one does not.
+
+    Attributes:
+        limit: how many workers may run items at once; None for all.
     """
 
     def __init__(self, workers: int, now: float, meeting_place: str | None = None) -> None:
+        self.limit: int | None = None
         self._workers = workers
         self._admission = Admission(workers=workers)
         self._meeting_place = meeting_place
@@ -39,12 +43,6 @@ class AdmissionControl:
         self._measure_at = now + MEASURE_SECONDS
         self._knows_memory = True
         self._is_urgent = False  # whether the kernel has killed since the last measurement
-
-    @property
-    def limit(self) -> int | None:
-        """How many workers may run items at once; None for all."""
-        limit = self._admission.limit
-        return limit if self._share == self._workers else min(self._share, limit or self._workers)
 
     @property
     def due(self) -> float | None:
@@ -73,6 +71,8 @@ class AdmissionControl:
             self._share = self._find_share(self._meeting_place, running)
         if self._knows_memory:
             self._measure_memory(engine, running)
+        limit = self._admission.limit
+        self.limit = limit if self._share == self._workers else min(self._share, limit or self._workers)
 
     def _find_share(self, meeting_place: str, running: int) -> int:
         """Say how many workers are this run's share; one that has nothing to do leaves them to others."""

@@ -189,7 +189,9 @@ class Run:
     def due(self) -> float:
         """When the loop must be turned again even if nothing happens, on its clock; infinite where it need not be."""
         deadline = self._scheduler.next_deadline
-        nearest = inf if deadline is None else deadline
+        return self._next_due(inf if deadline is None else deadline)
+
+    def _next_due(self, nearest: float) -> float:
         for timer in self._timers:
             if timer.due is not None:
                 nearest = min(nearest, timer.due)
@@ -206,7 +208,7 @@ class Run:
         engine = self._engine
         if engine is not None and not self._arrivals and not self._scheduler.is_finished:
             deadline = self._scheduler.next_deadline
-            self._arrivals += engine.wait(self._patience(until) if may_block else 0)
+            self._arrivals += engine.wait(self._patience(deadline, until) if may_block else 0)
             if deadline is not None and self._clock() >= deadline:
                 self._post(DeadlinePassed())
             self._measure_memory(engine)
@@ -322,13 +324,14 @@ class Run:
             self._arrivals += map(Arrival, self._inbox.news())
         while self._told:
             self._post(self._told.popleft())
-        self._arrivals += map(Arrival, self._intake.trickled())
+        if self._intake.is_trickle:
+            self._arrivals += map(Arrival, self._intake.trickled())
 
     def _make_admission(self, plan: Plan) -> AdmissionControl | None:
         return AdmissionControl(plan.workers, self._began, plan.meeting_place) if plan.on == "processes" else None
 
-    def _patience(self, until: float) -> float | None:
-        nearest = min(self.due, until)
+    def _patience(self, deadline: float | None, until: float) -> float | None:
+        nearest = self._next_due(until if deadline is None else min(deadline, until))
         return None if nearest == inf else max(0.0, nearest - self._clock())
 
     def _measure_memory(self, engine: Engine) -> None:
@@ -357,7 +360,7 @@ class Run:
             event = self._excuses.excuse(event, arrival)
         settled = self._scheduler.settled
         commands = self._scheduler.handle(event, self._clock())
-        retried = {command.index for command in commands if type(command) is RetryItem}
+        retried = {command.index for command in commands if type(command) is RetryItem} if commands else ()
         if retried:
             self._excuses.repeat(retried)
         if isinstance(event, BatchAdvanced | BatchFinished) and (retried or self._scheduler.settled > settled):

@@ -142,21 +142,24 @@ class Inbox:
 
     def is_dropped(self, start: int, stop: int) -> bool:
         """Whether nobody wants any of these items, which are about to run."""
+        first = self._submissions.get(start)
+        if first is not None and first.stop >= stop:  # the common case
+            return not first.begin()
         wanted = [one.begin() for one in self._overlapping(start, stop)]
         return not any(wanted)
 
     def place(self, index: int) -> tuple[Submission, int]:
         """Give the submission that an item is of, and its position there."""
-        (submission,) = self._overlapping(index, index + 1)
+        submission = self._holding(index)
         return submission, index - submission.start
 
     def line(self, index: int) -> Line:
         """Give what runs an item."""
-        return self._overlapping(index, index + 1)[0].line
+        return self._holding(index).line
 
     def conditions(self, index: int) -> Any:
         """Give what was in force where an item was handed in."""
-        return self._overlapping(index, index + 1)[0].conditions
+        return self._holding(index).conditions
 
     def has_line(self, number: int) -> bool:
         """Whether items of this line are unsettled."""
@@ -166,7 +169,7 @@ class Inbox:
         """Hand on what came of consecutive items."""
         for one in self._overlapping(start, start + len(values)):
             first = max(start, one.start)
-            with showing_errors():
+            with showing_errors:
                 one.receiver.put(first - one.start, values[first - start : one.stop - start])
 
     def has(self, index: int) -> bool:
@@ -192,7 +195,7 @@ class Inbox:
         self._starts.clear()
         self._lines.clear()
         for one in waiting:
-            with showing_errors():
+            with showing_errors:
                 one.receiver.abandon(error)
             one.release()
 
@@ -214,7 +217,7 @@ class Inbox:
         self._lines[line.number] = self._lines.get(line.number, 0) + 1
 
     def _drop(self, submission: Submission) -> None:
-        with showing_errors():
+        with showing_errors:
             submission.drop()
 
     def _forget(self, submission: Submission) -> None:
@@ -228,6 +231,9 @@ class Inbox:
         if self._stale > max(STALE, len(self._starts) // 2):
             self._starts = list(self._submissions)  # in the order in which they were taken in
             self._stale = 0
+
+    def _holding(self, index: int) -> Submission:
+        return self._submissions.get(index) or self._overlapping(index, index + 1)[0]
 
     def _overlapping(self, start: int, stop: int) -> list[Submission]:
         first = self._submissions.get(start)

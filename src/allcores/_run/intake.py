@@ -20,12 +20,14 @@ class Intake:
 
     Attributes:
         error: what the input has raised, to be raised when what came before it is delivered.
+        is_trickle: whether items come by and by.
     """
 
     def __init__(self, dataset: Dataset, delivery: Delivery) -> None:
         self.error: BaseException | None = None
         self._dataset = dataset
         self._trickle = dataset if isinstance(dataset, Trickle) else None
+        self.is_trickle = self._trickle is not None
         self._delivery = delivery
         self._pulled = 0
 

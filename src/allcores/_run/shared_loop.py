@@ -140,5 +140,5 @@ class SharedLoop:
 
     def _call_back_all(self) -> None:
         while self._callbacks:
-            with showing_errors():
+            with showing_errors:
                 self._callbacks.popleft()()

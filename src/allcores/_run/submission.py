@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from types import TracebackType
 
 from allcores._core.errors import ItemCancelled
 from allcores._core.hints import Any, Protocol
@@ -79,10 +78,16 @@ class Submission:
         del self.receiver
 
 
-@contextmanager
-def showing_errors() -> Iterator[None]:
-    """Show what is raised where nobody waits for it, and go on; sys.exit() in a callback must not end the rest."""
-    try:
-        yield
-    except BaseException:
-        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+class _ShowingErrors:
+    """Shows what is raised where nobody waits for it, and goes on; sys.exit() in a callback must not end the rest."""
+
+    def __enter__(self) -> None:
+        """Nothing is done before something is raised."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if error is not None:
+            threading.excepthook(threading.ExceptHookArgs((type(error), error, trace, threading.current_thread())))
+        return True
+
+
+showing_errors = _ShowingErrors()

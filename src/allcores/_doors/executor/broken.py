@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
-from contextlib import contextmanager
 
 from allcores._core.errors import UnpicklableItem, UnpicklableResult, WorkerDied
 from allcores._core.kinds import is_a
@@ -29,19 +27,26 @@ def broken(cause: BaseException) -> BrokenProcessPool:
     return error
 
 
-@contextmanager
-def translated_refusals(service: Service) -> Iterator[None]:
+class translated_refusals:  # noqa: N801 - used as a function is; one that yields takes longer than all the rest
     """Raise, where the service takes nothing more, what the standard library's executor raises."""
-    if service.error is not None:  # not to be raised itself: it would hold the service by its traceback
-        raise broken(service.error) from service.error
-    try:
-        yield
-    except BaseException as error:  # an initializer may have raised anything
-        if error is service.error:
+
+    __slots__ = ("_service",)
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def __enter__(self) -> None:
+        error = self._service.error
+        if error is not None:  # not to be raised itself: it would hold the service by its traceback
             raise broken(error) from error
-        if not isinstance(error, RuntimeError):
-            raise
-        raise RuntimeError(f"cannot schedule new futures after shutdown: {error}") from None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
+        if error is self._service.error:  # an initializer may have raised anything
+            raise broken(error) from error
+        if is_a(error, RuntimeError):
+            raise RuntimeError(f"cannot schedule new futures after shutdown: {error}") from None
 
 
 def exception_of(failure: Failure, *, has_cause: bool = True) -> BaseException:

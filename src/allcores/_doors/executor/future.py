@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import time
 from collections.abc import Callable
-from concurrent.futures._base import PENDING, RUNNING
+from concurrent.futures._base import FINISHED, PENDING, RUNNING
 from types import TracebackType
 from typing import Any
 
@@ -47,10 +47,11 @@ class Future(concurrent.futures.Future[Any]):
             BaseException: what the call raised.
         """
         with one_frame:
-            error = super().exception(self._wait(timeout))
+            left = self._wait(timeout)
+            error = self._exception if self._state == FINISHED else super().exception(left)
             if error is not None:
                 rethrow(error, self.trace)
-            return super().result()
+            return self._result
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait for what the call raised, at most so many seconds; None if it did not.

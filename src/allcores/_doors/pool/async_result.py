@@ -143,7 +143,7 @@ class AsyncResult(multiprocessing.pool.AsyncResult[R]):
             self._service.call_back(partial(self._tell, callback, outcome))
 
     def _tell(self, callback: Callback, outcome: Any) -> None:
-        with showing_errors():
+        with showing_errors:
             callback(outcome)
         self._conclude()
 

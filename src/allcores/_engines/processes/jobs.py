@@ -29,11 +29,7 @@ class Jobs:
         self._inspection = inspection
         self._bundles = Bundles()
 
-    def inspection(self, index: int) -> Inspection:
-        """Give what looks at things for an item."""
-        return self._lines.line(index).inspection or Inspection()
-
-    def bring(self, worker: Worker, index: int) -> int:
+    def bring(self, worker: Worker, index: int) -> Line:
         """See that a worker has the job for an item, and the settings under which it was handed in; give its line."""
         self.drop_old(worker)
         line = self._lines.line(index)
@@ -42,7 +38,7 @@ class Jobs:
         settings: Settings = self._lines.conditions(index)
         if settings is not worker.settings:
             self._bring_settings(worker, settings)
-        return line.number
+        return line
 
     def _bring_job(self, worker: Worker, line: Line) -> None:
         worker.lines.add(line.number)
@@ -67,7 +63,8 @@ class Jobs:
         for number in [number for number in worker.lines if not self._lines.has_line(number)]:
             worker.lines.remove(number)
             worker.post(Message(Kind.DROP_JOB, line=number))
-        self._bundles.drop(self._lines.has_line)
+        if self._bundles.numbers:
+            self._bundles.drop(self._lines.has_line)
 
     def hold_memory_for(self, worker: Worker) -> bool:
         """Whether a job that a worker has is kept in memory of its own."""

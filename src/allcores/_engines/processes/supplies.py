@@ -61,15 +61,16 @@ class Supplies:
     def order(self, worker: Worker, batch: SendBatch) -> Message:
         """Send all that the batch needs; give the message that has it run."""
         message = Message(Kind.RUN, batch.token, batch.start, batch.stop, flag=batch.may_give_back, tries=batch.tries)
+        inspection = self._inspection
         if self._jobs is not None:
-            message.line = self._jobs.bring(worker, batch.start)
+            line = self._jobs.bring(worker, batch.start)
+            message.line, inspection = line.number, line.inspection or Inspection()
         if not self._are_items_inherited:
-            message.frames = self._bring_items(worker, batch)
+            message.frames = self._bring_items(worker, batch, inspection)
         return message
 
-    def _bring_items(self, worker: Worker, batch: SendBatch) -> list[Buffer]:
+    def _bring_items(self, worker: Worker, batch: SendBatch, inspection: Inspection) -> list[Buffer]:
         """See that the worker has all that items need; give them as frames."""
-        inspection = self._inspection if self._jobs is None else self._jobs.inspection(batch.start)
         encoded = encode_items(self._dataset.items(batch.start, batch.stop), worker.known, inspection)
         worker.compare(encoded.unsure)
         worker.learn(encoded.definitions, inspection)
