@@ -108,6 +108,16 @@ def test_what_lies_on_the_shelf_after_a_long_item_is_that_of_the_right_items(mar
     assert any(long < part.stop <= long + LONG_STRIDE for part in parts)  # it was reported, as it could not be kept
 
 
+def test_nothing_is_put_on_the_shelf_twice_nor_in_vain(mark, monkeypatch):
+    kept: list[list[Any]] = []
+    monkeypatch.setattr(mark.shelf, "keep", lambda values: kept.append(values) or True)
+    job = Job(lambda x: sum(range(20_000)) and x, is_star=False, stops_at_failure=False)  # long enough to be alone
+    batch = SendBatch(0, 1, 0, 10, may_give_back=False)
+    (part,) = run_batch(job, range(10), batch, mark)
+    assert part.values == list(range(10))
+    assert kept == [[x] for x in range(10)]
+
+
 def test_exactly_the_one_of_many_short_items_fails_that_ends_its_worker(start):
     culprit = 2 * CHUNK + 123
 

@@ -228,7 +228,8 @@ class Strides:
         before, self.now = self.now, monotonic_ns()
         took = self.now - before
         if took * STRIDE >= SHORT_NANOSECONDS * max(self._length, STRIDE):
-            self._keep()
+            if self._kept < len(self.values):  # those that are marked one by one are kept one by one
+                self._keep()
             self._length = 1
         elif took >= SHORT_NANOSECONDS:
             self._length = STRIDE
