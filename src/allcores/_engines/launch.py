@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from allcores._core.hints import Any
+from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._core.plan import Plan
 from allcores._engines.engine import Engine
 from allcores._input.dataset import Dataset
 from allcores._objects.outcomes import Chance
 from allcores._system.greenlets import refuse_copies
 from allcores._worker.job import Job, find_captured
-from allcores._worker.line import Lines
+
+if TYPE_CHECKING:
+    from allcores._worker.line import Lines
 
 __all__ = ["draw_chance", "make_engine", "say_what_is_copied"]
 

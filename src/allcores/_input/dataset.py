@@ -88,8 +88,12 @@ class Stream:
 
     Args:
         iterator: pulled by the driver alone.
+
+    Attributes:
+        is_trickle: whether it is a `Trickle`, of which items come by and by.
     """
 
+    is_trickle = False
     _snapshots: Snapshots | None = None
 
     def __init__(self, iterator: Iterator[Any]) -> None:

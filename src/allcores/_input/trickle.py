@@ -26,6 +26,8 @@ class Trickle(Stream):
         ask: called by the driver with the index before which it wants all items; must not block.
     """
 
+    is_trickle = True
+
     def __init__(self, ask: Callable[[int], None]) -> None:
         self.ask = ask
         self._at_entry: Snapshots | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from allcores._core.hints import Any
 from allcores._core.messages import Event, InputEnded, InputPulled
-from allcores._input.dataset import Dataset
-from allcores._input.trickle import Trickle
+from allcores._input.dataset import Dataset, Stream
 from allcores._run.delivery import Delivery
 from allcores._system.interrupts import let_interrupts_in
 
@@ -26,21 +26,21 @@ class Intake:
     def __init__(self, dataset: Dataset, delivery: Delivery) -> None:
         self.error: BaseException | None = None
         self._dataset = dataset
-        self._trickle = dataset if isinstance(dataset, Trickle) else None
-        self.is_trickle = self._trickle is not None
+        self.is_trickle = isinstance(dataset, Stream) and dataset.is_trickle
+        self._trickle: Any = dataset  # if it is one, which a plain map need not know
         self._delivery = delivery
         self._pulled = 0
 
     def ask(self, stop: int) -> tuple[Event, ...]:
         """Pull items up to an index, and tell of them; of an input that comes by and by, only ask for them."""
-        if self._trickle is None:
+        if not self.is_trickle:
             return self._pull(stop)
         self._trickle.ask(stop)
         return ()
 
     def trickled(self) -> tuple[Event, ...]:
         """Tell of what has come by and by."""
-        if self._trickle is None or self._trickle.reach <= self._pulled:
+        if not self.is_trickle or self._trickle.reach <= self._pulled:
             return ()
         return self._pull(self._trickle.reach)
 
