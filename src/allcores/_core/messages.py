@@ -96,7 +96,8 @@ class StretchBegan(Record):
 
     start: int
     batch: int | None  # items per batch; None to measure and adapt
-    depth: int  # batches that a worker may hold
+    depth: int  # batches that a worker may hold, but for what it takes not to run dry; 1: whatever it takes
+    is_awaited: bool = False  # whether somebody takes the results one by one
 
 
 class ItemsCancelled(Record):
@@ -184,6 +185,7 @@ class BatchAdvanced(Record):
     seconds: float  # spent inside the items that this event reports
     failed: tuple[int, ...] = ()  # indices among them that failed
     excuses: tuple[tuple[int, Excuse], ...] = ()  # of those that failed and may be tried again
+    waited: float = 0.0  # seconds since the worker was done with what it had before, told with the batch's first items
 
 
 class BatchFinished(Record):
@@ -195,6 +197,7 @@ class BatchFinished(Record):
     seconds: float
     failed: tuple[int, ...] = ()
     excuses: tuple[tuple[int, Excuse], ...] = ()
+    waited: float = 0.0
 
 
 class ItemsTakenBack(Record):

@@ -202,7 +202,7 @@ class Inbox:
     def _take_in(self, submission: Submission) -> Iterator[Event]:
         line = submission.line
         if line is not self._latest:  # else the items may share batches with those before them
-            yield StretchBegan(self.pulled, line.batch, line.depth)
+            yield StretchBegan(self.pulled, line.batch, line.depth, line.job.is_awaited)
         self._hold(submission)
         following = self._posted[0] if self._posted else None
         if not (isinstance(following, Submission) and following.line is line):

@@ -2,7 +2,7 @@
 
 A message is a header, the lengths of its frames, what it tells of segments, and the frames::
 
-    kind  flags  counts  tries  line  token  start  stop  seconds | length, ... | frame, ...
+    kind  flags  counts  tries  line  token  start  stop  seconds  waited | length, ... | frame, ...
 
 A few bring more, between the lengths and the frames: numbers of segments that the sender has let go of; and a loan,
 which is a segment that those frames lie in whose lengths say so. Its descriptor travels beside the message.
@@ -21,7 +21,7 @@ __all__ = ["EXCLUSIVE", "Beside", "Buffer", "Kind", "Loan", "Message", "pack_hea
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
-HEADER = struct.Struct("=BBHHHIIqqqd")
+HEADER = struct.Struct("=BBHHHIIqqqdd")
 LENGTH_BYTES = 8
 NUMBER_BYTES = 8
 LOAN = struct.Struct("=QQQ")
@@ -80,7 +80,19 @@ class Loan(Record):
 class Message:
     """One message; which fields matter hangs on its kind."""
 
-    __slots__ = ("descriptors", "flag", "frames", "kind", "line", "seconds", "start", "stop", "token", "tries")
+    __slots__ = (
+        "descriptors",
+        "flag",
+        "frames",
+        "kind",
+        "line",
+        "seconds",
+        "start",
+        "stop",
+        "token",
+        "tries",
+        "waited",
+    )
 
     def __init__(  # noqa: PLR0917 - all but the kind by name, mostly
         self,
@@ -93,6 +105,7 @@ class Message:
         frames: list[Buffer] | None = None,
         tries: int = 1,
         line: int = 0,
+        waited: float = 0.0,
         descriptors: Sequence[int] = (),
     ) -> None:
         self.kind = kind
@@ -104,6 +117,7 @@ class Message:
         self.frames = [] if frames is None else frames
         self.tries = tries  # RUN: how often the item was run, this time included
         self.line = line  # RUN: which job runs the items; 0: the one of the setup
+        self.waited = waited  # REPORT: for how many seconds there was nothing to do before the batch
         self.descriptors = descriptors  # SETUP: travel beside the frames, and belong to whoever receives them
 
 
@@ -150,6 +164,7 @@ def pack_head(message: Message, lengths: list[int], beside: Beside | None = None
         message.start,
         message.stop,
         message.seconds,
+        message.waited,
     ) + struct.pack(f"={len(lengths)}Q", *lengths)
     return head if beside is None else head + struct.pack(f"={len(freed)}Q", *freed) + LOAN.pack(*(loan or NO_LOAN))
 
@@ -166,14 +181,14 @@ def unpack_head(data: bytearray) -> tuple[Message, int, list[int], Beside | None
     """
     if len(data) < HEADER.size:
         return None
-    kind, flags, descriptors, frees, tries, frames, line, token, start, stop, seconds = HEADER.unpack_from(data)
+    kind, flags, descriptors, frees, tries, frames, line, token, start, stop, seconds, waited = HEADER.unpack_from(data)
     size = HEADER.size + frames * LENGTH_BYTES
     has_more = flags & LENT or frees or descriptors
     whole = size + frees * NUMBER_BYTES + LOAN.size if has_more else size
     if len(data) < whole:
         return None
     lengths = list(struct.unpack_from(f"={frames}Q", data, HEADER.size))
-    message = Message(KINDS[kind], token, start, stop, seconds, bool(flags & FLAG), tries=tries, line=line)
+    message = Message(KINDS[kind], token, start, stop, seconds, bool(flags & FLAG), None, tries, line, waited)
     if not has_more:
         return message, size, lengths, None
     lent = [position for position, length in enumerate(lengths) if length & IN_SEGMENT]

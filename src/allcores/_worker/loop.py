@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from functools import partial
 from itertools import repeat, starmap
 from math import inf
+from time import monotonic_ns
 
 from allcores._codec.codec import PartialItems, encode_outcomes
 from allcores._codec.definitions.classes import learn
@@ -72,6 +73,7 @@ class WorkerLoop:
         self._unlike: BaseException | None = None  # why the next job or batch has not all that it leads to
         self._unsettled: BaseException | None = None  # why the settings could not be made
         self._adoption: Adoption | None = None  # of settings; None where all are inherited
+        self._done_at = monotonic_ns()  # when there was nothing more to do
         self._reporter: Reporter | None = None  # tells what is finished; None until somebody awaits results
 
     def serve(self, job: Job | None = None, dataset: Columns | None = None) -> None:
@@ -247,9 +249,11 @@ class WorkerLoop:
         self._words[INDEX] = IDLE
         flush_output()
         self._channel.send(Message(Kind.READY))
+        self._done_at = monotonic_ns()
 
     def _run(self, message: Message) -> None:
         self._words[INDEX] = MOVING
+        waited = (monotonic_ns() - self._done_at) / 1e9
         job = self._jobs[message.line] if self._unsettled is None else self._unsettled
         try:
             if self._adoption is not None:
@@ -279,7 +283,9 @@ class WorkerLoop:
             self._tell_ties(part.seconds)
             if part.is_last:
                 self._words[INDEX] = IDLE
-            self._report(batch.token, part, frames)
+            self._report(batch.token, part, frames, waited)
+            waited = 0.0
+        self._done_at = monotonic_ns()
 
     def _region(self, batch: SendBatch) -> SafeRegion:
         """See to it that somebody looks what items of the batch gave, and tells it if a later one runs long."""
@@ -295,9 +301,9 @@ class WorkerLoop:
         flush_output()
         self._report(token, part, frames)
 
-    def _report(self, token: int, part: Part, frames: list[Buffer]) -> None:
-        report = Message(Kind.REPORT, token, part.start, part.stop, part.seconds, part.is_last, frames)
-        self._channel.send(report)
+    def _report(self, token: int, part: Part, frames: list[Buffer], waited: float = 0.0) -> None:
+        start, stop, seconds, is_last = part.start, part.stop, part.seconds, part.is_last
+        self._channel.send(Message(Kind.REPORT, token, start, stop, seconds, is_last, frames, waited=waited))
 
     def _tell_ties(self, seconds: float) -> None:
         before = self._words[TIES]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from allcores._core.scheduler.credit import TRIPS, Credit
 from allcores._core.scheduler.pace import (
+    BATCHES_IN_HAND,
     FLOOR_SECONDS,
     GROWTH,
     HEAVY_BYTES,
+    LONG_SECONDS,
+    LONG_SHARE,
     MEMORY,
     QUEUED_SECONDS,
     TAIL_SHARE,
@@ -18,10 +24,17 @@ from allcores._core.scheduler.pace import (
 INSTANT = 1e-9  # seconds per item: no batch is ever long enough
 
 
-def measured(items: int, item_seconds: float, *, workers: int = 1) -> Pace:
-    pace = Pace(workers=workers, fixed=None)
+def measured(items: int, item_seconds: float, *, workers: int = 1, fixed: int | None = None, **options: Any) -> Pace:
+    pace = Pace(workers=workers, fixed=fixed, **options)
     pace.observe(items, items * item_seconds)
     return pace
+
+
+def credit_for(round_trip: float) -> Credit:
+    credit = Credit()
+    for _ in range(100):
+        credit.observe(1.0, round_trip)
+    return credit
 
 
 def test_before_anything_is_measured_a_batch_has_one_item_and_none_waits_behind_it() -> None:
@@ -70,7 +83,18 @@ def test_long_items_go_one_by_one(item_seconds: float) -> None:
 def test_toward_the_end_a_batch_is_a_share_of_what_remains() -> None:
     pace = measured(10_000, 1e-6, workers=4)
     assert pace.batch_size(8000) == 8000 // (4 * TAIL_SHARE)
-    assert pace.batch_size(10_000_000) == int(TARGET_SECONDS / 1e-6)
+
+
+def test_while_much_remains_a_batch_is_longer_and_never_a_large_share_of_it() -> None:
+    pace = measured(100_000, 1e-6, workers=4)
+    assert pace.batch_size(None) == int(TARGET_SECONDS / 1e-6)
+    assert pace.batch_size(100_000_000) == int(LONG_SECONDS / 1e-6)
+    assert pace.batch_size(700_000) == 700_000 // (4 * LONG_SHARE)
+
+
+def test_where_results_are_taken_one_by_one_batches_stay_short() -> None:
+    pace = measured(100_000, 1e-6, workers=4, is_awaited=True)
+    assert pace.batch_size(100_000_000) == int(TARGET_SECONDS / 1e-6)
 
 
 def test_a_batch_is_never_so_small_that_handing_it_over_costs_more_than_it_evens_out() -> None:
@@ -90,9 +114,46 @@ def test_a_batch_has_at_least_one_item(remaining: int, item_seconds: float) -> N
 
 
 def test_a_second_batch_waits_behind_a_short_one_only() -> None:
-    pace = measured(100, 1e-3)
     size = int(QUEUED_SECONDS / 1e-3)
+    pace = measured(100, 1e-3, fixed=size)
     assert [pace.queue_depth(items) for items in (1, size - 1, size + 1)] == [2, 2, 1]
+
+
+def test_a_second_batch_waits_behind_one_of_several_items_which_can_be_taken_back() -> None:
+    assert measured(100, 1e-3).queue_depth(int(LONG_SECONDS / 1e-3)) == 2
+    assert measured(100, QUEUED_SECONDS).queue_depth(1) == 1
+
+
+@pytest.mark.parametrize("round_trip", [0.001, 0.01, 0.05])
+@pytest.mark.parametrize("fixed", [None, 1, 5])
+def test_as_many_batches_wait_as_last_until_there_can_be_more(round_trip: float, fixed: int | None) -> None:
+    pace = measured(100, 1e-3, fixed=fixed, credit=credit_for(round_trip))
+    for remaining in (10_000, 1000, 100, 10, 1):
+        size = pace.batch_size(remaining)
+        depth = pace.queue_depth(size)
+        assert 2 <= depth <= BATCHES_IN_HAND
+        assert (depth - 1) * size * 1e-3 >= 0.99 * round_trip or depth == BATCHES_IN_HAND
+        assert (depth - 2) * size * 1e-3 <= TRIPS * round_trip
+
+
+def test_however_long_the_round_trip_a_few_batches_bridge_it() -> None:
+    pace = measured(10_000, 1e-3, credit=credit_for(0.5))
+    size = pace.batch_size(None)
+    assert (pace.queue_depth(size) - 1) * size * 1e-3 > 0.5
+
+
+def test_nobody_gets_more_batches_while_they_grow_nor_where_they_are_heavy_nor_where_none_may_wait() -> None:
+    credit = credit_for(0.1)
+    growing = measured(1, 1e-3, credit=credit)
+    assert growing.queue_depth(growing.batch_size(None)) == 2
+    heavy = measured(1000, 1e-3, credit=credit)
+    heavy.weigh(10, 10 * HEAVY_BYTES)
+    assert heavy.queue_depth(heavy.batch_size(None)) == 2
+    assert measured(1000, 1e-3, depth=1, fixed=1, credit=credit).queue_depth(1) == 1
+
+
+def test_nothing_waits_behind_an_item_that_takes_far_longer_than_the_round_trip() -> None:
+    assert measured(10, 1.0, credit=credit_for(0.05)).queue_depth(1) == 1
 
 
 def test_old_measurements_fade() -> None:

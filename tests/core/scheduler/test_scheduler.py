@@ -61,6 +61,7 @@ from allcores._core.messages import (
 from allcores._core.scheduler.backlog import SUSPECT_PIECES
 from allcores._core.scheduler.horizon import AHEAD_BATCHES, RECALL_STRIDE
 from allcores._core.scheduler.idleness import IDLE_SECONDS
+from allcores._core.scheduler.pace import BATCHES_IN_HAND
 from allcores._core.scheduler.roster import FAILED_STARTS, HASTY_STARTS, PAUSE_SECONDS, START_SECONDS
 from allcores._core.scheduler.scheduler import SETBACKS, Scheduler
 
@@ -1382,7 +1383,8 @@ class World:
         batch = self.workers[number].held[0]
         part = batch.rest[: 1 + far % max(1, len(batch.rest))]
         failed, excuses = self._settle(batch, part, which, far)
-        return self._tell(BatchAdvanced(number, batch.token, batch.start, self._seconds(part, far), failed, excuses))
+        told = failed, excuses, self._waited(which)
+        return self._tell(BatchAdvanced(number, batch.token, batch.start, self._seconds(part, far), *told))
 
     def finish(self, which: int, far: int) -> bool:
         return self._finish(which, far, gives_back=False)
@@ -1529,10 +1531,14 @@ class World:
         part = batch.rest[: far % (1 + len(batch.rest))] if gives_back else batch.rest
         failed, excuses = self._settle(batch, part, which, far)
         self._put_down(number, batch)
-        return self._tell(BatchFinished(number, batch.token, part.stop, self._seconds(part, far), failed, excuses))
+        told = failed, excuses, self._waited(which)
+        return self._tell(BatchFinished(number, batch.token, part.stop, self._seconds(part, far), *told))
 
     def _seconds(self, part: range, far: int) -> float:
         return len(part) * self.setting.item_seconds * (1 + far)
+
+    def _waited(self, which: int) -> float:
+        return which % 3 * self.setting.item_seconds
 
     def _settle(self, batch: HeldBatch, part: range, which: int, far: int) -> tuple[tuple[int, ...], Excuses]:
         """Take in that a part of the batch is finished; give what failed of it: the last item, or two, now and then."""
@@ -1778,7 +1784,7 @@ class World:
         worker.given += batch.stop - batch.start
         worker.setbacks = self.setbacks
         assert worker.given <= (self.setting.recycle or inf)
-        assert len(worker.held) <= (2 if self.room is None else 1)
+        assert len(worker.held) <= (BATCHES_IN_HAND if self.room is None else 1)
         assert len(worker.held) == 2 or self._busy() <= (self.room or inf)
 
 

@@ -45,7 +45,7 @@ class Dispatcher:
         # Comparing first keeps the common path short: few events leave workers hungry, or fewer than there may be.
         horizon, roster, idleness = self._horizon, self._roster, self._idleness
         if horizon.may_have_work():
-            self._send_batches(commands)
+            self._send_batches(now, commands)
         if horizon.is_pulled:
             self._pull_input(commands)
         roster.start_due = inf
@@ -56,10 +56,10 @@ class Dispatcher:
 
     # ------------------------------------------------------------------------------------------------ batches
 
-    def _send_batches(self, commands: list[Command]) -> None:
+    def _send_batches(self, now: float, commands: list[Command]) -> None:
         backlog, horizon, roster = self._backlog, self._horizon, self._roster
         if backlog.is_exclusive:
-            self._send_starved(commands)
+            self._send_starved(now, commands)
             if backlog.is_exclusive:
                 return
         hungry = roster.hungry
@@ -74,30 +74,30 @@ class Dispatcher:
                 items = backlog.take(count, horizon.sendable_stop(size))
                 if items is None:
                     return
-                self._send(worker, items, pace, commands)
+                self._send(worker, items, pace, now, commands)
             if len(worker.batches) < depth and worker.allowance > 0:
                 roster.pass_turn()
             else:
                 roster.end_turn()
 
-    def _send_starved(self, commands: list[Command]) -> None:
+    def _send_starved(self, now: float, commands: list[Command]) -> None:
         """Send an item that was lost to a lack of memory, once nobody is busy; until its end nothing else is sent."""
         backlog, roster = self._backlog, self._roster
         if not roster.hungry or any(worker.batches for worker in roster.workers.values()):
             return
         index = backlog.take_starved()
         if index is not None:
-            self._send(roster.hungry[0], (index, index + 1), backlog.pace, commands)
+            self._send(roster.hungry[0], (index, index + 1), backlog.pace, now, commands)
             roster.end_turn()
 
-    def _send(self, worker: Worker, items: tuple[int, int], pace: Pace, commands: list[Command]) -> None:
+    def _send(self, worker: Worker, items: tuple[int, int], pace: Pace, now: float, commands: list[Command]) -> None:
         start, stop = items
         token = self._next_token
         self._next_token = token + 1
         adapts = pace.adapts
         if worker.batches or (adapts and stop - start > 1):
             self._idleness.latest_waiting = token
-        worker.batches.append(Batch(token, start, stop, pace))
+        worker.batches.append(Batch(token, start, stop, pace, now))
         worker.allowance -= stop - start
         worker.setbacks = self._roster.setbacks.length
         tries = 1 + self._tries.failed.get(start, 0)

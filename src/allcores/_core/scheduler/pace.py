@@ -10,14 +10,19 @@ from __future__ import annotations
 
 from math import inf
 
+from allcores._core.scheduler.credit import Credit
+
 __all__ = ["HEAVY_BYTES", "Pace"]
 
 TARGET_SECONDS = 0.010  # per batch: a hundred times the cost of handing one over
-QUEUED_SECONDS = 0.025  # a second batch waits behind one only if that one is expected to be shorter than this
+LONG_SECONDS = 0.030  # per batch while much remains, so that there are fewer to hand over and to hear of;
+LONG_SHARE = 8  # and then at most the share of one in so many turns of all workers over what remains
+QUEUED_SECONDS = 0.025  # a batch that cannot be split has another behind it only if it is expected to be shorter
 GROWTH = 4  # a batch is at most so many times larger than the largest that has come back
 TAIL_SHARE = 2  # a batch is at most the share of one in so many turns of all workers over what remains
 FLOOR_SECONDS = 0.000_5  # a smaller batch costs more to hand over than it evens out at the end
 HEAVY_BYTES = 1 << 22  # of a batch, at most: to move so many costs far more than to hand the batch over
+BATCHES_IN_HAND = 8  # at most: more of them, and smaller ones, would only cost more
 LIGHTER = 1.1  # a batch may be so many times larger once one came back, as not all items are as heavy as the heaviest
 MEMORY = 0.75  # weight that older measurements keep when a new one comes
 
@@ -28,19 +33,36 @@ class Pace:
     Args:
         workers: how many there may be.
         fixed: items per batch, if that was asked for.
-        depth: batches that a worker may hold, at most.
+        depth: batches that a worker may hold; unless it is 1, as many more as it takes not to run dry.
+        is_awaited: whether somebody takes the results one by one, so that batches stay short.
+        credit: for how long a worker's should last; by default as if nothing was measured.
 
     Attributes:
         adapts: whether the batch size follows from what is measured.
     """
 
-    __slots__ = ("_depth", "_fixed", "_items", "_largest", "_most", "_seconds", "_workers", "adapts")
+    __slots__ = (
+        "_credit",
+        "_depth",
+        "_fixed",
+        "_is_awaited",
+        "_items",
+        "_largest",
+        "_most",
+        "_seconds",
+        "_workers",
+        "adapts",
+    )
 
-    def __init__(self, *, workers: int, fixed: int | None, depth: int = 2) -> None:
+    def __init__(
+        self, *, workers: int, fixed: int | None, depth: int = 2, is_awaited: bool = False, credit: Credit | None = None
+    ) -> None:
         self.adapts = fixed is None
         self._workers = workers
         self._fixed = fixed
         self._depth = depth
+        self._is_awaited = is_awaited
+        self._credit = credit or Credit()
         self._seconds = 0.0  # spent in the items below, both fading with age
         self._items = 0.0
         self._largest = 0  # items, of any batch that came back
@@ -72,17 +94,34 @@ class Pace:
         if not self._items:
             return 1
         size = self._largest * GROWTH
-        if size * self._seconds > TARGET_SECONDS * self._items:
-            size = int(TARGET_SECONDS * self._items / self._seconds)
+        target = self._target(remaining)
+        if size * self._seconds > target * self._items:
+            size = int(target * self._items / self._seconds)
         if remaining is not None and size * self._workers * TAIL_SHARE > remaining:
             size = min(size, max(remaining // (self._workers * TAIL_SHARE), self._floor()))
         return max(int(min(size, self._most)), 1)
 
+    def _target(self, remaining: int | None) -> float:
+        """Say for how many seconds a batch should last, at most."""
+        target = max(TARGET_SECONDS, self._credit.seconds / BATCHES_IN_HAND)
+        if remaining is None or self._is_awaited:
+            return target
+        share = remaining * self.item_seconds / (self._workers * LONG_SHARE)
+        return max(target, min(share, LONG_SECONDS))
+
     def _floor(self) -> int:
-        return int(FLOOR_SECONDS * self._items / self._seconds) if self._seconds else self._largest
+        floor = max(FLOOR_SECONDS, self._credit.seconds / BATCHES_IN_HAND)
+        return int(floor * self._items / self._seconds) if self._seconds else self._largest
 
     def queue_depth(self, size: int) -> int:
-        """Say how many batches of `size` items a worker may hold: a second one hides the round trip of a short one."""
-        if not self._items:
+        """Say how many batches of `size` items a worker may hold: those that wait hide the round trip of short ones."""
+        if not self._items or self._depth == 1:
             return 1
-        return self._depth if size * self._seconds < QUEUED_SECONDS * self._items else 1
+        seconds = size * self.item_seconds
+        can_be_split = self.adapts and size > 1
+        depth = self._depth if can_be_split or seconds < QUEUED_SECONDS else 1
+        is_growing = self.adapts and size >= self._largest * GROWTH
+        is_heavy = size + 1 > self._most
+        if is_growing or is_heavy or not seconds:
+            return depth
+        return max(depth, min(1 + round(self._credit.seconds / seconds), BATCHES_IN_HAND))

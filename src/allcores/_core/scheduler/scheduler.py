@@ -43,6 +43,7 @@ from allcores._core.messages import (
     WorkerWorn,
 )
 from allcores._core.scheduler.backlog import Backlog
+from allcores._core.scheduler.credit import Credit
 from allcores._core.scheduler.dispatcher import Dispatcher
 from allcores._core.scheduler.horizon import Horizon
 from allcores._core.scheduler.idleness import Idleness
@@ -100,7 +101,9 @@ class Scheduler:
         self._phase = _NEW
         self._history: deque[Event] = deque(maxlen=HISTORY)
         is_pulled = is_pulled or (length is None and not is_served)
-        self._backlog = backlog = Backlog(0 if is_pulled else length or 0, Pace(workers=workers, fixed=batch))
+        self._credit = credit = Credit()
+        pace = Pace(workers=workers, fixed=batch, is_awaited=is_lazy, credit=credit)
+        self._backlog = backlog = Backlog(0 if is_pulled else length or 0, pace)
         self._horizon = horizon = Horizon(
             backlog, workers, length=length, is_pulled=is_pulled, is_served=is_served, ahead=ahead, is_lazy=is_lazy
         )
@@ -211,7 +214,9 @@ class Scheduler:
     def _on_stretch(self, event: StretchBegan, now: float, commands: list[Command]) -> None:
         if event.start < self._backlog.available:
             self._reject(event, repr(self._backlog))
-        self._backlog.begin_stretch(event.start, Pace(workers=self._roster.limit, fixed=event.batch, depth=event.depth))
+        workers, (start, batch, depth, is_awaited) = self._roster.limit, event
+        pace = Pace(workers=workers, fixed=batch, depth=depth, is_awaited=is_awaited, credit=self._credit)
+        self._backlog.begin_stretch(start, pace)
 
     def _on_cancelled(self, event: ItemsCancelled, now: float, commands: list[Command]) -> None:
         holders = [worker for worker in self._roster.workers.values() if worker.holds_any(event.start, event.stop)]
@@ -279,8 +284,8 @@ class Scheduler:
 
     def _on_batch_advanced(self, event: BatchAdvanced, now: float, commands: list[Command]) -> None:
         worker = self._roster.workers.get(event.worker)
-        if worker is not None and self._ledger.settle(self._find_batch(worker, event, event.stop), event, commands):
-            self._finish(commands)
+        if worker is not None:
+            self._settle(self._find_batch(worker, event, event.stop), event, now, commands)
 
     def _on_batch_finished(self, event: BatchFinished, now: float, commands: list[Command]) -> None:
         worker = self._roster.workers.get(event.worker)
@@ -288,8 +293,7 @@ class Scheduler:
             return
         batch = self._find_batch(worker, event, event.stop)
         worker.batches.remove(batch)
-        if self._ledger.settle(batch, event, commands):
-            self._finish(commands)
+        self._settle(batch, event, now, commands)
         if batch.start < batch.stop:
             self._ledger.give_back(worker, batch)
         self._go_on(worker, commands)
@@ -300,7 +304,7 @@ class Scheduler:
             return
         running = self._find_batch(worker, event, event.stop)
         self._roster.stand_down(worker)  # or all that is given back could be sent to it again
-        self._ledger.give_back(worker, Batch(event.token, event.stop, running.stop, running.pace))
+        self._ledger.give_back(worker, Batch(event.token, event.stop, running.stop, running.pace, running.sent))
         running.stop = event.stop
         for batch in [batch for batch in worker.batches if event.token < batch.token <= event.last]:
             worker.batches.remove(batch)
@@ -362,6 +366,12 @@ class Scheduler:
             if batch.token == event.token and (stop is None or batch.start <= stop <= batch.stop):
                 return batch
         return self._reject(event, f"the worker holds {worker.batches}")
+
+    def _settle(self, batch: Batch, event: BatchAdvanced | BatchFinished, now: float, commands: list[Command]) -> None:
+        if event.waited > 0:
+            self._credit.observe(event.waited, now - batch.sent - event.seconds)
+        if self._ledger.settle(batch, event, commands):
+            self._finish(commands)
 
     def _suspect(self, start: int, stop: int, excuse: Excuse, commands: list[Command]) -> None:
         if self._ledger.suspect(start, stop, excuse, commands):

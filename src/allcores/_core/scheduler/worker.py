@@ -16,15 +16,17 @@ class Batch:
         start: the first item not yet reported.
         stop: behind the last item.
         pace: what the batch is measured for.
+        sent: when, on the run's clock.
     """
 
-    __slots__ = ("pace", "start", "stop", "token")
+    __slots__ = ("pace", "sent", "start", "stop", "token")
 
-    def __init__(self, token: int, start: int, stop: int, pace: Pace) -> None:
+    def __init__(self, token: int, start: int, stop: int, pace: Pace, sent: float = 0.0) -> None:
         self.token = token
         self.start = start
         self.stop = stop
         self.pace = pace
+        self.sent = sent
 
     def __repr__(self) -> str:
         return f"<batch {self.token}: items {self.start} to {self.stop}>"
@@ -36,7 +38,7 @@ class Worker:
     Attributes:
         number: never used twice in a run.
         allowance: items that it may yet take before it is replaced; negative infinity once it is worn.
-        batches: sent and not yet done, oldest first; two at most.
+        batches: sent and not yet done, oldest first.
         is_ready: whether it can run items.
         is_hungry: whether it stands in the queue of those that may take a batch.
         failed_starts: of others in a row, when it was started.

@@ -126,5 +126,5 @@ def _understand_report(worker: int, message: Message) -> Arrival:
     except UnpicklableResult as error:
         return Arrival(BatchUnreadable(worker, message.token, message.stop, is_last=message.flag), cause=error)
     happened = BatchFinished if message.flag else BatchAdvanced
-    event = happened(worker, message.token, message.stop, message.seconds, tuple(raised))
+    event = happened(worker, message.token, message.stop, message.seconds, tuple(raised), (), message.waited)
     return Arrival(event, message.start, values, raised)
