@@ -18,7 +18,7 @@ from gate import Gate
 
 import allcores
 from allcores._run.inbox import Inbox
-from allcores._system.leadership import Leadership
+from allcores._system.leadership import FOLLOW_SECONDS, LONGEST_FOLLOW, Leadership
 
 pytestmark = [pytest.mark.once, pytest.mark.timeout(60)]
 
@@ -327,3 +327,36 @@ def test_where_nothing_can_be_waited_for_by_others_nobody_is_led_by_other():
     leadership.wake()
     assert woken == [1]
     leadership.close()
+
+
+class View:
+    """What the own thread waits on: nothing happens there, but that others lead meanwhile, so many times in a row."""
+
+    is_awake = False  # as the alarm
+
+    def __init__(self, leadership: Leadership, leads: int) -> None:
+        self.patience: list[float | None] = []
+        self._leadership = leadership
+        self._leads = leads
+
+    def select(self, patience: float | None) -> list[Any]:
+        self.patience.append(patience)
+        self._leadership._leads += len(self.patience) <= self._leads
+        self.is_awake = patience is None
+        return []
+
+    def register(self, *_: object) -> None:
+        pass
+
+    def clear(self) -> None:
+        pass
+
+
+def test_the_own_thread_asks_the_less_often_the_more_others_lead_and_looks_when_they_do_not():
+    leadership = Leadership()
+    for _ in range(2):
+        leadership._sees_workers = False
+        view = View(leadership, leads=4)
+        leadership._wait_as_default_leader(view, view)
+        assert view.patience == [FOLLOW_SECONDS * factor for factor in (1, 2, 4, 4, 4)] + [None]
+        assert max(filter(None, view.patience)) == LONGEST_FOLLOW

@@ -9,7 +9,8 @@ for as long as that one waits for a result: what it waits for then reaches it wi
 
 To wake a thread, and to have it compete for the interpreter's lock, costs more than all the rest of a short call. So
 where others lead one after another, the own thread *follows* between them: it does not look at the workers at all, and
-learns by the clock, not by being woken, that nobody has led for a while and that it must do so again.
+learns by the clock, not by being woken, that nobody has led for a while and that it must do so again. The more often it
+finds that somebody has, the less often it asks.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from allcores._system.waker import Waker
 
 __all__ = ["Leadership"]
 
-FOLLOW_SECONDS = 0.001  # what comes while nobody leads waits up to twice as long
+FOLLOW_SECONDS = 0.001  # what comes while nobody leads waits up to twice as long, if others lead now and then,
+LONGEST_FOLLOW = 0.004  # or up to twice this, if they have led all the time
 
 Ready = list[tuple[selectors.SelectorKey, int]]
 
@@ -56,6 +58,7 @@ class Leadership:
         self._view: selectors.BaseSelector | None = None  # what the own thread waits on: the alarm, and
         self._sees_workers = False  # the engine's selector, if it does not follow
         self._sight = threading.Lock()  # held by whoever changes that
+        self._follow_seconds = FOLLOW_SECONDS  # until it asks next whether somebody has led
         self._is_asleep = False  # whether the own thread waits for one other to end its long lead
 
     # ----------------------------------------------------------------------------------------------------- the loop
@@ -189,11 +192,14 @@ class Leadership:
         """Wait as the own thread until it must turn the loop; what is ready shows afterwards."""
         while True:
             leads, is_following = self._leads, not (self._sees_workers or self._is_asleep)
-            patience = min(FOLLOW_SECONDS if is_following else inf, max(0.0, self._due - time.monotonic()))
+            patience = min(self._follow_seconds if is_following else inf, max(0.0, self._due - time.monotonic()))
             ready = view.select(None if patience == inf else patience)
             if alarm.is_awake or (ready and not self.is_led_by_other) or time.monotonic() >= self._due:
                 break
-            if leads == self._leads:
+            if leads != self._leads:
+                self._follow_seconds = min(2 * self._follow_seconds, LONGEST_FOLLOW)
+            else:
+                self._follow_seconds = FOLLOW_SECONDS
                 self._look_or_sleep(view)
         self._is_asleep = False
         alarm.clear()
