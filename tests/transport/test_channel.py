@@ -83,6 +83,20 @@ def test_the_end_of_the_peer_is_the_end_of_the_stream(ends):
     assert not ours.has_unsent
 
 
+def test_what_is_put_goes_along_with_what_is_sent_next(ends):
+    ours, theirs = ends
+    theirs.put(Message(Kind.HELLO, start=7))
+    with pytest.raises(BlockingIOError):
+        ours.read()
+    theirs.send(Message(Kind.READY))
+    assert ours.read()
+    assert [message.kind for message in ours.messages()] == [Kind.HELLO, Kind.READY]
+    theirs.put(Message(Kind.HELLO))
+    theirs.flush()
+    assert ours.read()
+    assert [message.kind for message in ours.messages()] == [Kind.HELLO]
+
+
 def test_a_message_cut_off_by_its_senders_death_never_shows(ends):
     ours, theirs = ends
     head = pack_head(Message(Kind.REPORT), [1000])

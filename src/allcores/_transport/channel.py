@@ -131,6 +131,10 @@ class Channel:
         else:
             self._send_with_care(message, [_as_bytes(frame) for frame in message.frames], segment)
 
+    def put(self, message: Message) -> None:
+        """Have a message without frames go along with the next one, or with the next `flush`."""
+        self._outbox.append(memoryview(pack_head(message, [])))
+
     def _send_with_care(self, message: Message, frames: list[memoryview], segment: Segment | None) -> None:
         """Send a message without a copy of its frames, and what goes beside them."""
         beside = self._put_beside(message, frames, segment)

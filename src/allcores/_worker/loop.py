@@ -79,7 +79,9 @@ class WorkerLoop:
     def serve(self, job: Job | None = None, dataset: Columns | None = None) -> None:
         """Say hello and do what the driver asks for, until it is gone."""
         become_namesake(self._asker, is_inherited=job is not None)
-        self._channel.send(Message(Kind.HELLO, start=os.getpid()))
+        self._channel.put(Message(Kind.HELLO, start=os.getpid()))
+        if job is None or job.initializer is not None:  # which may take long; else it goes along with that it is ready
+            self._channel.flush()
         if job is not None:
             self._prepare(job, dataset)
         self._channel.set_patience(None if self._jobs else self._idle_seconds)
