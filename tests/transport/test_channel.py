@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import allcores
-from allcores._transport import arena
+from allcores._transport import arena, channel
 from allcores._transport.channel import Channel, channel_pair
 from allcores._transport.wire import Kind, Message, pack_head
 
@@ -95,6 +95,27 @@ def test_what_is_put_goes_along_with_what_is_sent_next(ends):
     theirs.flush()
     assert ours.read()
     assert [message.kind for message in ours.messages()] == [Kind.HELLO]
+
+
+def test_patience_ends_or_does_not(ends, monkeypatch):
+    ours, theirs = ends
+    theirs.set_patience(0.001)
+    assert theirs.receive() is None
+    monkeypatch.setattr(channel, "LONG_SECONDS", 0.001)
+    theirs.set_patience(None)
+    reads, read = [], theirs.read
+
+    def read_or_be_sent() -> bool:
+        reads.append(read())
+        if len(reads) == 3:
+            ours.send(Message(Kind.FORGET))
+        return reads[-1]
+
+    monkeypatch.setattr(theirs, "read", read_or_be_sent)
+    assert theirs.receive().kind is Kind.FORGET
+    assert reads == [True] * 4
+    ours.close()
+    assert theirs.receive() is None
 
 
 def test_a_message_cut_off_by_its_senders_death_never_shows(ends):

@@ -33,6 +33,9 @@ BUFFERS_AT_ONCE = 64  # per sendmsg; systems allow at least that many
 DESCRIPTORS_AT_ONCE = 200  # per sendmsg; Linux allows 253
 ROOM_FOR_DESCRIPTORS = socket.CMSG_SPACE(DESCRIPTORS_AT_ONCE * array("i").itemsize)
 RETRY_SECONDS = 0.001
+# Whoever waits for ever does so again and again. With a time limit, Python polls the socket, and is woken when there is
+# something to read; without one it waits in `recvmsg`, and Linux wakes it up in vain whenever the peer has read, too.
+LONG_SECONDS = 1e6
 
 # {descriptor: the socket, if it is still there}. Not a WeakSet: Ctrl-C in the middle of its callback would be lost.
 _drivers_ends: dict[int, ref[socket.socket]] = {}
@@ -73,6 +76,7 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         claim(connection)
+        self._waits_for_ever = False
         self._arena = Arena()
         self._lodger = Lodger()
         self._passing: list[int] = []  # descriptors that have not been sent
@@ -108,7 +112,8 @@ class Channel:
 
     def set_patience(self, seconds: float | None) -> None:
         """Bound how long `receive` waits for a peer that says nothing; None: for ever."""
-        self._socket.settimeout(seconds)
+        self._waits_for_ever = seconds is None
+        self._socket.settimeout(LONG_SECONDS if seconds is None else seconds)
 
     # -------------------------------------------------------------------------------------------------- sending
 
@@ -221,6 +226,8 @@ class Channel:
             count = self._read_into(self._chunk)
         except BlockingIOError:
             raise
+        except TimeoutError:
+            return self._waits_for_ever
         except OSError:
             return False
         self._inbox += self._chunk[:count]
