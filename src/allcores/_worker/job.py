@@ -67,6 +67,11 @@ class Job(Record):
         """Give the job as it is for the process that runs its items."""
         return self._replace(captured=find_captured(self.function)) if self.chance.is_seeded else self
 
+    @property
+    def takes_time(self) -> bool:
+        """Whether something of the user's runs before the first item, which may take long."""
+        return self.initializer is not None or self.state is not None
+
     def prepare(self) -> WorkerState:
         """Run the initializer, and make the worker's state."""
         if self.initializer is not None:

@@ -80,7 +80,7 @@ class WorkerLoop:
         """Say hello and do what the driver asks for, until it is gone."""
         become_namesake(self._asker, is_inherited=job is not None)
         self._channel.put(Message(Kind.HELLO, start=os.getpid()))
-        if job is None or job.initializer is not None:  # which may take long; else it goes along with that it is ready
+        if job is None or job.takes_time:  # else it goes along with that it is ready
             self._channel.flush()
         if job is not None:
             self._prepare(job, dataset)
