@@ -18,7 +18,9 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate, islice, pairwise
 from weakref import ref
 
+from allcores._core.hints import Any
 from allcores._system.descriptors import claim
+from allcores._system.greenlets import unpatched_select
 from allcores._transport.arena import LOST, Arena, Lodger
 from allcores._transport.segment import Segment, make_filled, places
 from allcores._transport.wire import Beside, Buffer, Message, pack_head, unpack_head
@@ -33,9 +35,6 @@ BUFFERS_AT_ONCE = 64  # per sendmsg; systems allow at least that many
 DESCRIPTORS_AT_ONCE = 200  # per sendmsg; Linux allows 253
 ROOM_FOR_DESCRIPTORS = socket.CMSG_SPACE(DESCRIPTORS_AT_ONCE * array("i").itemsize)
 RETRY_SECONDS = 0.001
-# Whoever waits for ever does so again and again. With a time limit, Python polls the socket, and is woken when there is
-# something to read; without one it waits in `recvmsg`, and Linux wakes it up in vain whenever the peer has read, too.
-LONG_SECONDS = 1e6
 
 # {descriptor: the socket, if it is still there}. Not a WeakSet: Ctrl-C in the middle of its callback would be lost.
 _drivers_ends: dict[int, ref[socket.socket]] = {}
@@ -76,7 +75,8 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         claim(connection)
-        self._waits_for_ever = False
+        self._poll: Any = None  # where it is to be waited for, and
+        self._patience: float | None = None  # for how many milliseconds, at most
         self._arena = Arena()
         self._lodger = Lodger()
         self._passing: list[int] = []  # descriptors that have not been sent
@@ -112,8 +112,12 @@ class Channel:
 
     def set_patience(self, seconds: float | None) -> None:
         """Bound how long `receive` waits for a peer that says nothing; None: for ever."""
-        self._waits_for_ever = seconds is None
-        self._socket.settimeout(LONG_SECONDS if seconds is None else seconds)
+        # By polling: who waits in `recvmsg` is woken up by Linux in vain, whenever the peer has read, too.
+        if self._poll is None:
+            select = unpatched_select()
+            self._poll = select.poll()
+            self._poll.register(self._socket, select.POLLIN)
+        self._patience = None if seconds is None else 1000 * seconds
 
     # -------------------------------------------------------------------------------------------------- sending
 
@@ -215,7 +219,7 @@ class Channel:
         while True:
             for message in self.messages():
                 return message
-            if not self.read():
+            if not ((self._poll is None or self._poll.poll(self._patience)) and self.read()):
                 return None
 
     def read(self) -> bool:
@@ -226,8 +230,6 @@ class Channel:
             count = self._read_into(self._chunk)
         except BlockingIOError:
             raise
-        except TimeoutError:
-            return self._waits_for_ever
         except OSError:
             return False
         self._inbox += self._chunk[:count]
