@@ -49,7 +49,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def pools(monkeypatch: pytest.MonkeyPatch) -> list[FakePool]:
     """What is loaded; empty until a test fills it."""
     loaded: list[FakePool] = []
-    monkeypatch.setattr(native_threads, "loaded_pools", lambda: list(loaded))
+    monkeypatch.setattr(native_threads, "loaded_pools", lambda **_: list(loaded))
     return loaded
 
 
@@ -166,7 +166,7 @@ def test_a_library_that_is_found_anew_by_the_second_run_is_the_same_one(
             numbers[0] = number
 
     numbers = [8]
-    monkeypatch.setattr(native_threads, "loaded_pools", lambda: [View("torch", numbers[0], "module")])
+    monkeypatch.setattr(native_threads, "loaded_pools", lambda **_: [View("torch", numbers[0], "module")])
     first, second = SharedLimit(NativeLimits({}, 4, {})), SharedLimit(NativeLimits({}, 2, {}))
     first.end()
     assert numbers == [2]
@@ -289,5 +289,20 @@ def test_numba_in_a_thread_is_masked_there_and_nothing_lasts(numba: FakeNumba) -
     undo()
     limit.end()
     assert (numba.mask, numba.config.NUMBA_NUM_THREADS) == (most, most)
-    SharedLimit(NativeLimits({}, 100, {})).begin_thread()
+    more = SharedLimit(NativeLimits({}, 100, {}))
+    more.begin_thread()
+    more.end()
     assert numba.mask == most
+
+
+def test_a_forked_process_looks_no_more_unless_modules_have_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    for fact in ("_seen", "_seen_modules"):
+        monkeypatch.setattr(native_threads, fact, getattr(native_threads, fact))  # put back at the end
+    monkeypatch.setattr(native_threads, "_count_names", lambda: looks.append(1) or (0,))
+    loaded_pools()
+    loaded_pools(is_just_forked=True)
+    assert len(looks) == 1
+    monkeypatch.setitem(sys.modules, "a_module_that_has_come", ModuleType("a_module_that_has_come"))
+    loaded_pools(is_just_forked=True)
+    assert len(looks) == 2

@@ -184,21 +184,25 @@ def find_limits(
 # ------------------------------------------------------------------------------------------------ what is loaded
 
 _seen: tuple[tuple[int, ...], list[Pool]] = ((), [])  # how often names were mapped, and the pools found then
+_seen_modules = -1  # how many were loaded then
 
 
-def loaded_pools() -> list[Pool]:
-    """Give the loaded libraries that have native threads; where there are none, nothing is imported to find that."""
-    return _native_pools() + [
-        (_NumbaPool if name == "numba" else _ModulePool)(name) for name in MODULES if _has_pool(name)
-    ]
+def loaded_pools(*, is_just_forked: bool = False) -> list[Pool]:
+    """Give the loaded libraries that have native threads; where there are none, nothing is imported to find that.
+
+    Args:
+        is_just_forked: whether this process has loaded nothing but what its parent has found, unless modules have come.
+    """
+    found = _seen[1] if is_just_forked and len(sys.modules) == _seen_modules else _native_pools()
+    return found + [(_NumbaPool if name == "numba" else _ModulePool)(name) for name in MODULES if _has_pool(name)]
 
 
 def _native_pools() -> list[Pool]:
-    global _seen  # noqa: PLW0603 - a fact about the process
-    mapped = _count_names()
+    global _seen, _seen_modules  # noqa: PLW0603 - facts about the process
+    mapped, _seen_modules = _count_names(), len(sys.modules)
     if not any(mapped):
-        return []
-    if mapped != _seen[0]:
+        _seen = mapped, []
+    elif mapped != _seen[0]:
         from threadpoolctl import ThreadpoolController  # takes as long to import as a small run
 
         _seen = mapped, list(ThreadpoolController().lib_controllers)
@@ -222,10 +226,10 @@ def _has_pool(name: str) -> bool:
 # --------------------------------------------------------------------------------------------- a process, a thread
 
 
-def limit_process(limits: NativeLimits) -> None:
+def limit_process(limits: NativeLimits, *, is_just_forked: bool = False) -> None:
     """Bound this process, a worker, from now on: this thread of it, and what is loaded later."""
     _set_variables(limits.variables)
-    for pool in loaded_pools():
+    for pool in loaded_pools(is_just_forked=is_just_forked):  # to look anew takes a millisecond
         limits.apply_to(pool)
 
 
@@ -235,7 +239,8 @@ def _set_variables(variables: Mapping[str, str]) -> None:
             del _ours[name]
             if os.environ.get(name) == value:
                 del os.environ[name]
-    os.environ.update(variables)
+    for name, value in variables.items():  # `os.environ.update` asks first what a mapping is, which takes longer
+        os.environ[name] = value
     _ours.update(variables)
 
 

@@ -51,7 +51,7 @@ def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Colum
     """Be a forked worker, which has become a child; returns when the process must end."""
     inherit()
     leave_behind(sys.exc_info()[1])
-    share.adopt()
+    share.adopt(is_just_forked=True)
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()  # or all forked workers would draw the same numbers; `random` sees to that itself

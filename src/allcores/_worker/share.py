@@ -44,10 +44,11 @@ class Share(Record):
         """What bounds that which items start; the run that this worker is of has met the others."""
         return {CORES_VARIABLE: str(self.cores), LOKY_VARIABLE: str(self.joblib), SHARE_VARIABLE: "0"}
 
-    def adopt(self) -> None:
+    def adopt(self, *, is_just_forked: bool = False) -> None:
         """Have this process, a worker, keep to it."""
-        os.environ.update(self._budget)
-        limit_process(self.native)
+        for name, value in self._budget.items():
+            os.environ[name] = value
+        limit_process(self.native, is_just_forked=is_just_forked)
 
     def confirm(self) -> None:
         """Tell libraries that the job has brought: by the environment they take no more than there are cores."""
