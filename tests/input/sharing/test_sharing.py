@@ -24,7 +24,7 @@ from allcores._system.descriptors import Descriptors
 
 COUNT = 500
 PLACES = [(i * 7919) % COUNT for i in range(300)]
-WHAT_TO_DO = "open it inside the function or in an initializer"
+WHAT_TO_DO = "open it inside the function, or once in each worker by state="
 
 FILE: Any = None  # what functions of this module name
 
