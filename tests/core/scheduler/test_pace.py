@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from allcores._core.scheduler.credit import TRIPS, Credit
+from allcores._core.scheduler.horizon import AHEAD_BATCHES
 from allcores._core.scheduler.pace import (
     BATCHES_IN_HAND,
+    BOUNDED_IN_HAND,
     FLOOR_SECONDS,
     GROWTH,
     HEAVY_BYTES,
@@ -187,3 +189,12 @@ def test_heavy_items_are_forgotten_once_others_are_light() -> None:
         pace.observe(sizes[-1], sizes[-1] * INSTANT)
     assert sizes[:3] == [1, 1, 1]
     assert sizes[-1] >= 1000 * GROWTH
+
+
+def test_in_a_run_that_goes_only_so_far_ahead_no_worker_has_many_in_hand() -> None:
+    far = credit_for(0.5)
+    assert measured(100, 1e-3, fixed=1, credit=far).queue_depth(1) == BATCHES_IN_HAND
+    bounded = measured(100, 1e-3, fixed=1, credit=far, in_hand=BOUNDED_IN_HAND)
+    assert bounded.queue_depth(1) == BOUNDED_IN_HAND < AHEAD_BATCHES
+    adapted = measured(10_000, 1e-3, credit=far, in_hand=BOUNDED_IN_HAND)
+    assert adapted.batch_size(None) * 1e-3 == pytest.approx(far.seconds / BOUNDED_IN_HAND, rel=0.01)

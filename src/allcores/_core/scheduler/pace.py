@@ -12,7 +12,7 @@ from math import inf
 
 from allcores._core.scheduler.credit import Credit
 
-__all__ = ["HEAVY_BYTES", "Pace"]
+__all__ = ["BATCHES_IN_HAND", "BOUNDED_IN_HAND", "HEAVY_BYTES", "Pace"]
 
 TARGET_SECONDS = 0.010  # per batch: a hundred times the cost of handing one over
 LONG_SECONDS = 0.030  # per batch while much remains, so that there are fewer to hand over and to hear of;
@@ -22,7 +22,8 @@ GROWTH = 4  # a batch is at most so many times larger than the largest that has 
 TAIL_SHARE = 2  # a batch is at most the share of one in so many turns of all workers over what remains
 FLOOR_SECONDS = 0.000_5  # a smaller batch costs more to hand over than it evens out at the end
 HEAVY_BYTES = 1 << 22  # of a batch, at most: to move so many costs far more than to hand the batch over
-BATCHES_IN_HAND = 8  # at most: more of them, and smaller ones, would only cost more
+BATCHES_IN_HAND = 8  # at most: more of them, and smaller ones, would only cost more;
+BOUNDED_IN_HAND = 2  # and in a run that goes only so far ahead
 LIGHTER = 1.1  # a batch may be so many times larger once one came back, as not all items are as heavy as the heaviest
 MEMORY = 0.75  # weight that older measurements keep when a new one comes
 
@@ -36,6 +37,8 @@ class Pace:
         depth: batches that a worker may hold; unless it is 1, as many more as it takes not to run dry.
         is_awaited: whether somebody takes the results one by one, so that batches stay short.
         credit: for how long a worker's should last; by default as if nothing was measured.
+        in_hand: how many more these may become, so as not to run dry. A run that goes only so far ahead has too few to
+            let one worker, which may be in a long item, have that many.
 
     Attributes:
         adapts: whether the batch size follows from what is measured.
@@ -45,6 +48,7 @@ class Pace:
         "_credit",
         "_depth",
         "_fixed",
+        "_in_hand",
         "_is_awaited",
         "_items",
         "_largest",
@@ -55,7 +59,14 @@ class Pace:
     )
 
     def __init__(
-        self, *, workers: int, fixed: int | None, depth: int = 2, is_awaited: bool = False, credit: Credit | None = None
+        self,
+        *,
+        workers: int,
+        fixed: int | None,
+        depth: int = 2,
+        is_awaited: bool = False,
+        credit: Credit | None = None,
+        in_hand: int = BATCHES_IN_HAND,
     ) -> None:
         self.adapts = fixed is None
         self._workers = workers
@@ -63,6 +74,7 @@ class Pace:
         self._depth = depth
         self._is_awaited = is_awaited
         self._credit = credit or Credit()
+        self._in_hand = in_hand
         self._seconds = 0.0  # spent in the items below, both fading with age
         self._items = 0.0
         self._largest = 0  # items, of any batch that came back
@@ -103,14 +115,14 @@ class Pace:
 
     def _target(self, remaining: int | None) -> float:
         """Say for how many seconds a batch should last, at most."""
-        target = max(TARGET_SECONDS, self._credit.seconds / BATCHES_IN_HAND)
+        target = max(TARGET_SECONDS, self._credit.seconds / self._in_hand)
         if remaining is None or self._is_awaited:
             return target
         share = remaining * self.item_seconds / (self._workers * LONG_SHARE)
         return max(target, min(share, LONG_SECONDS))
 
     def _floor(self) -> int:
-        floor = max(FLOOR_SECONDS, self._credit.seconds / BATCHES_IN_HAND)
+        floor = max(FLOOR_SECONDS, self._credit.seconds / self._in_hand)
         return int(floor * self._items / self._seconds) if self._seconds else self._largest
 
     def queue_depth(self, size: int) -> int:
@@ -124,4 +136,4 @@ class Pace:
         is_heavy = size + 1 > self._most
         if is_growing or is_heavy or not seconds:
             return depth
-        return max(depth, min(1 + round(self._credit.seconds / seconds), BATCHES_IN_HAND))
+        return max(depth, min(1 + round(self._credit.seconds / seconds), self._in_hand))

@@ -48,7 +48,7 @@ from allcores._core.scheduler.dispatcher import Dispatcher
 from allcores._core.scheduler.horizon import Horizon
 from allcores._core.scheduler.idleness import Idleness
 from allcores._core.scheduler.ledger import Ledger
-from allcores._core.scheduler.pace import Pace
+from allcores._core.scheduler.pace import BATCHES_IN_HAND, BOUNDED_IN_HAND, Pace
 from allcores._core.scheduler.roster import Roster
 from allcores._core.scheduler.tries import Tries
 from allcores._core.scheduler.worker import Batch, Worker
@@ -102,7 +102,9 @@ class Scheduler:
         self._history: deque[Event] = deque(maxlen=HISTORY)
         is_pulled = is_pulled or (length is None and not is_served)
         self._credit = credit = Credit()
-        pace = Pace(workers=workers, fixed=batch, is_awaited=is_lazy, credit=credit)
+        is_bounded = is_lazy or (length is None and not is_served)
+        in_hand = BOUNDED_IN_HAND if is_bounded else BATCHES_IN_HAND
+        pace = Pace(workers=workers, fixed=batch, is_awaited=is_lazy, credit=credit, in_hand=in_hand)
         self._backlog = backlog = Backlog(0 if is_pulled else length or 0, pace)
         self._horizon = horizon = Horizon(
             backlog, workers, length=length, is_pulled=is_pulled, is_served=is_served, ahead=ahead, is_lazy=is_lazy

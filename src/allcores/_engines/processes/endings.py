@@ -14,9 +14,11 @@ from math import inf
 from allcores._codec.exceptions import decode_exception
 from allcores._codec.pickling import decode
 from allcores._core.hints import TYPE_CHECKING
+from allcores._engines.complaints import Complaints
 from allcores._engines.processes.connections import Connections
 from allcores._engines.processes.process import ProcessSource
 from allcores._engines.processes.worker import Worker
+from allcores._objects.outcomes import WorkerIdentity
 from allcores._system.lifeline import has_news
 from allcores._transport.board import HAS_CHILDREN, NEEDS_EXIT
 from allcores._transport.wire import Kind
@@ -36,15 +38,21 @@ class Endings:
     Args:
         connections: tell when one has ended.
         source: takes back what is kept.
-        complain: tells what a worker's finalizer raised.
+        identity: says who a worker is.
+        complaints: hear what finalizers raised.
     """
 
     def __init__(
-        self, connections: Connections, source: ProcessSource, complain: Callable[[int, BaseException], None]
+        self,
+        connections: Connections,
+        source: ProcessSource,
+        identity: Callable[[int], WorkerIdentity],
+        complaints: Complaints,
     ) -> None:
         self._connections = connections
         self._source = source
-        self._complain = complain
+        self._identity = identity
+        self._complaints = complaints
         self._workers: dict[int, Worker] = {}  # in the order in which they were told
 
     def __bool__(self) -> bool:
@@ -133,8 +141,11 @@ class Endings:
             if message.kind is Kind.FINALIZED:
                 worker.has_finalized = True
                 if message.frames:
-                    self._complain(worker.number, decode_exception(decode(message.frames)).exception)
+                    self._complain(worker, decode_exception(decode(message.frames)).exception)
         return is_open
+
+    def _complain(self, worker: Worker, error: BaseException) -> None:
+        self._complaints.hear(self._identity(worker.number), error)
 
     def _hear_last(self, worker: Worker) -> None:
         """Hear what came of the finalizer of a process that has ended."""
@@ -143,7 +154,7 @@ class Endings:
             took = time.monotonic() - worker.leaving_since
             late = f"it took longer than {SHUTDOWN_SECONDS:g} seconds, and was ended"
             error = TimeoutError(late) if took >= SHUTDOWN_SECONDS else RuntimeError("the worker's process has ended")
-            self._complain(worker.number, error)
+            self._complain(worker, error)
 
     def see_all(self) -> None:
         """See all end; those that were to leave by themselves are killed."""

@@ -63,7 +63,7 @@ class ProcessEngine:
         self._supplies = Supplies(dataset, lines, are_items_inherited=has_items)
         self._connections = Connections()  # last of what may fail: they need to be closed
         self._listener = Listener(self._connections.tracker, self._supplies, self._measures)
-        self._endings = Endings(self._connections, source, self._complain)
+        self._endings = Endings(self._connections, source, self._listener.identity, self._complaints)
 
     # ------------------------------------------------------------------------------------------------- commands
 
@@ -234,9 +234,6 @@ class ProcessEngine:
                     verdict = self._watchdog.look(state.mark, state.process.pid, state.born_with, now)
                     if verdict is not None:
                         state.condemn(verdict)
-
-    def _complain(self, worker: int, error: BaseException) -> None:
-        self._complaints.hear(self._listener.identity(worker), error)
 
     def _forget(self, state: Worker) -> None:
         del self._workers[state.number]
