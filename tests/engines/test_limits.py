@@ -38,8 +38,11 @@ def test_many_workers(start, tmp_path):
                 return len(heard.read(1))
 
     gate = f"exec 3<>{go}; head -c {count} <{arrived} >/dev/null; head -c {count} /dev/zero >&3; read end"
-    with subprocess.Popen(["sh", "-c", gate], stdin=subprocess.PIPE):
-        assert allcores.map(meet, range(count), workers=count, batch=1, start=start) == [1] * count
+    with subprocess.Popen(["sh", "-c", gate], stdin=subprocess.PIPE) as keeper:
+        try:
+            assert allcores.map(meet, range(count), workers=count, batch=1, start=start) == [1] * count
+        finally:
+            keeper.kill()  # or a failure would wait for whom nobody meets
 
 
 def test_a_process_with_many_open_files(start, restored_limit):
