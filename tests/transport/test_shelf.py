@@ -275,6 +275,7 @@ class OneProcess:
 
     inherits = True
     keeps_processes = False
+    has_finalizer = False
 
     def __init__(self, process: EndedProcess) -> None:
         self.start = lambda _: process
@@ -282,6 +283,9 @@ class OneProcess:
     def set_up(self) -> Setup:
         """It needs nothing."""
         return Setup([], b"", Known(), {}, [], None, None)
+
+    def forget(self, process: Any) -> None:
+        """It has nothing that another could have."""
 
     def keep(self, process: Any) -> None:
         """Keep none."""
