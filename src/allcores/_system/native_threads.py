@@ -126,7 +126,12 @@ class NativeLimits(Record):
 
 def _tell(pool: Pool, number: int) -> None:
     """Set a library's number, whichever thread has set it before: threadpoolctl leaves OpenBLAS to one thread."""
-    _most[_name_of(pool)] = most_threads(pool)
+    most = _most[_name_of(pool)] = most_threads(pool)
+    if pool.internal_api == "openblas" and number <= most:
+        from allcores._system.dormant import bound_dormant  # for those who have it
+
+        if bound_dormant(pool, number):
+            return
     let_go = getattr(pool, "clear_controlling_thread", None)
     if let_go is not None:
         let_go(force=True)
