@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+from allcores._codec import mentions
 from allcores._codec.definitions.contents import Inspection
 from allcores._codec.definitions.globals import Known
 from allcores._codec.mentions import SHORT_STRING, definitions_named_in
@@ -57,3 +58,16 @@ def test_a_name_too_long_to_be_looked_for_always_counts(program: types.ModuleTyp
 
 def test_what_names_nothing_of_the_program_is_not_searched(program: types.ModuleType) -> None:
     assert names_in(pickle.dumps([len, 1, "inner"], 5), program) == set()
+
+
+def test_a_module_within_a_longer_string_is_not_named(
+    monkeypatch: pytest.MonkeyPatch, program: types.ModuleType
+) -> None:
+    for name in ("odd", "odd.even"):
+        module = types.ModuleType(name)
+        exec("def meet(): pass", vars(module))
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(mentions, "user_modules", lambda: ("odd", "odd.even"))
+    data = pickle.dumps(["at odds", "meet", sys.modules["odd.even"].meet], 5)
+    found = definitions_named_in([data], Known(vars(program)), Inspection())
+    assert found == [sys.modules["odd.even"].meet]

@@ -496,6 +496,24 @@ def test_what_a_module_sets_that_the_caller_has_imported_long_ago_is_over(
 
 
 @pytest.mark.once
+def test_no_module_is_imported_that_is_only_listed_where_warnings_are_exceptions(
+    run_python: Any, tmp_path: Any
+) -> None:
+    (tmp_path / "bystander.py").write_text("def meet(): pass")
+    run_python(
+        """
+import sys, allcores, bystander
+
+def look(word):
+    return word, "meet", [name for name in sys.modules if name.startswith("bystan")]
+
+found = allcores.map(look, ["meet"], start="forkserver")
+assert found == [("meet", "meet", [])], found
+"""
+    )
+
+
+@pytest.mark.once
 def test_nothing_is_imported_for_a_setting(run_python: Any) -> None:
     """What a caller has loaded, a worker need not; and what a filter names need not be loaded either."""
     run_python(

@@ -31,10 +31,19 @@ def definitions_named_in(pickles: Sequence[Buffer | PickleBuffer], known: Known,
     data = b"".join(map(bytes, pickles))
     found: list[Any] = []
     for module in (MAIN, *user_modules()):
-        if module.encode() in data:
+        if _is_named(module, data):
             names = _definitions_of(module)
             found += map(names.__getitem__, _find_names(data, module, names))
     return [thing for thing in found if known.is_news(thing, inspection)]
+
+
+def _is_named(module: str, data: bytes) -> bool:
+    """Whether a pickle has the name as a string of its own, and not within a longer one."""
+    name = module.encode()
+    if name not in data:  # as most
+        return False
+    is_short = len(name) <= SHORT_STRING
+    return not is_short or b"\x8c%c%b" % (len(name), name) in data or OLD_GLOBAL % name in data
 
 
 def _definitions_of(module: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import functools
 import io
 import pickle
 import sys
+import zlib
 
 from allcores._codec.pickling import is_picklable
 from allcores._core.hints import Any
@@ -29,14 +30,18 @@ class Sealed(Record):
         plain: ``{title: pickle}``.
         rich: ``{title: value}`` of those which name what a worker can have only from the caller's ``__main__``.
         lost: the titles of those that cannot travel.
-        imported: the modules that the caller had imported, where warnings may be exceptions: to import them in a worker
-            raises none.
+        listed: `imported`, compressed, as it is long, and none of these modules is meant by it.
     """
 
     plain: dict[str, bytes]
     rich: dict[str, Any]
     lost: frozenset[str] = frozenset()
-    imported: frozenset[str] = frozenset()
+    listed: bytes = b""
+
+    @property
+    def imported(self) -> frozenset[str]:
+        """The modules that the caller had imported, where warnings may be exceptions: to import these raises none."""
+        return frozenset(zlib.decompress(self.listed).decode().split("\n")) if self.listed else frozenset()
 
     @property
     def early(self) -> dict[str, bytes]:
@@ -80,8 +85,8 @@ class Settings:
             else:
                 lost.add(setting.title)
         has_exceptions = any(setting is FILTERS and raises(value) for setting, value in self.found)
-        imported = frozenset(sys.modules) if has_exceptions else frozenset()
-        return Sealed(plain, rich, frozenset(lost), imported)
+        listed = zlib.compress("\n".join(sys.modules).encode()) if has_exceptions else b""
+        return Sealed(plain, rich, frozenset(lost), listed)
 
     @functools.cached_property
     def message(self) -> bytes | None:
