@@ -134,6 +134,61 @@ def test_a_warm_worker_forgets_the_last_run(clean_start: str, gate: Path):
     assert pid_of_one(clean_start) == pid
 
 
+FORGOTTEN_AMID = """
+import gc, os, signal, allcores
+from allcores._engines.processes.warm_set import warm_set
+
+def meet(flags):
+    os.open("gate", flags)
+    if flags == os.O_WRONLY:
+        signal.pause()
+
+def collecting(find):
+    def found():
+        gc.collect()
+        return find()
+    return found
+
+gc.disable()
+os.mkfifo("gate")
+results = allcores.imap(meet, [os.O_RDONLY, os.O_WRONLY], workers=2, batch=1, start="forkserver")
+assert next(results) is None
+cycle = [results]
+cycle.append(cycle)
+del results, cycle
+warm_set._find_fork_server = collecting(warm_set._find_fork_server)
+assert allcores.map(abs, range(4), workers=3, start="forkserver") == [0, 1, 2, 3]
+"""
+
+
+def test_a_run_that_is_forgotten_amid_a_lease_gives_its_idle_worker_back(run_python: Any) -> None:
+    run_python(FORGOTTEN_AMID)
+
+
+AMID_A_START = """
+import gc, allcores
+from allcores._engines.processes import warm_set as module
+
+class Runs:
+    def __del__(self):
+        assert allcores.map(abs, [-1], workers=1, start="forkserver") == [1]
+
+class Slow(module.ForkServerProcess):
+    def __init__(self):
+        global runs
+        super().__init__()
+        runs = None
+
+module.ForkServerProcess, started = Slow, module.ForkServerProcess
+runs = Runs()
+assert allcores.map(abs, range(4), workers=2, start="forkserver") == [0, 1, 2, 3]
+"""
+
+
+def test_a_run_within_the_start_of_the_fork_server_leaves_only_one(run_python: Any) -> None:
+    run_python(AMID_A_START)
+
+
 # ------------------------------------------------------------------------------------------------------------- idle
 
 

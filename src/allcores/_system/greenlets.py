@@ -53,14 +53,17 @@ def unpatched_select() -> Any:
 
 
 class ThreadLock:
-    """A lock that greenlets can wait for, too, should they come into the program after it was made."""
+    """A lock that greenlets can wait for, too, should they come into the program after it was made.
+
+    Who has it may take it again: a finalizer may want it amid anything, in the same thread, too.
+    """
 
     def __init__(self) -> None:
-        self._kind = threading.Lock
+        self._kind = threading.RLock
         self._lock = self._kind()
 
     def __enter__(self) -> None:
-        if threading.Lock is not self._kind:  # nobody is in a block of it: whoever patches has only one thread yet
+        if threading.RLock is not self._kind:  # nobody is in a block of it: whoever patches has only one thread yet
             self.__init__()  # type: ignore[misc]
         self._lock.acquire()
 

@@ -314,7 +314,7 @@ def _set_all(pools: list[Pool], numbers: list[int | None]) -> None:
             _tell(pool, number)
 
 
-_sharing = threading.Lock()
+_sharing = threading.RLock()  # a finalizer may end a run amid anything, in the same thread, too
 _active: list[NativeLimits] = []
 _before: dict[str, tuple[Pool, int | None]] = {}  # what each library might use before the first
 
@@ -322,7 +322,7 @@ _before: dict[str, tuple[Pool, int | None]] = {}  # what each library might use 
 def _forget() -> None:
     """Hear, in a forked process, that runs in threads have stayed behind, and whoever holds the lock, too."""
     global _sharing  # noqa: PLW0603 - a fact about this process
-    _sharing = threading.Lock()
+    _sharing = threading.RLock()
     _active.clear()
     _before.clear()
 
@@ -332,7 +332,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _tell_all() -> None:
-    for pool, before in _before.values():
+    for pool, before in list(_before.values()):
         numbers = [limits.numbers.get(pool.internal_api, limits.usual) for limits in _active]
         least = min([number for number in numbers if number is not None], default=before)
         if least is not None and pool.user_api != "openmp" and pool.num_threads != least:

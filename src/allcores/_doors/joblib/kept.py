@@ -115,7 +115,7 @@ class Keeper:
     """Gives one service after another, and keeps the last one; any thread may call it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may end a lease amid anything, in the same thread, too
         self._latest: _Kept | None = None
 
     def lease(self, options: Options) -> Lease:
@@ -155,7 +155,7 @@ class Keeper:
 
     def forget(self) -> None:
         """Be as new: what there is belongs to the process that this one was forked from."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._latest = None
 
     def _let_idle_go(self, kept: _Kept) -> None:

@@ -21,7 +21,10 @@ __all__ = ["WarmSet", "warm_set"]
 
 
 class WarmSet:
-    """The clean workers of this process: leased by runs, kept warm in between."""
+    """The clean workers of this process: leased by runs, kept warm in between.
+
+    A run that is forgotten gives its workers back in the midst of whatever its thread is doing, be it this.
+    """
 
     def __init__(self) -> None:
         self._lock = ThreadLock()
@@ -69,9 +72,7 @@ class WarmSet:
             for warm in self._warm.values():
                 while warm:
                     warm.pop().close()
-            if self._fork_server is not None:
-                self._fork_server.close()
-                self._fork_server = None
+            self._let_fork_server_go()
 
     def wake(self) -> None:
         """Have the fork server come up, if there is none, while the caller does something else."""
@@ -79,12 +80,21 @@ class WarmSet:
             self._find_fork_server()
 
     def _find_fork_server(self) -> ForkServerProcess:
-        if self._fork_server is not None and not self._fork_server.is_alive:
-            self._fork_server.close()
-            self._fork_server = None
+        fork_server = self._fork_server
+        if fork_server is not None and fork_server.is_alive:
+            return fork_server
+        self._let_fork_server_go()
+        started = ForkServerProcess()
         if self._fork_server is None:
-            self._fork_server = ForkServerProcess()
+            self._fork_server = started
+        else:  # a finalizer has run something meanwhile
+            started.close()
         return self._fork_server
+
+    def _let_fork_server_go(self) -> None:
+        fork_server, self._fork_server = self._fork_server, None
+        if fork_server is not None:
+            fork_server.close()
 
     def _end(self, process: CleanProcess) -> None:
         process.kill(with_descendants=False)
