@@ -270,9 +270,12 @@ def _decide_start(options: Options, facts: Facts) -> tuple[ConcreteStart, str]:
 
 def _choose_fork(options: Options, facts: Facts, clean_hazard: str) -> tuple[ConcreteStart, str]:
     """Choose where workers cannot start clean; that a thread of its own forks is then no reason not to."""
-    if options.start != "auto" or options.devices is not None:
-        asked = f"start={options.start!r}" if options.start != "auto" else f"devices={options.devices!r}"
-        raise RuntimeError(f"{asked} is not possible: {clean_hazard}; use start='fork', or on='threads'")
+    if options.devices is not None:
+        raise RuntimeError(f"devices={options.devices!r} is not possible: {clean_hazard}; leave it out")
+    if options.start != "auto":
+        raise RuntimeError(
+            f"start={options.start!r} is not possible: {clean_hazard}; use start='fork', or on='threads'"
+        )
     is_wanted = facts.fork_need is not None or facts.start_set == "fork"
     if not facts.can_fork or (facts.fork_hazard is not None and not is_wanted):
         raise RuntimeError(

@@ -127,9 +127,10 @@ class SerialEngine:
                 self._under(self._conditions, self._state.end)
         except Exception as error:  # the caller's finalizer may raise anything
             self._complaints.hear(self.identity(0), error)
-        self._meter.close()
-        self._unbind()
-        self._native.end()
+        finally:
+            self._meter.close()
+            self._unbind()
+            self._native.end()
 
     def _run(self, batch: SendBatch) -> Iterator[Arrival]:
         items = self._dataset.items(batch.start, batch.stop)

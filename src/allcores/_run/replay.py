@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import Any
 
 from allcores._objects.entry import one_frame
@@ -17,8 +18,7 @@ def replay(failure: Failure | BaseException, *, debug: bool = False) -> Any:
     """Run a failed item again in this very process, with the random numbers that it had.
 
     The initializer and `state`, if the run had them, are called first, as they were in the worker, and the finalizer at
-    last. What killed a worker will end this
-    process too, which is of use under a debugger for compiled code.
+    last. What killed a worker will end this process too, which is of use under a debugger for compiled code.
 
     Args:
         failure: from ``errors="collect"`` or from a `Journal`, or the exception that `map` raised for an item.
@@ -54,15 +54,14 @@ def _replay(failure: Failure | BaseException, *, debug: bool) -> Any:
     running = RunningItem(job.chance, found.tries + 1)
     with keep_streams(None), running.here(found.index, []):
         state = job.prepare()
-        job = state.bind(job).at_home()
-        with keep_streams(job.captured):
+        with ExitStack() as at_last:
+            at_last.callback(state.end)
+            job = state.bind(job).at_home()
+            at_last.enter_context(keep_streams(job.captured))
             find_streams(text_here)
             if job.chance.is_seeded:
                 seed_streams(running.text, job.captured)
-            try:
-                return _call(job.function, found.item if job.is_star else (found.item,), debug=debug)
-            finally:
-                state.end()
+            return _call(job.function, found.item if job.is_star else (found.item,), debug=debug)
 
 
 def _call(function: Callable[..., Any], arguments: Iterable[Any], *, debug: bool) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 
 from allcores._codec.captures import explain_unpicklable
 from allcores._codec.codec import Encoded, encode_job
@@ -23,8 +24,6 @@ from allcores._worker.share import Share
 from allcores._worker.surroundings import Surroundings
 
 __all__ = ["CleanSource"]
-
-CALLED = ("the function", "the initializer", "the function of state=", "the finalizer")
 
 
 class CleanSource:
@@ -90,10 +89,20 @@ def _encode(job: Job, known: Known, inspection: Inspection) -> Encoded:
     try:
         return encode_job(job, known, inspection, is_whole=True)
     except Exception as error:
-        arguments = ((f"initargs[{position}]", argument) for position, argument in enumerate(job.initargs))
-        called = (job.function, job.initializer, job.state, job.finalizer)
-        for role, thing in (*zip(CALLED, called, strict=True), *arguments):
+        for role, thing in _parts_of(job):
             explained = explain_unpicklable(role, thing, error)
             if explained is not None:
                 raise explained from None
         return encode_job(job, known, inspection)  # without what it does not lead to for sure
+
+
+def _parts_of(job: Job) -> Iterator[tuple[str, object]]:
+    """Give what of a job is the caller's, each with what it is to them."""
+    from allcores._input.sharing.reach import FINALIZER, FUNCTION, INITIALIZER, STATE  # for who is about to be refused
+
+    yield from zip(
+        (FUNCTION, INITIALIZER, STATE, FINALIZER),
+        (job.function, job.initializer, job.state, job.finalizer),
+        strict=True,
+    )
+    yield from ((f"initargs[{position}]", argument) for position, argument in enumerate(job.initargs))
