@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import decimal
 import gc
 import itertools
 import json
@@ -27,6 +28,7 @@ import pytest
 from conftest import refusal
 
 import allcores
+from allcores._core.scheduler import idleness, pace
 from allcores._doors.executor.broken import BrokenWorker
 
 pytestmark = pytest.mark.timeout(60)
@@ -284,6 +286,92 @@ def test_a_cancelled_future_that_waits_never_runs_and_is_told_of_at_once(make, s
     assert running.result(20) == 0
     assert executor.submit(square, 2).result(20) == 4
     assert not mark.exists()
+
+
+@pytest.fixture
+def make_quick(make: MakeExecutor, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[allcores.Executor, int]]:
+    """Make executors of one worker that are sure that calls are quick; give the worker's process id, too."""
+    monkeypatch.setattr(pace, "QUEUED_SECONDS", 1e9)
+    monkeypatch.setattr(pace, "TARGET_SECONDS", 1e9)
+    monkeypatch.setattr(idleness, "STUCK_SECONDS", 1000)
+
+    def make_quick(start: str) -> tuple[allcores.Executor, int]:
+        executor = make(1, start=start)
+        pids = [future.result(20) for future in [executor.submit(os.getpid) for _ in range(50)]]
+        return executor, pids[0]
+
+    return make_quick
+
+
+def await_sent(future: Future[Any]) -> None:
+    while not future.running():
+        time.sleep(0.002)
+
+
+def test_a_cancelled_future_never_runs_that_waits_at_a_worker_behind_another(make_quick, start, gate, tmp_path):
+    executor, pid = make_quick(start)
+    running = executor.submit(gate)
+    gate.await_begin()
+    marks = [tmp_path / f"mark{number}" for number in range(5)]
+    waiting = [executor.submit(mark.touch) for mark in marks]
+    await_sent(waiting[0])
+    assert waiting[0].cancel()
+    assert waiting[2].cancel()
+    gate.open()
+    assert running.result(20) == 0
+    assert [future.cancelled() or future.result(20) for future in waiting] == [True, None, True, None, None]
+    assert [mark.exists() for mark in marks] == [False, True, False, True, True]
+    assert executor.submit(os.getpid).result(20) == pid, "nobody was killed for that"
+
+
+def test_a_call_behind_a_cancelled_one_is_not_lost(make_quick, start, gate):
+    executor, pid = make_quick(start)
+    running = executor.submit(gate)
+    gate.await_begin()
+    behind = [executor.submit(square, x) for x in range(5)]
+    await_sent(behind[0])
+    assert running.cancel()
+    assert [future.result(20) for future in behind] == [0, 1, 4, 9, 16]
+    assert executor.submit(os.getpid).result(20) != pid
+
+
+def test_shutdown_cancels_what_waits_at_a_worker_behind_another(make_quick, start, gate, tmp_path):
+    executor, _ = make_quick(start)
+    running = executor.submit(gate)
+    gate.await_begin()
+    marks = [tmp_path / f"mark{number}" for number in range(5)]
+    waiting = [executor.submit(mark.touch) for mark in marks]
+    await_sent(waiting[0])
+    executor.shutdown(wait=False, cancel_futures=True)
+    gate.open()
+    assert running.result(20) == 0
+    assert wait(waiting, 20).not_done == set()
+    assert all(future.cancelled() for future in waiting)
+    assert not any(mark.exists() for mark in marks)
+
+
+def test_what_is_finished_is_told_while_a_later_call_of_the_same_message_runs(make_quick, start, gate):
+    executor, _ = make_quick(start)
+    held = threading.Event()
+    first = executor.submit(square, 3)
+    first.add_done_callback(lambda _: held.wait(20))  # no more is sent meanwhile, so that the next go together
+    later = [executor.submit(square, 4), executor.submit(gate, 5), executor.submit(square, 6)]
+    held.set()
+    assert later[0].result(20) == 16
+    gate.await_begin()
+    assert not later[1].done()
+    gate.open()
+    assert [future.result(20) for future in later] == [16, 5, 36]
+
+
+def test_each_call_of_a_message_runs_under_its_own_settings(make_quick, start):
+    executor, _ = make_quick(start)
+    precisions = [3, 3, 5, 5, 3, 7]
+    futures = []
+    for precision in precisions:
+        with decimal.localcontext(decimal.Context(prec=precision)):
+            futures.append(executor.submit(lambda: decimal.getcontext().prec))
+    assert [future.result(20) for future in futures] == precisions
 
 
 def test_a_running_thread_cannot_be_cancelled(make, gate):

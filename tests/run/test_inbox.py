@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from allcores._core.messages import InputEnded, InputPulled, ItemsCancelled, RunStopped, StretchBegan
+from allcores._core.errors import ItemCancelled
+from allcores._core.messages import (
+    InputEnded,
+    InputPulled,
+    ItemsCancelled,
+    ItemsWithdrawn,
+    RunStopped,
+    StretchBegan,
+)
+from allcores._objects.outcomes import DROPPED
+from allcores._run.calls import Calls
 from allcores._run.inbox import STALE, Inbox
 from allcores._run.submission import Submission
 from allcores._worker.job import Job
@@ -173,3 +183,39 @@ def test_very_many_submissions_are_found_and_forgotten(seed: int):
         inbox.settle(index, index + 1)
     assert not inbox.has_line(line.number)
     assert len(inbox._starts) <= STALE + 1
+
+
+def test_calls_under_other_conditions_share_no_batch_but_what_is_known_of_them():
+    inbox, line = Inbox(), make_line()
+    for conditions in ("one", "one", "other"):
+        inbox.submit(Submission(line, "a", Listener(), conditions))
+    assert list(inbox.news()) == [
+        StretchBegan(0, None, 2),
+        InputPulled(2),
+        StretchBegan(2, None, 2, is_same_kind=True),
+        InputPulled(3),
+    ]
+
+
+def test_in_a_batch_nothing_stands_for_calls_that_nobody_wants():
+    inbox = Inbox()
+    line = Calls(Job(str, is_star=True, stops_at_failure=False), batch=None, depth=2)
+    call = (len, ("a",), {})
+    wanted, unwanted = Listener(), Listener(is_wanted=False)
+    for listener in (wanted, unwanted, wanted):
+        hand_in(inbox, line, (call,), listener)
+    list(inbox.news())
+    assert not inbox.is_dropped(0, 3)
+    first, (drop, args, _), last = inbox.items(0, 3)
+    assert first == last == call
+    assert drop(*args) is DROPPED
+
+
+def test_what_is_withdrawn_is_asked_back():
+    inbox, line = Inbox(), make_line()
+    kept, dropped = hand_in(inbox, line, "a")[1], hand_in(inbox, line, "b")[1]
+    list(inbox.news())
+    inbox.withdraw(kept=1)
+    assert list(inbox.news()) == [ItemsWithdrawn()]
+    assert kept.abandoned is None
+    assert isinstance(dropped.abandoned, ItemCancelled)

@@ -74,7 +74,7 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
 def await_other_leader(executor: allcores.Executor) -> None:
     """Wait until somebody leads who waits for a result."""
     leadership = executor._service._leadership
-    while not (leadership.is_led_by_other and leadership.take(may_block=False)):
+    while not (leadership.is_led_by_other and leadership.take(0)):
         pass
     leadership.let_go()  # and so it waits, or has not begun to
 
@@ -314,7 +314,7 @@ def test_only_one_thread_is_in_the_loop_and_only_it_is_told_so():
     leadership, others = Leadership(), []
     with leadership:
         assert leadership.is_mine
-        in_thread(lambda: others.extend([leadership.is_mine, leadership.take(may_block=False)])).join()
+        in_thread(lambda: others.extend([leadership.is_mine, leadership.take(0)])).join()
     assert others == [False, False]
     assert not leadership.is_mine
     leadership.close()

@@ -29,6 +29,7 @@ __all__ = [
     "InputPulled",
     "ItemsCancelled",
     "ItemsTakenBack",
+    "ItemsWithdrawn",
     "KillWorker",
     "Moment",
     "PullInput",
@@ -92,12 +93,16 @@ class InputPulled(Record):
 
 
 class StretchBegan(Record):
-    """From item `start` on items are of another kind: no batch reaches across, and no measurement holds for both."""
+    """From item `start` on items are of another kind: no batch reaches across, and no measurement holds for both.
+
+    Or they are of the kind before, and only must not share batches with those.
+    """
 
     start: int
     batch: int | None  # items per batch; None to measure and adapt
     depth: int  # batches that a worker may hold, but for what it takes not to run dry; 1: whatever it takes
     is_awaited: bool = False  # whether somebody takes the results one by one
+    is_same_kind: bool = False  # as before, so that what was measured holds
 
 
 class ItemsCancelled(Record):
@@ -105,6 +110,10 @@ class ItemsCancelled(Record):
 
     start: int
     stop: int
+
+
+class ItemsWithdrawn(Record):
+    """Of some items that have not begun, nobody wants the outcomes any more: workers should give back what waits."""
 
 
 class InputEnded(Record):
@@ -237,6 +246,7 @@ Event = (
     | InputPulled
     | StretchBegan
     | ItemsCancelled
+    | ItemsWithdrawn
     | InputEnded
     | ResultsTaken
     | WorkerUp
@@ -287,7 +297,7 @@ class KillWorker(Record):
 
 
 class CondemnItems(Record):
-    """End the worker if it runs an item of ``[start, stop)``, which fails of that."""
+    """Have the worker begin none of ``[start, stop)``, and end it if it runs one of them, which fails of that."""
 
     worker: int
     start: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from allcores._core.messages import ItemsTakenBack, SendBatch
 from allcores._core.records import Record
@@ -25,20 +25,28 @@ class _Asked(Record):
     last: int  # up to which token
     mark: Mark
     held: Held
+    unwanted: tuple[tuple[int, int], ...] = ()  # ranges of items: who has begun one all the same is to be ended
 
 
 class Takings:
-    """Asks workers that see their marks for what they have not begun."""
+    """Asks workers that see their marks for what they have not begun.
 
-    def __init__(self) -> None:
+    Args:
+        end: called with a worker, and an item that it runs, if nobody wants that.
+    """
+
+    def __init__(self, end: Callable[[int, int], None]) -> None:
         self._asked: dict[int, _Asked] = {}  # by worker
+        self._end = end
 
-    def ask(self, worker: int, mark: Mark, held: Held) -> None:
+    def ask(self, worker: int, mark: Mark, held: Held, unwanted: tuple[tuple[int, int], ...] = ()) -> None:
         """Ask a worker for what it has not begun; what it cannot give, being inside of an item, `take` takes."""
         if held:
             last = max(held)
             mark.want_back(last)
-            self._asked[worker] = _Asked(time.monotonic() + SETTLING_SECONDS, last, mark, held)
+            before = self._asked.get(worker)
+            unwanted += () if before is None else before.unwanted
+            self._asked[worker] = _Asked(time.monotonic() + SETTLING_SECONDS, last, mark, held, unwanted)
 
     def forget(self, worker: int) -> None:
         """Hear that the worker is gone, and its mark may be another's."""
@@ -59,8 +67,13 @@ class Takings:
                 continue
             del self._asked[worker]
             running = asked.mark.running_part()
-            if running is not None:
-                yield from self._take_behind(worker, asked, *running)
+            if running is None:
+                continue
+            token, index, stop = running
+            if any(first <= index < behind for first, behind in asked.unwanted):
+                self._end(worker, index)
+            else:
+                yield from self._take_behind(worker, asked, token, index, stop)
 
     def _take_behind(self, worker: int, asked: _Asked, token: int, index: int, stop: int) -> Iterator[Arrival]:
         held, last = asked.held, asked.last

@@ -69,7 +69,7 @@ class ThreadEngine:
         self._native = SharedLimit(find_limits(plan.threads, plan.native_set, is_asked=plan.threads_asked))
         self._conditions = Conditions.here()
         self._workers: dict[int, _Worker] = {}
-        self._takings = Takings()
+        self._takings = Takings(self._leave_alone)
         self._meters: list[ThreadMeter] = []  # of all threads that there ever were
         self._looks_at = inf  # when to look next what threads have finished that are in a long item
         self._outbox: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()  # None: wait no longer
@@ -107,6 +107,9 @@ class ThreadEngine:
 
     def condemn(self, worker: int, start: int, stop: int) -> None:
         """No thread can be ended in the middle of an item."""
+
+    def _leave_alone(self, worker: int, index: int) -> None:
+        """Nor can one that has begun an item which nobody wants."""
 
     def release(self, worker: int) -> None:
         """Have the thread end."""

@@ -10,6 +10,7 @@ from weakref import ref
 from allcores._input.copier import opens_anew
 from allcores._input.ownership import has_all_to_itself, is_constant
 from allcores._input.snapshots import Snapshots
+from allcores._objects.outcomes import DROPPED
 from allcores._objects.short_repr import short_repr
 from allcores._run.submission import Submission
 from allcores._worker.current import text_here
@@ -45,8 +46,15 @@ def run_call_with_state(
     return run(partial(function, state), args, kwargs)
 
 
+def _drop(*_: object) -> object:
+    """Be called in the place of what nobody wants to have called."""
+    return DROPPED
+
+
 class Calls(Line):
     """A line of calls."""
+
+    blank: Any = (_drop, (), {})
 
     def name(self, position: int, item: Any) -> str:
         """Say in messages which call it is."""

@@ -232,7 +232,11 @@ class Run:
             return False
         if self._scheduler.is_saturated:
             return True
-        if not self._scheduler.has_free_workers(self._inbox.news_size):
+        return self._scheduler.has_free_workers(self._inbox.news_size) and self.take_in()
+
+    def take_in(self) -> bool:
+        """Take in what was handed in, in between two turns, if that can be done now; never waits."""
+        if self._arrivals or self._is_closing:
             return False
         self._hear_others()
         self._take_all()

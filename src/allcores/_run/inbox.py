@@ -12,7 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
 from allcores._core.hints import Any, TypeAlias
-from allcores._core.messages import Event, InputEnded, InputPulled, ItemsCancelled, RunStopped, StretchBegan
+from allcores._core.messages import (
+    Event,
+    InputEnded,
+    InputPulled,
+    ItemsCancelled,
+    ItemsWithdrawn,
+    RunStopped,
+    StretchBegan,
+)
 from allcores._core.records import Record
 from allcores._run.submission import Submission, showing_errors
 from allcores._worker.line import Line
@@ -30,7 +38,7 @@ class _Cancelled(Record):
 
 
 class _Withdrawn(Record):
-    """Nobody wants what would come of items that have not been sent, but single ones that were handed in first."""
+    """Nobody wants what would come of items that have not begun, but single ones that were handed in first."""
 
     kept: int
 
@@ -66,7 +74,7 @@ class Inbox:
         self._starts: list[int] = []  # of those, and of some that are settled; ascending
         self._stale = 0  # how many of those are
         self._lines: dict[int, int] = {}  # {number: unsettled submissions}
-        self._latest: Line | None = None
+        self._latest: Submission | None = None  # to be taken in
 
     # -------------------------------------------------------------------------------------------------- any thread
 
@@ -79,7 +87,7 @@ class Inbox:
         self._post(_Cancelled(submission))
 
     def withdraw(self, kept: int) -> None:
-        """Have nothing run that has not been sent, but single items among the `kept` oldest submissions."""
+        """Have nothing run that has not begun, but single items among the `kept` oldest submissions."""
         self._post(_Withdrawn(kept))
 
     def close(self) -> None:
@@ -122,6 +130,7 @@ class Inbox:
                     for at, submission in enumerate(list(self._submissions.values())):
                         if at >= kept or len(submission.items) > 1:
                             self._drop(submission)
+                    yield ItemsWithdrawn()
                 case _Closed() if self.length is None:
                     self.length = self.pulled
                     yield InputEnded(self.length)
@@ -137,7 +146,7 @@ class Inbox:
         first = self._submissions.get(start)
         if first is not None and first.stop >= stop:  # the common case
             return first.items[: stop - start]
-        parts = [one.items[max(start - one.start, 0) : stop - one.start] for one in self._overlapping(start, stop)]
+        parts = [one.wanted(max(start - one.start, 0), stop - one.start) for one in self._overlapping(start, stop)]
         return parts[0] if len(parts) == 1 else [item for part in parts for item in part]
 
     def is_dropped(self, start: int, stop: int) -> bool:
@@ -200,16 +209,18 @@ class Inbox:
             one.release()
 
     def _take_in(self, submission: Submission) -> Iterator[Event]:
-        line = submission.line
-        if line is not self._latest:  # else the items may share batches with those before them
-            yield StretchBegan(self.pulled, line.batch, line.depth, line.job.is_awaited)
+        line, latest = submission.line, self._latest
+        if latest is None or not submission.goes_with(latest):
+            is_same_kind = latest is not None and latest.line is line
+            yield StretchBegan(self.pulled, line.batch, line.depth, line.job.is_awaited, is_same_kind)
         self._hold(submission)
         following = self._posted[0] if self._posted else None
-        if not (isinstance(following, Submission) and following.line is line):
+        if not (isinstance(following, Submission) and following.goes_with(submission)):
             yield InputPulled(self.pulled)
 
     def _hold(self, submission: Submission) -> None:
-        line = self._latest = submission.line
+        line = submission.line
+        self._latest = submission
         submission.start = self.pulled
         self.pulled = submission.stop = self.pulled + submission.unsettled
         self._submissions[submission.start] = submission

@@ -47,6 +47,8 @@ from allcores._worker.line import Line
 
 __all__ = ["Service"]
 
+CANCEL_SECONDS = 0.1  # for who cancels to wait until nobody else is in the loop
+
 
 class Service:
     """Workers that serve until they are told to end.
@@ -191,7 +193,10 @@ class Service:
 
     def line_for_calls(self, inspection: Inspection | None = None) -> Line:
         """Prepare to have functions called that lead to what it is at one moment; None: each at its own."""
-        return Calls(self._job(self._run_call, is_star=True), batch=1, depth=1, inspection=inspection)
+        job = self._job(self._run_call, is_star=True)
+        if not self.sends_items:  # a call that waits behind another in a thread could not be cancelled
+            return Calls(job, batch=1, depth=1, inspection=inspection)
+        return Calls(job._replace(is_awaited=True), batch=self.plan.batch, depth=2, inspection=inspection)
 
     def call(
         self,
@@ -201,7 +206,7 @@ class Service:
         receiver: Receiver,
         line: Line | None = None,
     ) -> Submission:
-        """Have a function called once, on a worker that has nothing else to do. Raises as `line` and `submit`."""
+        """Have a function called once. Raises as `line` and `submit`."""
         submission = self._submission(line or self.calls, function, args, kwargs, receiver)
         self._send_at_once(submission)
         return submission
@@ -235,8 +240,18 @@ class Service:
         self._loop.call_back(callback)
 
     def cancel(self, submission: Submission) -> None:
-        """Have no more of a submission's items run; a process that runs one is killed."""
+        """Have no more of a submission's items run; a process that runs one is killed.
+
+        What waits at a worker is asked back before this returns, unless the loop is busy for long.
+        """
         self._inbox.cancel(submission)
+        if self.sends_items and self._pid == os.getpid() and not self._leadership.is_mine:
+            with hold_interrupts():
+                if self._leadership.take(CANCEL_SECONDS):  # a finalizer that cancels may not wait for ever
+                    try:
+                        self._loop.take_in()
+                    finally:
+                        self._leadership.let_go()
 
     def withdraw(self) -> None:
         """Have nothing run that no worker has, but calls that one is being started for.
@@ -308,7 +323,7 @@ class Service:
         must_keep = may_change and self.sends_items
         with hold_interrupts():
             is_heard = False
-            if self._leadership.take(may_block=False):
+            if self._leadership.take(0):
                 try:
                     self._hand_in(submission)
                     is_heard = self._loop.hear_at_once()

@@ -48,8 +48,15 @@ class SharedLoop:
 
     def hear_at_once(self) -> bool:
         """As of `Run`; the caller holds the loop."""
+        return self._hear(self._run.hear_at_once) and not self._leadership.is_late_for(self._run.due)
+
+    def take_in(self) -> bool:
+        """As of `Run`; the caller holds the loop."""
+        return self._hear(self._run.take_in)
+
+    def _hear(self, hear: Callable[[], bool]) -> bool:
         try:
-            return self._leadership.bug is None and self._run.hear_at_once()
+            return self._leadership.bug is None and hear()
         except BaseException as bug:
             self._leadership.bug = bug
             self._leadership.alarm()

@@ -59,6 +59,16 @@ class Submission:
         """Whether items of it were sent."""
         return self._is_wanted is not None
 
+    def goes_with(self, other: Submission) -> bool:
+        """Whether its items may share batches with those of another."""
+        return self.line is other.line and (self.line.batch == 1 or self.conditions is other.conditions)
+
+    def wanted(self, start: int, stop: int) -> Sequence[Any]:
+        """Give the items of these positions; of a call that nobody wants, one that does nothing."""
+        if self._is_wanted is False and self.line.blank is not None:
+            return [self.line.blank] * (min(stop, len(self.items)) - start)
+        return self.items[start:stop]
+
     def begin(self) -> bool:
         """Say whether the items should run, as the receiver said when it was asked first."""
         if self._is_wanted is None:

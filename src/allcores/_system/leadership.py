@@ -68,9 +68,9 @@ class Leadership:
         """Whether the caller holds it."""
         return self._holder == threading.get_ident()
 
-    def take(self, *, may_block: bool = True) -> bool:
-        """Take it; say whether it could be had."""
-        is_taken = self._lock.acquire(may_block)
+    def take(self, patience: float = -1) -> bool:
+        """Take it; say whether it could be had within so many seconds, by default however many it takes."""
+        is_taken = self._lock.acquire(timeout=patience)
         if is_taken:
             self._holder = threading.get_ident()
         return is_taken
@@ -128,6 +128,10 @@ class Leadership:
                 self._view.unregister(self._workers)
                 self.alarm()
         return True
+
+    def is_late_for(self, due: float) -> bool:
+        """Whether the run's own thread waits for longer than until then, and nobody else leads."""
+        return due < self._due and not self.is_led_by_other
 
     def hand_back(self, due: float) -> None:
         """Let the run's own thread lead again.

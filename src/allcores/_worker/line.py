@@ -28,7 +28,13 @@ class Line:
         depth: how many batches a worker may hold.
         inspection: when what the items lead to was looked at; None: anew for each batch.
         conditions: `Settings` or `Conditions` under which the items run; None where each submission brings its own.
+
+    Attributes:
+        blank: an item that does nothing and gives `DROPPED`, to stand in a batch for one that nobody wants; None if
+            there is no such.
     """
+
+    blank: Any = None
 
     def __init__(
         self,

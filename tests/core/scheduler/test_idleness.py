@@ -8,7 +8,7 @@ import pytest
 
 from allcores._core.scheduler.backlog import Backlog
 from allcores._core.scheduler.horizon import Horizon
-from allcores._core.scheduler.idleness import IDLE_SECONDS, PATIENCE, Idleness
+from allcores._core.scheduler.idleness import IDLE_SECONDS, PATIENCE, STUCK_SECONDS, Idleness
 from allcores._core.scheduler.pace import Pace
 from allcores._core.scheduler.roster import Roster
 from allcores._core.scheduler.worker import Batch, Worker
@@ -19,9 +19,12 @@ pytestmark = pytest.mark.once
 class Scene:
     """Two workers: all items wait with the first, and the second has none."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_served: bool = False) -> None:
+        length = None if is_served else 10
         self.backlog = Backlog(10, Pace(workers=2, fixed=None))
-        self.horizon = Horizon(self.backlog, 2, length=10, is_pulled=False, is_served=False, ahead=None, is_lazy=False)
+        self.horizon = Horizon(
+            self.backlog, 2, length=length, is_pulled=False, is_served=is_served, ahead=None, is_lazy=False
+        )
         self.roster = Roster(2)
         self.idleness = Idleness(self.roster, self.horizon)
         self.loaded, self.idle = self.add_worker(), self.add_worker()
@@ -48,18 +51,18 @@ def test_somebody_who_is_idle_has_others_asked_after_a_moment() -> None:
     assert scene.idleness.due == 5.0 + IDLE_SECONDS
     scene.idleness.watch(5.001)
     assert scene.idleness.due == 5.0 + IDLE_SECONDS, "the moment does not begin anew"
-    assert scene.idleness.ask() == [scene.loaded]
+    assert scene.idleness.ask(6.0) == [scene.loaded]
     assert scene.idleness.due == inf
 
 
 def test_nobody_is_asked_twice_for_the_same() -> None:
     scene = Scene()
-    scene.idleness.ask()
+    scene.idleness.ask(6.0)
     scene.idleness.watch(5.0)
     assert scene.idleness.due == inf
     scene.send(1, 10, 12)
     scene.idleness.watch(5.0)
-    assert scene.idleness.ask() == [scene.loaded]
+    assert scene.idleness.ask(6.0) == [scene.loaded]
 
 
 def test_nobody_is_idle_in_vain_while_there_is_more() -> None:
@@ -81,7 +84,7 @@ def test_nobody_is_asked_where_all_turn_out_to_be_busy() -> None:
     scene = Scene()
     scene.idle.batches.append(Batch(1, 10, 11, scene.backlog.pace))
     scene.idleness.watch(5.0)
-    assert scene.idleness.ask() == []
+    assert scene.idleness.ask(6.0) == []
     scene.idleness.watch(5.0)
     assert scene.idleness.due == inf, "nor is that looked up again before something has changed"
 
@@ -91,7 +94,7 @@ def test_others_are_asked_for_a_worker_that_could_be_started() -> None:
     scene.roster.dismiss(scene.idle)
     scene.idleness.watch(5.0)
     assert scene.idleness.due == 5.0 + IDLE_SECONDS
-    assert scene.idleness.ask() == [scene.loaded]
+    assert scene.idleness.ask(6.0) == [scene.loaded]
 
 
 def test_it_takes_longer_each_time_that_nothing_has_come_of_it() -> None:
@@ -100,10 +103,28 @@ def test_it_takes_longer_each_time_that_nothing_has_come_of_it() -> None:
     for token in range(1, 4):
         scene.idleness.watch(0.0)
         waited.append(scene.idleness.due)
-        scene.idleness.ask()
+        scene.idleness.ask(6.0)
         scene.send(token, 0, 10)
     assert waited == pytest.approx([IDLE_SECONDS * PATIENCE**turn for turn in range(3)])
     scene.horizon.settled += 1
     scene.idleness.watch(0.0)
     assert scene.idleness.due == IDLE_SECONDS
     assert repr(scene.idleness) == "<Idleness: due at 0.002, 0.002 s after it is seen>"
+
+
+def test_where_items_are_handed_in_others_are_asked_once_nothing_has_come_of_any_for_a_while() -> None:
+    scene = Scene(is_served=True)
+    scene.roster.stand_down(scene.idle)
+    scene.idle.batches.append(Batch(1, 10, 11, scene.backlog.pace))
+    scene.idleness.watch(5.0)
+    assert scene.idleness.due == 5.0 + STUCK_SECONDS
+    scene.horizon.settled += 1
+    scene.idleness.watch(5.01)
+    assert scene.idleness.due == 5.01 + STUCK_SECONDS, "something has come"
+    scene.idleness.watch(5.02)
+    assert scene.idleness.due == 5.01 + STUCK_SECONDS
+    assert scene.idleness.ask(5.02) == []
+    scene.idleness.watch(5.02)
+    assert scene.idleness.ask(5.02 + STUCK_SECONDS) == [scene.loaded]
+    scene.idleness.watch(6.0)
+    assert scene.idleness.due == inf, "nobody is asked twice for the same"

@@ -39,6 +39,7 @@ from allcores._core.messages import (
     InputPulled,
     ItemsCancelled,
     ItemsTakenBack,
+    ItemsWithdrawn,
     KillWorker,
     Moment,
     PullInput,
@@ -481,6 +482,43 @@ def test_what_was_sent_after_they_were_asked_stays_with_them() -> None:
     tell(scheduler, DeadlinePassed(), now=IDLE_SECONDS)
     assert tell(scheduler, ItemsTakenBack(0, running.token, running.stop, running.token)) == []
     assert tell(scheduler, finish(running), finish(waiting))[-2:] == [ReleaseWorker(0), ReleaseWorker(1)]
+
+
+def test_who_was_asked_gets_nothing_before_all_has_come_back_which_then_goes_first() -> None:
+    scheduler, _ = start(length=None, is_served=True, workers=1)
+    tell(scheduler, StretchBegan(0, batch=1, depth=2), InputPulled(1))
+    (first,) = only(SendBatch, tell(scheduler, WorkerUp(0), WorkerReady(0)))
+    commands = tell(scheduler, finish(first, SHORT), InputPulled(6))
+    held = only(SendBatch, commands)
+    assert ranges(held) == [(1, 2), (2, 3)]
+    assert tell(scheduler, ItemsWithdrawn()) == [TakeBackItems(0)]
+    given_back = [BatchFinished(0, batch.token, batch.start, 0.0) for batch in held]
+    assert tell(scheduler, given_back[0]) == [], "or 3 would go before 2"
+    assert ranges(tell(scheduler, given_back[1])) == [(1, 2), (2, 3)]
+
+
+def test_a_worker_that_runs_what_is_cancelled_gets_nothing_before_that_has_ended() -> None:
+    scheduler, _ = start(length=None, is_served=True, workers=1)
+    tell(scheduler, StretchBegan(0, batch=1, depth=2), InputPulled(1))
+    (first,) = only(SendBatch, tell(scheduler, WorkerUp(0), WorkerReady(0)))
+    (running,) = only(SendBatch, tell(scheduler, finish(first, SHORT), InputPulled(2)))
+    assert tell(scheduler, ItemsCancelled(1, 2)) == [CondemnItems(0, 1, 2)]
+    assert tell(scheduler, InputPulled(3)) == []
+    assert ranges(tell(scheduler, finish(running, SHORT))) == [(2, 3)]
+
+
+def test_what_was_measured_holds_for_a_stretch_of_the_same_kind() -> None:
+    scheduler, _ = start(length=None, is_served=True, workers=1)
+    tell(scheduler, StretchBegan(0, batch=1, depth=2), InputPulled(1))
+    (first,) = only(SendBatch, tell(scheduler, WorkerUp(0), WorkerReady(0)))
+    tell(scheduler, finish(first, SHORT))
+    same = StretchBegan(1, batch=1, depth=2, is_same_kind=True)
+    assert ranges(tell(scheduler, same, InputPulled(9))) == [(1, 2), (2, 3)]
+    scheduler, _ = start(length=None, is_served=True, workers=1)
+    tell(scheduler, StretchBegan(0, batch=1, depth=2), InputPulled(1))
+    (first,) = only(SendBatch, tell(scheduler, WorkerUp(0), WorkerReady(0)))
+    tell(scheduler, finish(first, SHORT))
+    assert ranges(tell(scheduler, same._replace(is_same_kind=False), InputPulled(9))) == [(1, 2)]
 
 
 def test_an_item_alone_is_not_asked_for_nor_a_batch_of_a_size_that_was_asked_for() -> None:

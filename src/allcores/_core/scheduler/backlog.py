@@ -71,6 +71,11 @@ class Backlog:
         """Where the stretch ends that the cursor is in, as far as its items are at hand."""
         return self._stretches[0][0] if self._stretches else self.available
 
+    @property
+    def latest_pace(self) -> Pace:
+        """Of the stretch that began last, be it ahead."""
+        return self._stretches[-1][1] if self._stretches else self.pace
+
     # ------------------------------------------------------------------------------------------------ what comes in
 
     def begin_stretch(self, start: int, pace: Pace) -> None:

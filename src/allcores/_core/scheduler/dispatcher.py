@@ -51,7 +51,7 @@ class Dispatcher:
         roster.start_due = inf
         if len(roster.workers) < roster.room:
             self._recruit(now, commands)
-        if roster.hungry or idleness.due != inf or len(roster.workers) < roster.room:
+        if roster.hungry or horizon.is_served or idleness.due != inf or len(roster.workers) < roster.room:
             idleness.watch(now)
 
     # ------------------------------------------------------------------------------------------------ batches

@@ -185,6 +185,12 @@ class Roster:
             self.hungry.append(worker)
         return True
 
+    def ask(self, worker: Worker) -> None:
+        """Have the worker take nothing before all is told of what it is asked for: what comes back goes first."""
+        if worker.batches:
+            worker.asked_until = worker.batches[-1].token
+            self.stand_down(worker)
+
     def pass_turn(self) -> None:
         """Have the first in the queue go behind the others: all get a first batch before any gets a second."""
         self.hungry.rotate(-1)

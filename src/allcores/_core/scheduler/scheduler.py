@@ -27,6 +27,7 @@ from allcores._core.messages import (
     InputPulled,
     ItemsCancelled,
     ItemsTakenBack,
+    ItemsWithdrawn,
     KillWorker,
     Moment,
     ReleaseWorker,
@@ -205,7 +206,7 @@ class Scheduler:
             commands.append(KillWorker(number))
             self._on_down(WorkerDown(number, Moment.STARTING), now, commands)
         if self._idleness.due <= now:
-            commands += [TakeBackItems(worker.number) for worker in self._idleness.ask()]
+            self._take_back(self._idleness.ask(now), commands)
 
     def _on_pulled(self, event: InputPulled, now: float, commands: list[Command]) -> None:
         horizon = self._horizon
@@ -216,13 +217,21 @@ class Scheduler:
     def _on_stretch(self, event: StretchBegan, now: float, commands: list[Command]) -> None:
         if event.start < self._backlog.available:
             self._reject(event, repr(self._backlog))
-        workers, (start, batch, depth, is_awaited) = self._roster.limit, event
-        pace = Pace(workers=workers, fixed=batch, depth=depth, is_awaited=is_awaited, credit=self._credit)
+        workers, (start, batch, depth, is_awaited, is_same_kind) = self._roster.limit, event
+        if is_same_kind:
+            pace = self._backlog.latest_pace
+        else:
+            pace = Pace(workers=workers, fixed=batch, depth=depth, is_awaited=is_awaited, credit=self._credit)
         self._backlog.begin_stretch(start, pace)
 
     def _on_cancelled(self, event: ItemsCancelled, now: float, commands: list[Command]) -> None:
-        holders = [worker for worker in self._roster.workers.values() if worker.holds_any(event.start, event.stop)]
-        commands += [CondemnItems(worker.number, event.start, event.stop) for worker in holders]
+        for worker in self._roster.workers.values():
+            if worker.holds_any(event.start, event.stop):
+                self._roster.ask(worker)
+                commands.append(CondemnItems(worker.number, event.start, event.stop))
+
+    def _on_withdrawn(self, event: ItemsWithdrawn, now: float, commands: list[Command]) -> None:
+        self._take_back([worker for worker in self._roster.workers.values() if worker.holds_waiting()], commands)
 
     def _on_ended(self, event: InputEnded, now: float, commands: list[Command]) -> None:
         if self._horizon.length is not None or event.length < self._backlog.available:
@@ -344,6 +353,7 @@ class Scheduler:
         InputPulled: _on_pulled,
         StretchBegan: _on_stretch,
         ItemsCancelled: _on_cancelled,
+        ItemsWithdrawn: _on_withdrawn,
         InputEnded: _on_ended,
         ResultsTaken: _on_taken,
         WorkerUp: _on_up,
@@ -379,8 +389,15 @@ class Scheduler:
         if self._ledger.suspect(start, stop, excuse, commands):
             self._finish(commands)
 
+    def _take_back(self, workers: list[Worker], commands: list[Command]) -> None:
+        for worker in workers:
+            self._roster.ask(worker)
+            commands.append(TakeBackItems(worker.number))
+
     def _go_on(self, worker: Worker, commands: list[Command]) -> None:
         """Let the worker take another batch; one that has done its share is replaced instead, once it is idle."""
+        if worker.is_asked:
+            return
         if not self._roster.line_up(worker) and not worker.batches and self._phase is _RUNNING:
             commands.append(KillWorker(worker.number))
             self._roster.dismiss(worker)

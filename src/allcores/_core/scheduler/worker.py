@@ -43,9 +43,10 @@ class Worker:
         is_hungry: whether it stands in the queue of those that may take a batch.
         failed_starts: of others in a row, when it was started.
         setbacks: in a row, when it was last sent something.
+        asked_until: up to which batch, by its token, it was asked for what it has not begun.
     """
 
-    __slots__ = ("allowance", "batches", "failed_starts", "is_hungry", "is_ready", "number", "setbacks")
+    __slots__ = ("allowance", "asked_until", "batches", "failed_starts", "is_hungry", "is_ready", "number", "setbacks")
 
     def __init__(self, number: int, *, allowance: float, failed_starts: int) -> None:
         self.number = number
@@ -55,15 +56,21 @@ class Worker:
         self.is_hungry = False
         self.failed_starts = failed_starts
         self.setbacks = 0
+        self.asked_until = -1
 
     def __repr__(self) -> str:
         return f"<worker {self.number}: {self.batches}>"
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether it was asked for something of which it is not known yet whether it has begun."""
+        return bool(self.batches) and self.batches[0].token <= self.asked_until
 
     def holds_any(self, start: int, stop: int) -> bool:
         """Whether it has yet to report one of these items."""
         return any(batch.start < stop and start < batch.stop for batch in self.batches)
 
-    def holds_waiting(self, since: int) -> bool:
+    def holds_waiting(self, since: int = -1) -> bool:
         """Whether items wait behind another that may be given back, in a batch later than the one of this token."""
         batches = self.batches
         return (

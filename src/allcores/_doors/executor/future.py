@@ -64,7 +64,7 @@ class Future(concurrent.futures.Future[Any]):
             return super().exception(self._wait(timeout))
 
     def running(self) -> bool:
-        """Whether the call runs, or is on its way to a worker that is free."""
+        """Whether the call runs, or was sent to a worker, which will come to it soon."""
         return self._call.has_begun and not self.done()
 
     def cancel(self) -> bool:

@@ -54,7 +54,7 @@ class ProcessEngine:
         self._source = source
         self._workers: dict[int, Worker] = {}  # neither dead nor dismissed
         self._arrivals: list[Arrival] = []  # to be told by the next wait
-        self._takings = Takings()
+        self._takings = Takings(self._end_cancelled)
         self._complaints = Complaints()
         self._measures = Measures(plan.recycle_bytes)
         self._watchdog = Watchdog(plan.timeout, plan.memory)
@@ -120,14 +120,22 @@ class ProcessEngine:
             self._endings.dismiss(state)
 
     def condemn(self, worker: int, start: int, stop: int) -> None:
-        """Kill the worker's process if it runs one of these items, or is about to; its end will be told."""
+        """Kill the worker's process if it runs one of these items, or is about to; its end will be told.
+
+        Where they wait behind others, the worker is asked for them, and killed if it begins one before it hears that.
+        """
         state = self._workers.get(worker)
         if state is None or state.verdict is not None:
             return
         running = state.mark.running_since()
         index = -1 if running is None else running[0]
         if start <= index < stop or state.holds_only(start, stop):
-            state.condemn(Verdict(index, ItemCancelled("was killed as it was cancelled,")))
+            self._end_cancelled(worker, index)
+        else:
+            self._takings.ask(worker, state.mark, state.held, ((start, stop),))
+
+    def _end_cancelled(self, worker: int, index: int) -> None:
+        self._workers[worker].condemn(Verdict(index, ItemCancelled("was killed as it was cancelled,")))
 
     def release(self, worker: int) -> None:
         """Give the worker's process back to where it came from, or end it."""
