@@ -18,6 +18,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import count
 from operator import attrgetter
 from weakref import WeakKeyDictionary, WeakValueDictionary, ref
@@ -51,6 +52,7 @@ ClassName = str | tuple[int, str]  # taught under a name; or inherited: its addr
 _numbers = count()
 _registered_names: dict[int, tuple[ref[type], str]] = {}  # by address, as a metaclass may forbid to ask for a hash
 _registered_classes: WeakValueDictionary[str, type] = WeakValueDictionary()
+_importable: dict[int, ref[type]] = {}  # by address, too: those seen not to be local, of which there may be thousands
 _names_by_driver: WeakKeyDictionary[type, ClassName | None] = WeakKeyDictionary()  # in a worker
 _inherited: WeakValueDictionary[str, type] = WeakValueDictionary()  # in a forked worker, by their registered names
 _has_inherited = False
@@ -102,8 +104,12 @@ def _register(cls: type) -> str:
 def register_local_classes() -> None:
     """Register all classes that cannot be imported; what is forked from now on knows them by their names."""
     for cls in _all_classes():
-        if _is_local(cls):
-            _register(cls)
+        address = id(cls)
+        if address not in _importable:
+            if _is_local(cls):
+                _register(cls)
+            else:
+                _importable[address] = ref(cls, partial(_importable.pop, address))  # with itself as the default
 
 
 def _is_local(cls: type) -> bool:
