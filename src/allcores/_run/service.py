@@ -47,7 +47,7 @@ from allcores._worker.line import Line
 
 __all__ = ["Service"]
 
-CANCEL_SECONDS = 0.1  # for who cancels to wait until nobody else is in the loop
+CANCEL_SECONDS = 1.0  # for who cancels to wait until nobody else is in the loop
 
 
 class Service:

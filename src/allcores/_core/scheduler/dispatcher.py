@@ -63,7 +63,7 @@ class Dispatcher:
             if backlog.is_exclusive:
                 return
         hungry = roster.hungry
-        while hungry:
+        while hungry and horizon.may_have_work():
             size, pace = horizon.next_size(), backlog.pace
             depth = 1 if roster.is_crowded else pace.queue_depth(size)
             worker = hungry[0]

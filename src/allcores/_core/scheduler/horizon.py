@@ -114,7 +114,10 @@ class Horizon:
         if not pace.adapts:
             return pace.batch_size(None)
         stop = backlog.stretch_stop if self.is_served else self.length
-        size = pace.batch_size(None if stop is None else stop - backlog.cursor + backlog.returned)
+        remaining = None if stop is None else stop - backlog.cursor + backlog.returned
+        if remaining is not None and remaining <= 1:  # as with single calls
+            return 1
+        size = pace.batch_size(remaining)
         return size if self._most is None else min(size, self._most)
 
     def sendable_stop(self, size: int) -> int:
