@@ -41,15 +41,30 @@ def test_everything_public_has_a_docstring(name):
     assert getattr(allcores, name).__doc__
 
 
-def test_the_readme_shows_the_example_as_it_is():
-    shown = re.search(r"<!-- census -->\n```python\n(.*?)```\n<!-- /census -->", readme(), re.DOTALL)
-    assert shown is not None
-    assert shown[1] == (ROOT / "examples" / "census.py").read_text()
+def test_the_census_is_shown_as_it_is():
+    shown = marked("census", (ROOT / "docs" / "census.md").read_text())
+    assert shown == (ROOT / "examples" / "census.py").read_text()
+
+
+def test_the_first_example_of_the_readme_runs(run_python, tmp_path):
+    (tmp_path / "stations").mkdir()
+    for station, temperatures in {"alps": [1, 3], "coast": [10, 12.5]}.items():
+        rows = "\n".join(map(str, ["temperature", *temperatures]))
+        (tmp_path / "stations" / f"{station}.csv").write_text(rows)
+    done = run_python(marked("first", readme()) + "print(means)")
+    assert done.stdout == "[('alps', 2.0), ('coast', 11.25)]\n"
 
 
 def test_the_readme_describes_every_option():
     described = re.findall(r"^\| `(\w+)` \|", readme(), re.MULTILINE)
     assert described == [*allcores.Options._fields]
+
+
+def marked(name: str, text: str) -> str:
+    """Give the program between two marks."""
+    shown = re.search(rf"<!-- {name} -->\n```python\n(.*?)```\n<!-- /{name} -->", text, re.DOTALL)
+    assert shown is not None
+    return shown[1]
 
 
 def readme() -> str:
