@@ -1,4 +1,4 @@
-"""Single calls, one after another: how long a result is under way."""
+"""Single calls: how long a result is under way, and how long many are that are handed in at once."""
 
 from __future__ import annotations
 
@@ -34,6 +34,15 @@ class Calls:
         return None
 
 
+@dataclass(kw_only=True)
+class CallsAtOnce(Calls):
+    """All calls are made before the first result is asked for."""
+
+    def run(self, peer: Peer) -> list[int]:
+        waits = [peer.hand_in(square, x) for x in range(self._count)]
+        return [wait() for wait in waits]
+
+
 CASES = (
     Calls(
         name="calls",
@@ -42,6 +51,16 @@ CASES = (
         targets=(
             Target(versus="ProcessPoolExecutor", most=1 / 3),
             Target(who="allcores.Pool", versus="Pool", most=1 / 3),
+        ),
+        extras=("allcores.Pool", "loky"),
+    ),
+    CallsAtOnce(
+        name="calls-at-once",
+        title="1,000 single calls, handed in at once",
+        count=1_000,
+        targets=(
+            Target(versus="ProcessPoolExecutor", most=0.7),
+            Target(who="allcores.Pool", versus="Pool", most=1),
         ),
         extras=("allcores.Pool", "loky"),
     ),

@@ -54,6 +54,10 @@ class Peer:
         """Have a worker run a single call, and wait for its result."""
         self._refuse("has no single call")
 
+    def hand_in(self, function: Callable[[Any], Any], item: Any) -> Callable[[], Any]:
+        """Have a worker run a single call; give what waits for its result."""
+        self._refuse("has no single call that others can follow at once")
+
     def bind(self, function: Callable[..., Any], big: Any) -> Callable[[Any], Any]:
         """Make a function of one argument that knows something large."""
         return partial(function, big)

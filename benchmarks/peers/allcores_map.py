@@ -35,9 +35,12 @@ class Map(Peer):
         return self._allcores.imap(function, items, **self._options)
 
     def call(self, function: Callable[[Any], Any], item: Any) -> Any:
+        return self.hand_in(function, item)()
+
+    def hand_in(self, function: Callable[[Any], Any], item: Any) -> Callable[[], Any]:
         if self._executor is None:
             self._executor = self._allcores.Executor(**self._options)
-        return self._executor.submit(function, item).result()
+        return self._executor.submit(function, item).result
 
     def bind(self, function: Callable[..., Any], big: Any) -> Callable[[Any], Any]:
         return lambda item: function(big, item)

@@ -32,3 +32,6 @@ class Pool(Peer):
 
     def call(self, function: Callable[[Any], Any], item: Any) -> Any:
         return self._pool.apply(function, (item,))
+
+    def hand_in(self, function: Callable[[Any], Any], item: Any) -> Callable[[], Any]:
+        return self._pool.apply_async(function, (item,)).get

@@ -42,6 +42,9 @@ class Dask(Peer):
     def call(self, function: Callable[[Any], Any], item: Any) -> Any:
         return self._client.submit(function, item, pure=False).result()
 
+    def hand_in(self, function: Callable[[Any], Any], item: Any) -> Callable[[], Any]:
+        return self._client.submit(function, item, pure=False).result
+
     def bind(self, function: Callable[..., Any], big: Any) -> Callable[[Any], Any]:
         return partial(function, self._client.scatter(big, broadcast=True))
 

@@ -39,6 +39,9 @@ class Standard(Peer):
     def call(self, function: Callable[[Any], Any], item: Any) -> Any:
         return self._executor.submit(function, item).result()
 
+    def hand_in(self, function: Callable[[Any], Any], item: Any) -> Callable[[], Any]:
+        return self._executor.submit(function, item).result
+
 
 class Loky(Standard):
     """loky's reusable executor."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks.peers import Peer
@@ -22,3 +23,6 @@ class Loop(Peer):
 
     def call(self, function: Callable[[Any], Any], item: Any) -> Any:
         return function(item)
+
+    def hand_in(self, function: Callable[[Any], Any], item: Any) -> Callable[[], Any]:
+        return partial(function, item)

@@ -49,6 +49,9 @@ class Mpire(Peer):
     def call(self, function: Callable[[Any], Any], item: Any) -> Any:
         return self._pool.apply(function, item)
 
+    def hand_in(self, function: Callable[[Any], Any], item: Any) -> Callable[[], Any]:
+        return self._pool.apply_async(function, item).get
+
     def bind(self, function: Callable[..., Any], big: Any) -> Callable[[Any], Any]:
         self._pool.set_shared_objects([big])  # a pool that is kept alive compares them, and arrays refuse that
         return OfShared(function)

@@ -39,3 +39,6 @@ class Pebble(Peer):
 
     def call(self, function: Callable[[Any], Any], item: Any) -> Any:
         return self._pool.schedule(function, args=[item]).result()
+
+    def hand_in(self, function: Callable[[Any], Any], item: Any) -> Callable[[], Any]:
+        return self._pool.schedule(function, args=[item]).result

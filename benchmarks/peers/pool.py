@@ -40,6 +40,9 @@ class Pool(Peer):
     def call(self, function: Callable[[Any], Any], item: Any) -> Any:
         return self._pool.apply(function, (item,))
 
+    def hand_in(self, function: Callable[[Any], Any], item: Any) -> Callable[[], Any]:
+        return self._pool.apply_async(function, (item,)).get
+
 
 class CleanPool(Pool):
     """By forkserver, as a plain `Pool()` is on Linux from Python 3.14 on."""
