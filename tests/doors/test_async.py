@@ -309,7 +309,6 @@ def idle_run(engine: FakeEngine, *, hears_others: bool) -> Run:
         ListSink(),
         is_lazy=False,
         hears_others=hears_others,
-        on_progress=lambda settled: None,
     )
 
 

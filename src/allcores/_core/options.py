@@ -100,8 +100,9 @@ class Options(Record):
         threads: how many threads native libraries, such as BLAS and OpenMP, may use in each worker; by default its
             share of the usable cores, or what the environment says (``OMP_NUM_THREADS`` and the like); None to leave
             them alone.
-        progress: None: a bar when a person is watching and the run lasts; True, False, a description for the bar,
-            or a callback ``callback(finished, total)`` whose total is None where the length is unknown.
+        progress: None: a bar when a person is watching and the run lasts, unless tqdm draws one already, or results
+            are taken one by one; True, False, a description for the bar, or a callback ``callback(finished, total)``
+            whose total is None where the length is unknown. Inside items there are no bars; see `show_progress`.
 
     Raises:
         TypeError: a value of the wrong type.

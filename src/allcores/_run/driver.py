@@ -50,6 +50,7 @@ from allcores._run.excuses import Excuses
 from allcores._run.failures import Failures
 from allcores._run.intake import Intake
 from allcores._run.sinks import Sink
+from allcores._run.standing import Standing, Watcher
 from allcores._system.interrupts import let_interrupts_in
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Run:
         inbox: the dataset, where others hand items in.
         is_lazy: whether a consumer takes results one by one; it tells with `took`.
         hears_others: whether other threads may `tell` it something.
-        on_progress: called with the number of settled items whenever it has grown; None if nobody asks.
+        watcher: hears how the run stands; None if nobody watches.
         clock: seconds that never go back.
     """
 
@@ -90,7 +91,7 @@ class Run:
         inbox: Inbox | None = None,
         is_lazy: bool,
         hears_others: bool = False,
-        on_progress: Callable[[int], None] | None,
+        watcher: Watcher | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan = plan
@@ -102,7 +103,7 @@ class Run:
         self._delivery = Delivery(dataset, sink, self._failures, self._excuses, origin=origin, recorder=recorder)
         self._intake = Intake(dataset, self._delivery)
         self._recorder = recorder
-        self._on_progress = on_progress
+        self._watcher = watcher
         self._clock = clock
         self._scheduler = Scheduler(
             workers=plan.workers,
@@ -124,7 +125,7 @@ class Run:
         self._began = self._clock()
         self._room: int | None = None  # as the scheduler was told last
         self._admission = self._make_admission(plan)
-        self._timers = [timer for timer in (recorder, self._admission) if timer is not None]
+        self._timers = [timer for timer in (recorder, self._admission, watcher) if timer is not None]
         self._ended: float | None = None
         self._is_closing = self._is_closed = False
         self._post(RunStarted())
@@ -215,9 +216,9 @@ class Run:
             self._hear_others()  # it may be what has ended the wait
         settled = self._scheduler.settled
         self._take_all()
-        if self._on_progress is not None and self._scheduler.settled > settled:
+        if self._watcher is not None and (self._scheduler.settled > settled or self._is_due(self._watcher)):
             with let_interrupts_in():
-                self._on_progress(self._scheduler.settled)
+                self._watcher.hear(self._standing())
         if self._recorder is not None and self._recorder.due is not None and self._clock() >= self._recorder.due:
             self._recorder.flush()
 
@@ -326,6 +327,18 @@ class Run:
             self._post(self._told.popleft())
         if self._intake.is_trickle:
             self._arrivals += map(Arrival, self._intake.trickled())
+
+    def _is_due(self, watcher: Watcher) -> bool:
+        return watcher.due is not None and self._clock() >= watcher.due
+
+    def _standing(self) -> Standing:
+        return Standing(
+            seconds=self._clock() - self._began,
+            settled=self._scheduler.settled,
+            recalled=self._delivery.recalled,
+            failed=len(self.failures),
+            workers=self._scheduler.peak_workers,
+        )
 
     def _make_admission(self, plan: Plan) -> AdmissionControl | None:
         return AdmissionControl(plan.workers, self._began, plan.meeting_place) if plan.on == "processes" else None

@@ -121,8 +121,8 @@ class LazyRun:
         return bool(self._staged or self._sink.ready)
 
     def _begin(self) -> Run:
-        self._progress = self._start.progress()
-        self._run = self._start.run(self._sink, is_lazy=True, on_progress=self._progress)
+        self._progress = self._start.progress(is_lazy=True)
+        self._run = self._start.run(self._sink, is_lazy=True, watcher=self._progress)
         return self._run
 
     def _end(self) -> None:

@@ -112,7 +112,6 @@ class Service:
             retry_on=options.retry_on_types,
             inbox=self._inbox,
             is_lazy=False,
-            on_progress=None,
         )
         self.calls = self.line_for_calls()
         self._call_snapshots = CallSnapshots()

@@ -15,8 +15,9 @@ from allcores._input.dataset import Dataset, make_dataset
 from allcores._input.sharing.sharing import Belongings
 from allcores._objects.outcomes import Chance, Origin, Results
 from allcores._run.driver import Run
-from allcores._run.progress import Progress
+from allcores._run.progress import Progress, make_progress
 from allcores._run.sinks import Sink
+from allcores._run.standing import Watcher
 from allcores._system.descriptors import Descriptors
 from allcores._system.leaving import stop_if_left
 from allcores._system.machine import find_facts
@@ -44,11 +45,11 @@ class Start:
         self._job = job
         self._dataset = dataset
 
-    def progress(self) -> Progress:
-        """Make the progress bar that the caller asked for."""
-        return Progress(wanted=self._options.progress, total=self._dataset.length)
+    def progress(self, *, is_lazy: bool) -> Progress | None:
+        """Make what tells the caller how the run stands; None if nobody is to be told."""
+        return make_progress(self._options.progress, self._dataset.length, is_lazy=is_lazy)
 
-    def run(self, sink: Sink, *, is_lazy: bool, on_progress: Callable[[int], None], hears_others: bool = False) -> Run:
+    def run(self, sink: Sink, *, is_lazy: bool, watcher: Watcher | None, hears_others: bool = False) -> Run:
         """Put the run together, and open its journal; see `Run`."""
         recorder = self._open_journal()
         chance = self._job.chance if recorder is None else Chance(recorder.entropy, recorder.is_seeded)
@@ -67,7 +68,7 @@ class Start:
             recorder=recorder,
             is_lazy=is_lazy,
             hears_others=hears_others,
-            on_progress=on_progress,
+            watcher=watcher,
         )
 
     def _open_journal(self) -> Recorder | None:
