@@ -188,3 +188,8 @@ def test_what_progress_may_be(progress: Any) -> None:
 def test_options_are_frozen() -> None:
     with pytest.raises(AttributeError):
         Options().workers = 3  # type: ignore[misc]  # that is the point
+
+
+def test_options_are_shown_as_they_were_given() -> None:
+    assert repr(Options()) == "Options()"
+    assert repr(Options(workers=3, errors="collect")) == "Options(workers=3, errors='collect')"

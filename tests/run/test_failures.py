@@ -176,7 +176,7 @@ def test_collects_failures_in_place(place):
     assert isinstance(failure.exception, ZeroDivisionError)
     assert "return 1 / x" in failure.traceback
     assert failure.worker.pid is not None
-    assert repr(failure) == "<Failure of item 1 (0): ZeroDivisionError: 'division by zero'>"
+    assert repr(failure) == "<Failure of item 1 (0): ZeroDivisionError: division by zero>"
     assert results.report.failed == 2
 
 

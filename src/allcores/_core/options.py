@@ -162,6 +162,10 @@ class Options(Record):
             devices=_devices(asked.devices),
         )
 
+    def __repr__(self) -> str:
+        given = ((name, value) for name, value in zip(self._fields, self, strict=True) if value != self._defaults[name])
+        return f"Options({', '.join(f'{name}={value!r}' for name, value in given)})"
+
     @property
     def retry_on_types(self) -> tuple[type[BaseException], ...]:
         """The exceptions worth another try, always several."""

@@ -43,7 +43,7 @@ from allcores._core.scheduler.scheduler import Scheduler
 from allcores._engines.engine import Arrival, Engine
 from allcores._input.dataset import Dataset
 from allcores._objects.entry import depth_of_caller
-from allcores._objects.outcomes import DROPPED, Failure, Origin
+from allcores._objects.outcomes import DROPPED, Failure, Origin, count_kinds
 from allcores._run.admission_control import AdmissionControl
 from allcores._run.delivery import Delivery
 from allcores._run.excuses import Excuses
@@ -183,6 +183,9 @@ class Run:
             item_seconds=self._delivery.item_seconds,
             computing_seconds=None if used is None else used.computing,
             queued_seconds=None if used is None else used.queued,
+            input_seconds=self._intake.seconds,
+            failures=count_kinds(self.failures) if self.failures else (),
+            slowest=tuple(self._delivery.slowest),
             plan=self._plan,
         )
 

@@ -362,6 +362,9 @@ class ResultIterator(chain[R]):
         """What the run has cost so far."""
         return self._lazy.report
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._lazy.status}>"
+
     def __enter__(self) -> Self:
         return self
 

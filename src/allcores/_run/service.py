@@ -131,6 +131,11 @@ class Service:
         return self.plan.on == "processes"
 
     @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is taken, as somebody has said so."""
+        return self._is_closed
+
+    @property
     def error(self) -> BaseException | None:
         """Why nothing is taken any more, although it was not closed."""
         return self._error
