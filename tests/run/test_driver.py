@@ -288,7 +288,9 @@ def test_in_raise_mode_a_failure_ends_the_run_and_is_what_the_run_raises() -> No
     run.run_to_end()
     assert run.error is error
     assert allcores.finished(error) == {0: 0, 1: 1}
-    assert error.__notes__ == ["allcores: item 2 (2) failed on worker 0 (pid unknown on nowhere)"]
+    blame, next_steps = error.__notes__
+    assert blame == "allcores: item 2 (2) failed on worker 0 (pid unknown on nowhere)"
+    assert next_steps.startswith("allcores: 2 of 100 finished: allcores.finished(error); ")
     assert engine.is_closed
     assert len([command for command in engine.commands if isinstance(command, SendBatch)]) == 3
 

@@ -135,7 +135,7 @@ class Options(Record):
         asked = super().__new__(cls, *values, **keywords)
         _require_choice("on", asked.on, ENGINES)
         _require_choice("start", asked.start, START_METHODS)
-        _require_choice("errors", asked.errors, ERRORS)
+        _require_choice("errors", asked.errors, ERRORS, ", whose results have .successes without what failed")
         _require_exception_types(asked.retry_on)
         initargs = _argument_tuple(asked.initargs)
         _require_function("initializer", asked.initializer)
@@ -176,11 +176,9 @@ class Options(Record):
         """Build options from what the caller wrote, naming an option that does not exist."""
         for name, value in keywords.items():
             if name not in cls._fields:
-                import difflib  # for those who need it
+                from allcores._core.unknown_option import explain_unknown  # for those who need it
 
-                likely = difflib.get_close_matches(name, cls._fields, n=1)
-                hint = f"did you mean {likely[0]!r}? " if likely else ""
-                raise TypeError(f"unknown option {name}={value!r}; {hint}allowed: {', '.join(cls._fields)}")
+                raise TypeError(explain_unknown(name, value, cls._fields))
         return cls(**keywords)
 
 
@@ -299,8 +297,8 @@ def _require_function(name: str, value: Any, allowed: str = "a function") -> Non
     refuse_deferring(value, None, f"the {name}")
 
 
-def _require_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    choices = ", ".join(repr(choice) for choice in allowed)
+def _require_choice(name: str, value: Any, allowed: tuple[str, ...], hint: str = "") -> None:
+    choices = ", ".join(repr(choice) for choice in allowed) + hint
     if not isinstance(value, str):
         raise TypeError(f"{name}={value!r} is not a string; allowed: {choices}")
     if value not in allowed:

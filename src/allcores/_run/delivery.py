@@ -37,6 +37,7 @@ class Delivery:
 
     Attributes:
         recalled: how many items the journal has had.
+        finished: how many items have a result, one of the journal's included.
         item_seconds: for how long items ran, altogether.
         slowest: what took longest, longest first.
     """
@@ -51,7 +52,7 @@ class Delivery:
         origin: Origin | None,
         recorder: Recorder | None,
     ) -> None:
-        self.recalled = 0
+        self.recalled = self.finished = 0
         self.item_seconds = 0.0
         self.slowest: list[Slow] = []
         self._exceeding = SLOW_SECONDS  # what takes longer is one of them
@@ -72,6 +73,7 @@ class Delivery:
             self._sink.put(first, [recalled[index] for index in range(first, end)])
             self._dataset.settle(first, end)
         self.recalled += len(recalled)
+        self.finished += len(recalled)
         return ranges
 
     def deliver(
@@ -100,6 +102,7 @@ class Delivery:
         self._record_failure(failure, 0.0)
         if self._failures.are_values:
             self._sink.put(index, [failure])
+            self.finished += 1
         self._dataset.settle(index, index + 1)
 
     def salvage(self, arrival: Arrival) -> None:
@@ -126,6 +129,7 @@ class Delivery:
             if self._recorder is not None:
                 self._record_values(self._recorder, first, part, seconds)
             self._sink.put(first, part)
+            self.finished += end - first
             self._dataset.settle(first, end)
 
     def _record_values(self, recorder: Recorder, start: int, values: list[Any], seconds: float) -> None:

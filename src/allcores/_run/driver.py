@@ -128,6 +128,8 @@ class Run:
         self._timers = [timer for timer in (recorder, self._admission, watcher) if timer is not None]
         self._ended: float | None = None
         self._is_closing = self._is_closed = False
+        self._is_lazy = is_lazy
+        self._noted: BaseException | None = None  # what says already how to go on
         self._post(RunStarted())
 
     def open(self) -> Engine:
@@ -261,8 +263,11 @@ class Run:
         self._post(ResultsTaken(count))
 
     def attach_finished(self, error: BaseException) -> None:
-        """Make what was finished reachable from an exception that ends the run."""
+        """Make what was finished reachable from an exception that ends the run, and have it say so."""
         self._delivery.attach_finished(error)
+        if self._inbox is None and error is not self._noted:
+            self._noted = error
+            self._failures.note_next_steps(error, self._delivery.finished, is_lazy=self._is_lazy)
 
     def close(self) -> None:
         """End the run, whatever state it is in, and let every worker go."""
@@ -299,9 +304,9 @@ class Run:
                     self._recorder.close()
 
     def _warn(self) -> None:
-        """Warn of finalizers that failed; where warnings are errors, what the run is about to raise comes first."""
-        complaint = None if self._engine is None else self._engine.complaint()
-        if complaint is not None:
+        """Warn of what nobody would be told; where warnings are errors, what the run is about to raise comes first."""
+        complaints = [None if self._engine is None else self._engine.complaint(), self._failures.exit_notice]
+        for complaint in filter(None, complaints):
             has_error = self.error is not None or sys.exc_info()[1] is not None
             with suppress(RuntimeWarning) if has_error else nullcontext():
                 warnings.warn(complaint, stacklevel=depth_of_caller())

@@ -14,6 +14,7 @@ from allcores._engines.launch import draw_chance, make_engine
 from allcores._input.dataset import Dataset, make_dataset
 from allcores._input.sharing.sharing import Belongings
 from allcores._objects.outcomes import Chance, Origin, Results
+from allcores._objects.short_repr import short_repr
 from allcores._run.driver import Run
 from allcores._run.progress import Progress, make_progress
 from allcores._run.sinks import Sink
@@ -117,7 +118,7 @@ def prepare(
     stop_if_left()
     options = Options.from_keywords(keywords)
     if not callable(fn):
-        raise TypeError(f"{fn!r} is not callable; the first argument is the function, the dataset follows")
+        raise TypeError(_explain_uncallable(fn, iterables))
     if not iterables:
         raise TypeError("the dataset is missing: give at least one iterable after the function")
     dataset = make_dataset(iterables, is_sent=options.on == "processes")
@@ -136,6 +137,14 @@ def prepare(
         finalizer=options.finalizer,
     )
     return Start(plan, options, job, dataset)
+
+
+def _explain_uncallable(fn: object, iterables: tuple[object, ...]) -> str:
+    if iterables and callable(iterables[0]):
+        hint = "the function comes before the dataset"
+    else:
+        hint = "give the function itself, fn and not fn(x), and then the dataset"
+    return f"{short_repr(fn)} is not callable; {hint}"
 
 
 def _decide(options: Options, belongings: Belongings, *, has_own_thread: bool) -> Plan:
