@@ -61,7 +61,7 @@ class Bar:
         self._bar.n, self._bar.initial = standing.settled, standing.recalled
         workers = "1 worker" if standing.workers == 1 else f"{standing.workers} workers"
         failed = f", {standing.failed} failed" if standing.failed else ""
-        self._bar.set_postfix_str(workers + failed, refresh=False)
+        self._bar.set_postfix_str(workers + failed if standing.workers else "starting", refresh=False)
         with self._lock:
             self._draw_in_turn()
 

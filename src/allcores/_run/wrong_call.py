@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
 from allcores._core.hints import Any
 from allcores._core.kinds import is_a
 from allcores._objects.asking import give_field, text_of
 
 __all__ = ["advise_on_call"]
 
-MISSES_ARGUMENTS = re.compile(r"missing \d+ required positional argument")
+MISSES_ARGUMENTS = "required positional argument"  # of the interpreter's message
 
 
 def advise_on_call(error: BaseException, item: Any) -> str:
@@ -21,6 +19,6 @@ def advise_on_call(error: BaseException, item: Any) -> str:
         item: what it was called with.
     """
     is_of_call = is_a(error, TypeError) and give_field(error, "__traceback__") is None
-    if is_of_call and type(item) in (tuple, list) and len(item) > 1 and MISSES_ARGUMENTS.search(text_of(error)):
+    if is_of_call and type(item) in (tuple, list) and len(item) > 1 and MISSES_ARGUMENTS in text_of(error):
         return f"; starmap calls fn(*item), with the {len(item)} parts of it"
     return ""
