@@ -117,6 +117,27 @@ def test_what_json_does_not_know_and_has_something_for_is_written(capsys, functi
     assert results(capsys.readouterr().out) == [result]
 
 
+def test_any_text_can_be_written(capsys, tmp_path):
+    words = ["größe", os.fsdecode(b"\xff")]
+    assert main(["map", "builtins:str", *words, "--items", "words", "--out", "o", *SERIAL]) == 0
+    assert results((tmp_path / "o").read_text(encoding="utf-8")) == words
+
+
+@pytest.mark.parametrize("error", ["BrokenPipeError", "SystemExit", "StopIteration"])
+def test_whatever_an_item_raises_is_its_failure(capsys, tmp_path, error):
+    (tmp_path / f"raises_{error}.py").write_text(f"def fn(x): raise {error}(0)\n")
+    words = ["map", f"raises_{error}:fn", "a", "--items", "words"]
+    for how in ("collect", "raise"):
+        assert main([*words, "--errors", how, *SERIAL]) == 1
+        assert capsys.readouterr().err.startswith(f"item 0 ('a'): {error}")
+
+
+def test_an_initializer_that_fails_is_told(capsys, tmp_path):
+    (tmp_path / "without_model.py").write_text("def load(): raise LookupError('no model')\n")
+    assert main(["map", "builtins:len", "a", "--items", "words", "--initializer", "without_model:load"]) == 1
+    assert capsys.readouterr().err == "LookupError: no model\n"
+
+
 def test_a_file_is_there_when_it_is_whole(tmp_path, capsys):
     assert main(["map", "builtins:len", "a", "bb", "--items", "words", "--out", "o.jsonl", *SERIAL]) == 0
     assert results((tmp_path / "o.jsonl").read_text()) == [1, 2]
@@ -206,6 +227,7 @@ def test_a_journal_is_looked_into(capsys, monkeypatch):
         ("bogus", "allcores: argument COMMAND: invalid choice: 'bogus'"),
         ("map", "allcores map: the following arguments are required"),
         ("map builtins:len", "allcores map: there is no input"),
+        ("map builtins:len -", "allcores map: - stands for standard input, which is no path"),
         ("map builtins:len nothing", "allcores map: there is no file nothing"),
         ("map builtins:len nothing*", "allcores map: nothing matches nothing*"),
         ("map len a --items words", "allcores map: 'len' names no function; write package.module:function"),

@@ -31,6 +31,8 @@ def find_items(inputs: list[str], kind: str) -> Iterable[Any]:
     if kind == "paths":
         if not inputs:
             raise UsageError("there is no input; name files, or patterns such as 'data/*.csv', or give --items")
+        if STANDARD_INPUT in inputs:
+            raise UsageError("- stands for standard input, which is no path; if paths stand there, give --items lines")
         return [path for name in inputs for path in _expand(name)]
     files = [path for name in inputs or [STANDARD_INPUT] for path in _expand(name)]
     return _lines(files) if kind == "lines" else _values(files)

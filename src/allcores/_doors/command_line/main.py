@@ -92,7 +92,8 @@ def _add_journal(commands: Any) -> None:
     parser = commands.add_parser(
         "journal",
         help="look into the file of --resume",
-        description="Say how many items have finished and failed. A journal holds pickles: open only your own.",
+        description="Say how many items have finished and failed; the exit code is 1 if any have failed. "
+        "A journal holds pickles: open only your own.",
     )
     parser.add_argument("file", metavar="FILE", help="the journal")
     what = parser.add_mutually_exclusive_group()
@@ -108,9 +109,10 @@ def _run_journal(given: argparse.Namespace) -> int:
             failures = journal.failures
             if given.results:
                 for index, value in journal.results():
-                    print(json.dumps({"index": index, "result": value}, default=as_plain, ensure_ascii=False))
+                    print(json.dumps({"index": index, "result": value}, default=as_plain))
             elif given.failures:
-                print("\n".join(map(repr, failures)))
+                for failure in failures:
+                    print(failure)
             elif given.replay is None:
                 print(journal)
     except (JournalError, OSError, TypeError, ValueError) as error:

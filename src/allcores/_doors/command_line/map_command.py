@@ -84,16 +84,24 @@ def run_map(given: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             _tell(f"interrupted{_where(out)}{_how_to_go_on(options)}")
             return INTERRUPTED
-        except BrokenPipeError:
-            return _leave_broken_pipe()
-        except UsageError:
-            raise
-        except JOURNAL_AND_FUNCTION as error:
-            raise UsageError(text_of(error)) from error
-        except Exception as error:
-            failure = failure_of(error)
-            _tell(describe(error) if failure is None else _line_of(failure))
-            return SOME_FAILED
+        except (Exception, SystemExit) as error:
+            return _end_with(error)
+
+
+def _end_with(error: BaseException) -> int:
+    """Tell what has ended the run before its time; give the exit code."""
+    failure = failure_of(error) or failure_of(error.__cause__ or error)  # the latter of a StopIteration
+    if failure is not None:
+        _tell(_line_of(failure))
+        return SOME_FAILED
+    if isinstance(error, BrokenPipeError):
+        return _leave_broken_pipe()
+    if isinstance(error, UsageError):
+        raise error
+    if isinstance(error, JOURNAL_AND_FUNCTION):
+        raise UsageError(text_of(error)) from error
+    _tell(describe(error))
+    return SOME_FAILED
 
 
 def _write(results: ResultIterator[Any], waiting: deque[Any], out: ResultFile, *, is_reported: bool) -> int:

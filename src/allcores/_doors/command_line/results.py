@@ -32,7 +32,7 @@ class ResultFile:
         self._file: TextIO = sys.stdout
         if self.name is not None:
             try:
-                self._file = open(self.name, "w", encoding="utf-8")  # noqa: SIM115 - closed on exit
+                self._file = open(self.name, "w", encoding="ascii")  # noqa: SIM115 - closed on exit
             except OSError as error:
                 raise UsageError(f"{self._path} cannot be written: {error}") from None
 
@@ -61,7 +61,7 @@ def as_line(index: int, item: Any, result: Any) -> str:
     Raises:
         TypeError, ValueError: there is no JSON for the result.
     """
-    return json.dumps({"index": index, "item": item, "result": result}, default=as_plain, ensure_ascii=False)
+    return json.dumps({"index": index, "item": item, "result": result}, default=as_plain)
 
 
 def as_plain(thing: Any) -> Any:
