@@ -188,6 +188,19 @@ def test_a_lock_is_named_as_ever():
         allcores.map(lambda _: lock, [1], start="forkserver")
 
 
+def test_classes_of_errors_are_held_by_the_package_though_nobody_has_asked_for_them(run_python):
+    """Else each fork would take them for local classes, and give them names that only its workers know."""
+    done = run_python("""
+import allcores
+assert allcores.map(abs, [-1], start="fork") == [1]
+from allcores._codec.definitions.classes import registered_name
+from allcores._core.errors import ItemTimeout
+assert "ItemTimeout" not in vars(allcores)
+print(registered_name(ItemTimeout))
+""")
+    assert done.stdout == "None\n"
+
+
 def test_classes_of_errors_arrive_as_themselves(place):
     kinds = [allcores.WorkerDied, allcores.ItemTimeout]
     assert allcores.map(lambda kind: (kind, kind is allcores.WorkerDied), kinds, **place) == [
