@@ -189,16 +189,16 @@ def test_a_lock_is_named_as_ever():
 
 
 def test_classes_of_errors_are_held_by_the_package_though_nobody_has_asked_for_them(run_python):
-    """Else each fork would take them for local classes, and give them names that only its workers know."""
+    """Else they would be taken for local classes, and travel by value."""
     done = run_python("""
 import allcores
-assert allcores.map(abs, [-1], start="fork") == [1]
-from allcores._codec.definitions.classes import registered_name
-from allcores._core.errors import ItemTimeout
-assert "ItemTimeout" not in vars(allcores)
-print(registered_name(ItemTimeout))
+from allcores._codec.definitions.classes import _is_local
+from allcores._codec.definitions.definitions import is_importable
+from allcores._core.errors import ItemError, ItemTimeout
+assert not {"ItemError", "ItemTimeout"} & set(vars(allcores))
+print(_is_local(ItemTimeout), is_importable(ItemError))
 """)
-    assert done.stdout == "None\n"
+    assert done.stdout == "False True\n"
 
 
 def test_classes_of_errors_arrive_as_themselves(place):

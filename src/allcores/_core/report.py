@@ -47,8 +47,8 @@ class Report(Record):
             None where the system does not tell. What a worker that died had used may be missing.
         queued_seconds: how long workers were ready to go on while others had the cores; likewise.
         input_seconds: how long the input, if it is no sequence, took to give its items.
-        consumer_seconds: how long who takes the results one by one had them, before asking for more; None where
-            nobody does, or it is not known.
+        consumer_seconds: how long who takes the results one by one had them, before asking for more, while there was
+            still something to do; None where nobody does, or it is not known.
         failures: how many items failed of each kind, ``(name of the exception, number)``, most first.
         slowest: what took longest, longest first: `Slow`, a few at most. Short items are measured together.
         plan: how the run was done, and why so.

@@ -103,7 +103,7 @@ class LazyRun:
         now = time.perf_counter()
         took, self._handed_at = now - self._handed_at, now
         count = len(self._chunk)
-        if count:
+        if count and self._run is not None and not self._run.is_finished:  # nothing waits for it afterwards
             self._consumer_seconds += took
         self._taken += count
         fitting = 2 * count if took <= TURN_SECONDS / 2 else int(count * TURN_SECONDS / took)
