@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from allcores._core.errors import JournalError
+from allcores._doors.command_line.exit_codes import ALL_WELL, INTERRUPTED, SOME_FAILED, USAGE
 from allcores._doors.command_line.map_command import add_map
 from allcores._doors.command_line.options import add_options, read_options
 from allcores._doors.command_line.results import as_plain
@@ -25,7 +26,6 @@ from allcores._run.replay import replay
 __all__ = ["main"]
 
 OURS = __name__.partition(".")[0]
-ALL_WELL, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

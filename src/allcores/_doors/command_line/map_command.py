@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from allcores._core.errors import AllcoresError, JournalError, UnpicklableError
+from allcores._doors.command_line.exit_codes import ALL_WELL, BROKEN_PIPE, INTERRUPTED, SOME_FAILED
 from allcores._doors.command_line.items import KINDS, find_items
 from allcores._doors.command_line.options import add_options, read_options
 from allcores._doors.command_line.results import ResultFile, as_line
@@ -21,9 +22,6 @@ from allcores._objects.short_repr import short_repr
 from allcores._run.map import ResultIterator, imap
 
 __all__ = ["add_map", "run_map"]
-
-ALL_WELL, SOME_FAILED = 0, 1
-INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 and the number of the signal, as shells have it
 
 JOURNAL_AND_FUNCTION = (JournalError, UnpicklableError)  # which the command has named
 
