@@ -1,7 +1,7 @@
 """What a type checker must infer; mypy reads this file, nobody runs it."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import assert_type
+from typing import Any, assert_type
 
 import allcores
 
@@ -85,6 +85,8 @@ assert_type(results[0], int)
 assert_type(results.failures, list[allcores.Failure])
 assert_type(results.report, allcores.Report)
 assert_type(results.report.plan, allcores.Plan)
+assert_type(results.successes, list[Any])
+allcores.show_progress(False)
 
 allcores.map(length, ["a"], timeout=2.5, retries=1, retry_on=(OSError, allcores.WorkerDied), memory="2GB", recycle=100)
 allcores.map(length, ["a"], resume="run.journal", seed=7)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from allcores._journal.journal import Journal
     from allcores._objects.outcomes import Failure, Results, WorkerIdentity, finished
     from allcores._run.map import ResultIterator, imap, imap_unordered, map, plan, starmap
+    from allcores._run.progress import show_progress
     from allcores._run.replay import replay
     from allcores._system.cores import UsableCores, usable_cores
     from allcores._system.program import freeze_support
@@ -91,6 +92,7 @@ _HOMES = {
     "plan": "_run.map",
     "replay": "_run.replay",
     "rng": "_worker.current",
+    "show_progress": "_run.progress",
     "starmap": "_run.map",
     "usable_cores": "_system.cores",
 }
@@ -139,6 +141,7 @@ __all__ = [
     "plan",
     "replay",
     "rng",
+    "show_progress",
     "starmap",
     "usable_cores",
 ]

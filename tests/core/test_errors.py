@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import traceback
 from typing import Any
 
 import pytest
@@ -132,3 +133,10 @@ def test_a_failure_is_one_line_whatever_its_item_and_its_error_are() -> None:
 def test_a_worker_is_named_with_its_process_and_host() -> None:
     assert str(WORKER) == "worker 2 (pid 4711 on host)"
     assert str(WorkerIdentity(0, None, "host")) == "worker 0 (pid unknown on host)"
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_an_error_has_the_name_that_people_know(name: str) -> None:
+    kind = getattr(allcores, name)
+    assert f"{kind.__module__}.{kind.__qualname__}" == f"allcores.{name}"
+    assert "".join(traceback.format_exception_only(kind("why"))) == f"allcores.{name}: why\n"

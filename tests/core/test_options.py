@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from allcores._core.options import ENGINES, ERRORS, START_METHODS, OptionKeywords, Options
+from allcores._core.unknown_option import CALLED_OTHERWISE, NO_OPTIONS, OF_THE_FUNCTION
 
 NUMBERS = ("1, 2, 3", "None")
 WORKERS = (*NUMBERS, "-1 for all usable cores", "0.5", "'physical'")
@@ -85,15 +86,47 @@ def test_every_option_has_a_value_that_is_rejected() -> None:
 
 @pytest.mark.parametrize(
     ("name", "likely"),
-    [("worker", "workers"), ("n_workers", "workers"), ("progres", "progress"), ("error", "errors"), ("Batch", "batch")],
+    [
+        *[("worker", "workers"), ("n_workers", "workers"), ("progres", "progress"), ("error", "errors")],
+        *[("Batch", "batch"), ("n_jobs", "workers"), ("processes", "workers"), ("max_workers", "workers")],
+        *[("njobs", "workers"), ("nproc", "workers"), ("chunksize", "batch"), ("maxtasksperchild", "recycle")],
+        *[("backend", "on"), ("desc", "progress"), ("return_exceptions", "errors"), ("random_state", "seed")],
+    ],
 )
 def test_an_unknown_option_is_told_the_name_that_was_likely_meant(name: str, likely: str) -> None:
     with pytest.raises(TypeError, match=f"unknown option {name}=3; did you mean '{likely}'?"):
         Options.from_keywords({name: 3})
 
 
+def test_what_others_call_an_option_is_no_option_and_stands_for_one_alone() -> None:
+    others = [other for names in CALLED_OTHERWISE.values() for other in names]
+    assert len(set(others)) == len(others)
+    assert set(CALLED_OTHERWISE) <= set(Options._fields)
+    assert not {*others, *NO_OPTIONS, *OF_THE_FUNCTION} & set(Options._fields)
+    assert not set(others) & {*NO_OPTIONS, *OF_THE_FUNCTION}
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("scale", "functools.partial(fn, scale=…)"),
+        ("kwargs", "functools.partial(fn, scale=2)"),
+        ("unordered", "imap_unordered gives results as they finish"),
+    ],
+)
+def test_what_is_no_option_anywhere_is_told_where_it_belongs(name: str, hint: str) -> None:
+    with pytest.raises(TypeError, match=f"unknown option {name}=3") as caught:
+        Options.from_keywords({name: 3})
+    assert hint in str(caught.value)
+
+
+def test_who_would_ignore_errors_is_told_of_successes() -> None:
+    with pytest.raises(ValueError, match=r"allowed: 'raise', 'collect', whose results have \.successes"):
+        Options(errors="ignore")  # type: ignore[arg-type]  # that is the point
+
+
 def test_an_option_that_resembles_none_is_told_all_names() -> None:
-    with pytest.raises(TypeError, match="unknown option xyzzy=3; allowed: ") as caught:
+    with pytest.raises(TypeError, match=r"unknown option xyzzy=3; .*allowed: ") as caught:
         Options.from_keywords({"xyzzy": 3})
     assert all(name in str(caught.value) for name in Options._fields)
 
@@ -188,3 +221,8 @@ def test_what_progress_may_be(progress: Any) -> None:
 def test_options_are_frozen() -> None:
     with pytest.raises(AttributeError):
         Options().workers = 3  # type: ignore[misc]  # that is the point
+
+
+def test_options_are_shown_as_they_were_given() -> None:
+    assert repr(Options()) == "Options()"
+    assert repr(Options(workers=3, errors="collect")) == "Options(workers=3, errors='collect')"

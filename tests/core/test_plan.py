@@ -306,3 +306,15 @@ def test_what_was_asked_of_native_threads_goes_before_the_share_and_the_environm
 def test_serial_leaves_the_callers_native_threads_alone() -> None:
     assert plan(on="serial").threads is None
     assert plan(on="serial", threads=2).threads == 2
+
+
+def test_a_plan_is_a_line_to_look_at() -> None:
+    assert repr(plan()).startswith("<Plan: ")
+    made = plan(workers=3, retries=2, timeout=5)
+    assert repr(made) == "<Plan: 3 on processes, start fork, batch adaptive, timeout 5 s per item, retries 2 per item>"
+    assert repr(plan(on="serial", batch=4)) == "<Plan: 1 on serial, batch 4>"
+
+
+def test_a_notebook_shows_a_plan_as_a_table() -> None:
+    made = plan(retries=2)
+    assert made._repr_html_().count("<tr>") == len(str(made).splitlines())

@@ -309,7 +309,6 @@ def idle_run(engine: FakeEngine, *, hears_others: bool) -> Run:
         ListSink(),
         is_lazy=False,
         hears_others=hears_others,
-        on_progress=lambda settled: None,
     )
 
 
@@ -654,3 +653,16 @@ def test_a_journal_serves_an_asynchronous_input(tmp_path: Path):
         return results.report.recalled
 
     assert [asyncio.run(main()) for _ in range(2)] == [0, 20]
+
+
+def test_an_asynchronous_iterator_says_how_its_run_stands():
+    async def main() -> list[str]:
+        results = allcores.aimap(abs, [1], on="serial")
+        told = [repr(results)]
+        await listed(results)
+        return [*told, repr(results)]
+
+    assert asyncio.run(main()) == [
+        "<AsyncResultIterator: not begun>",
+        "<AsyncResultIterator: closed, 1 done>",
+    ]

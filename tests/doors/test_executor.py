@@ -802,3 +802,9 @@ def test_a_container_that_holds_itself_ends_the_search(make):
 def test_arguments_are_refused_as_by_the_original_before_anything_starts(options):
     options = {"mp_context": multiprocessing.get_context("fork")} | options  # others leave a helper running
     assert refusal(allcores.Executor, options) is refusal(ProcessPoolExecutor, options)
+
+
+def test_an_executor_says_how_it_stands():
+    with allcores.Executor(3, on="threads") as executor:
+        assert repr(executor) == "<allcores.Executor: ready, 3 on threads>"
+    assert repr(executor) == "<allcores.Executor: shut down, 3 on threads>"

@@ -641,3 +641,17 @@ def test_how_many_chunks_are_left_is_told(make_pool, gate, chunksize, left):
 def test_arguments_are_refused_as_by_the_original_before_anything_starts(options):
     options = {"context": multiprocessing.get_context("fork")} | options  # others leave a server running
     assert refusal(allcores.Pool, options) is refusal(multiprocessing.pool.Pool, options)
+
+
+def test_results_say_how_they_stand():
+    gate = threading.Event()
+    with allcores.Pool(1, on="threads") as pool:
+        waiting, failed, results = pool.apply_async(gate.wait), pool.map_async(int, ["x"]), pool.imap(abs, [1, 2])
+        assert repr(waiting) == "<allcores AsyncResult: waiting>"
+        gate.set()
+        waiting.wait()
+        failed.wait()
+        assert list(results) == [1, 2]
+        assert repr(waiting) == "<allcores AsyncResult: ready>"
+        assert repr(failed) == "<allcores MapResult: failed: ValueError>"
+        assert repr(results) == "<allcores PoolIterator: 2 results have come>"

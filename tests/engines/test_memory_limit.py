@@ -60,7 +60,7 @@ def run(x):
 results = allcores.map(run, range(10), start=sys.argv[1], workers=2, batch=1)
 report = results.report
 print({size >> 20 for size, _ in results}, sum(tries for _, tries in results) == report.tries)
-print(report.tries - report.deaths, report.deaths, report)
+print(report.tries - report.deaths, report.deaths, repr(report))
 """
 
 
@@ -71,7 +71,7 @@ def test_items_that_do_not_fit_side_by_side_all_yield_their_results(run_in_group
     succeeded, deaths, report = report.split(" ", 2)
     assert succeeded == "10"
     assert int(deaths) == 1  # without a limit, the kernel ends about every other item
-    assert report.startswith(f"10 items, {deaths} tried again, {deaths} worker")
+    assert report.startswith(f"<Report: 10 items, {deaths} tried again, {deaths} worker")
 
 
 TOO_LARGE = """

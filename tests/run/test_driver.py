@@ -35,6 +35,7 @@ from allcores._input.dataset import Stream, make_dataset
 from allcores._objects.outcomes import Raised
 from allcores._run.driver import Run
 from allcores._run.sinks import ListSink, OrderedSink, Sink, UnorderedSink
+from allcores._run.standing import Standing, Watcher
 from allcores._system.memory import Room
 from allcores.testing import EngineCommand, FakeClock, FakeEngine, News, come_up
 
@@ -85,7 +86,7 @@ def make_run(
     *,
     clock: FakeClock | None = None,
     is_lazy: bool = False,
-    on_progress: Callable[[int], None] = lambda settled: None,
+    watcher: Watcher | None = None,
     **options: Any,
 ) -> Run:
     asked = Options(**{"on": "threads", "workers": FACTS.cores, "batch": 1, **options})
@@ -96,7 +97,7 @@ def make_run(
         sink,
         retry_on=asked.retry_on_types,
         is_lazy=is_lazy,
-        on_progress=on_progress,
+        watcher=watcher,
         clock=FakeClock() if clock is None else clock,
     )
 
@@ -151,7 +152,7 @@ def test_a_stream_holds_no_item_that_is_settled() -> None:
     dataset = Stream(iter(range(100)))
     plan = make_plan(Options(on="threads", workers=2, ahead=8), FACTS)
     engine = FakeEngine(square)
-    run = Run(plan, dataset, lambda: engine, ListSink(), is_lazy=False, on_progress=lambda settled: None)
+    run = Run(plan, dataset, lambda: engine, ListSink(), is_lazy=False)
     run.run_to_end()
     assert dataset.pulled == 100
     assert vars(dataset)["_chunks"] == {}
@@ -218,7 +219,7 @@ def test_an_engine_that_cannot_be_made_is_asked_for_once() -> None:
         raise allcores.UnpicklableError("it captures a lock")
 
     plan = make_plan(Options(on="threads", workers=1), FACTS)
-    run = Run(plan, make_dataset(([1, 2],)), make_engine, ListSink(), is_lazy=False, on_progress=lambda settled: None)
+    run = Run(plan, make_dataset(([1, 2],)), make_engine, ListSink(), is_lazy=False)
     with pytest.raises(allcores.UnpicklableError):
         run.run_to_end()
     assert asked == ["engine"]
@@ -287,7 +288,9 @@ def test_in_raise_mode_a_failure_ends_the_run_and_is_what_the_run_raises() -> No
     run.run_to_end()
     assert run.error is error
     assert allcores.finished(error) == {0: 0, 1: 1}
-    assert error.__notes__ == ["allcores: item 2 (2) failed on worker 0 (pid unknown on nowhere)"]
+    blame, next_steps = error.__notes__
+    assert blame == "allcores: item 2 (2) failed on worker 0 (pid unknown on nowhere)"
+    assert next_steps.startswith("allcores: 2 of 100 finished: allcores.finished(error); ")
     assert engine.is_closed
     assert len([command for command in engine.commands if isinstance(command, SendBatch)]) == 3
 
@@ -789,12 +792,43 @@ def test_the_report_tells_what_the_run_has_cost() -> None:
     assert report.item_seconds == 4 * SECONDS
 
 
-def test_progress_hears_of_every_growth_and_of_the_end() -> None:
-    heard: list[int] = []
-    run = make_run(FakeEngine(square), ListSink(), range(7), batch=2, on_progress=heard.append)
+class Listener:
+    """Writes down how the run stands; wants to hear every so many seconds, or never."""
+
+    def __init__(self, every: float | None = None) -> None:
+        self.heard: list[Standing] = []
+        self.due = self._every = every
+
+    def hear(self, standing: Standing) -> None:
+        self.heard.append(standing)
+        self.due = None if self._every is None else standing.seconds + self._every
+
+
+def test_a_watcher_hears_of_every_growth_and_of_the_end() -> None:
+    listener = Listener()
+    run = make_run(FakeEngine(square), ListSink(), range(7), batch=2, watcher=listener)
     run.run_to_end()
-    assert heard == sorted(set(heard))
-    assert heard[-1] == 7
+    counts = [standing.settled for standing in listener.heard]
+    assert counts == sorted(set(counts))
+    assert counts[-1] == 7
+
+
+def test_a_watcher_hears_when_it_wants_to_though_nothing_has_happened() -> None:
+    clock, listener = FakeClock(), Listener(every=2.0)
+    engine = FakeEngine(lambda command: come_up(command) if isinstance(command, StartWorker) else [], clock)
+    run = make_run(engine, ListSink(), range(7), clock=clock, watcher=listener)
+    while len(listener.heard) < 3:
+        run.turn()
+    assert [standing.seconds for standing in listener.heard] == [2.0, 4.0, 6.0]
+    assert listener.heard[-1] == Standing(seconds=6.0, settled=0, recalled=0, failed=0, workers=1)
+    run.close()
+
+
+def test_a_watcher_hears_of_failures() -> None:
+    listener = Listener()
+    answer = square_all_but(1, lambda batch: failed(batch, ValueError("one")))
+    make_run(FakeEngine(answer), ListSink(), range(3), errors="collect", watcher=listener).run_to_end()
+    assert [standing.failed for standing in listener.heard] == [0, 1, 1]
 
 
 # -------------------------------------------------------------------------------------------------------------- fakes

@@ -75,7 +75,8 @@ def chained(x: int) -> int:
 def test_raises_the_original_exception_with_a_note(place):
     with pytest.raises(ZeroDivisionError, match="division by zero") as caught:
         allcores.map(reciprocal, [4, 2, 0, 1], **place)
-    (note,) = caught.value.__notes__
+    note, next_steps = caught.value.__notes__
+    assert next_steps.endswith("again, in the debugger: allcores.replay(error, debug=True)")
     assert "item 2 (0) failed on worker" in note
     assert f"on {os.uname().nodename})" in note
 
@@ -176,7 +177,7 @@ def test_collects_failures_in_place(place):
     assert isinstance(failure.exception, ZeroDivisionError)
     assert "return 1 / x" in failure.traceback
     assert failure.worker.pid is not None
-    assert repr(failure) == "<Failure of item 1 (0): ZeroDivisionError: 'division by zero'>"
+    assert repr(failure) == "<Failure of item 1 (0): ZeroDivisionError: division by zero>"
     assert results.report.failed == 2
 
 

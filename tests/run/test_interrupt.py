@@ -366,7 +366,7 @@ def _say(driver: Driver, text: str) -> None:
 
 
 EXPECTED = re.compile(
-    r"|  .*|Traceback \(most recent call last\):|KeyboardInterrupt"
+    r"|  .*|Traceback \(most recent call last\):|KeyboardInterrupt|allcores: .* finished.*: allcores.finished.error."
     r"|During handling of the above exception, another exception occurred:"
 )
 

@@ -435,3 +435,15 @@ def test_a_quick_consumer_is_handed_many_results_at_once(monkeypatch):
     sizes = [len(next(chunks)) for _ in range(12)]
     assert sizes == [1, *[min(2**n, allcores._run.lazy.CHUNK) for n in range(1, 12)]]
     lazy_run.close()
+
+
+def test_an_iterator_says_how_its_run_stands():
+    results = allcores.imap(lambda x: 1 // x, [1, 0, 1], on="serial", batch=1, errors="collect")
+    assert repr(results) == "<ResultIterator: not begun>"
+    next(results)
+    assert repr(results) == "<ResultIterator: 1 done, running>"
+    assert len(list(results)) == 2
+    assert repr(results) == "<ResultIterator: 3 done, 1 failed, over>"
+    closed = allcores.imap(abs, [1], on="serial")
+    closed.close()
+    assert repr(closed) == "<ResultIterator: closed>"

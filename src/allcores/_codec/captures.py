@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType
@@ -12,12 +13,13 @@ from allcores._codec.handover import advise_on_means
 from allcores._codec.pickling import Role, is_picklable
 from allcores._core.errors import UnpicklableError
 from allcores._core.hints import Any
-from allcores._core.kinds import type_name
+from allcores._core.kinds import is_a, type_name
 from allcores._objects.asking import ask, text_of
 from allcores._objects.short_repr import short_repr
 
 __all__ = ["explain_unpicklable", "find_culprit", "named_parts"]
 
+OURS = __name__.partition(".")[0]
 DEEPEST = 20  # captures within captures: beyond that, a name explains nothing
 
 
@@ -35,12 +37,30 @@ def explain_unpicklable(role: str, thing: Any, error: Exception) -> UnpicklableE
     if is_picklable(thing):
         return None
     path, culprit = find_culprit(thing)
-    kind = f"a {type_name(culprit)}"
+    kind = _kind_of(culprit)
     reason = f"variable {' -> '.join(path)!r}, {kind}, cannot be pickled" if path else f"{kind} cannot be pickled"
     return UnpicklableError(f"{role} cannot travel to the workers: {reason} ({text_of(error)}); {_advise(culprit)}")
 
 
+def _kind_of(culprit: Any) -> str:
+    name = type_name(culprit)
+    if _runs_others(culprit) and type(culprit).__module__.startswith(f"{OURS}."):
+        name = f"{OURS}.{name}"
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def _runs_others(thing: Any) -> bool:
+    """Whether it is a pool or an executor: what in it stands in the way is no concern of who captures it."""
+    pool, futures = sys.modules.get("multiprocessing.pool"), sys.modules.get("concurrent.futures._base")
+    return (pool is not None and is_a(thing, pool.Pool)) or (futures is not None and is_a(thing, futures.Executor))
+
+
 def _advise(culprit: Any) -> str:
+    if _runs_others(culprit):
+        return (
+            "have the function compute and leave the pool out of it, or create it there; "
+            "allcores.map inside the function keeps to its worker's share of the cores"
+        )
     if (advice := advise_on_means(culprit)) is not None:
         return advice
     if hasattr(type(culprit), "fileno"):  # forked workers would share it
@@ -57,7 +77,7 @@ def find_culprit(thing: Any, role: Role | None = None) -> tuple[list[str], Any]:
     """
     path: list[str] = []
     seen = {id(thing)}
-    while len(path) < DEEPEST and advise_on_means(thing) is None:
+    while len(path) < DEEPEST and advise_on_means(thing) is None and not _runs_others(thing):
         found = _unpicklable_capture(thing, seen, role)
         if found is None:
             break

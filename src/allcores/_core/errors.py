@@ -175,3 +175,7 @@ class WorkersUnavailable(AllcoresError):
 
 class InternalError(AllcoresError):
     """A step that must not happen happened: a bug in allcores."""
+
+
+for _name in __all__:  # in a traceback, by the names that people know
+    globals()[_name].__module__ = "allcores"

@@ -100,8 +100,9 @@ class Options(Record):
         threads: how many threads native libraries, such as BLAS and OpenMP, may use in each worker; by default its
             share of the usable cores, or what the environment says (``OMP_NUM_THREADS`` and the like); None to leave
             them alone.
-        progress: None: a bar when a person is watching and the run lasts; True, False, a description for the bar,
-            or a callback ``callback(finished, total)`` whose total is None where the length is unknown.
+        progress: None: a bar when a person is watching and the run lasts, unless tqdm draws one already, or results
+            are taken one by one; True, False, a description for the bar, or a callback ``callback(finished, total)``
+            whose total is None where the length is unknown. Inside items there are no bars; see `show_progress`.
 
     Raises:
         TypeError: a value of the wrong type.
@@ -134,7 +135,7 @@ class Options(Record):
         asked = super().__new__(cls, *values, **keywords)
         _require_choice("on", asked.on, ENGINES)
         _require_choice("start", asked.start, START_METHODS)
-        _require_choice("errors", asked.errors, ERRORS)
+        _require_choice("errors", asked.errors, ERRORS, ", whose results have .successes without what failed")
         _require_exception_types(asked.retry_on)
         initargs = _argument_tuple(asked.initargs)
         _require_function("initializer", asked.initializer)
@@ -161,6 +162,10 @@ class Options(Record):
             devices=_devices(asked.devices),
         )
 
+    def __repr__(self) -> str:
+        given = ((name, value) for name, value in zip(self._fields, self, strict=True) if value != self._defaults[name])
+        return f"Options({', '.join(f'{name}={value!r}' for name, value in given)})"
+
     @property
     def retry_on_types(self) -> tuple[type[BaseException], ...]:
         """The exceptions worth another try, always several."""
@@ -171,11 +176,9 @@ class Options(Record):
         """Build options from what the caller wrote, naming an option that does not exist."""
         for name, value in keywords.items():
             if name not in cls._fields:
-                import difflib  # for those who need it
+                from allcores._core.unknown_option import explain_unknown  # for those who need it
 
-                likely = difflib.get_close_matches(name, cls._fields, n=1)
-                hint = f"did you mean {likely[0]!r}? " if likely else ""
-                raise TypeError(f"unknown option {name}={value!r}; {hint}allowed: {', '.join(cls._fields)}")
+                raise TypeError(explain_unknown(name, value, cls._fields))
         return cls(**keywords)
 
 
@@ -294,8 +297,8 @@ def _require_function(name: str, value: Any, allowed: str = "a function") -> Non
     refuse_deferring(value, None, f"the {name}")
 
 
-def _require_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    choices = ", ".join(repr(choice) for choice in allowed)
+def _require_choice(name: str, value: Any, allowed: tuple[str, ...], hint: str = "") -> None:
+    choices = ", ".join(repr(choice) for choice in allowed) + hint
     if not isinstance(value, str):
         raise TypeError(f"{name}={value!r} is not a string; allowed: {choices}")
     if value not in allowed:

@@ -119,24 +119,37 @@ class Plan(Record):
     carried: tuple[str, ...] = ()
     not_carried: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        start = f", start {self.start}" if self.start is not None else ""
+        limits = "".join(f", {limit}" for limit in self._limits())
+        return f"<Plan: {self.workers} on {self.on}{start}, batch {self.batch or 'adaptive'}{limits}>"
+
     def __str__(self) -> str:
-        lines = [f"{self.workers} on {self.on}: {self.workers_reason}"]
+        return "\n".join(f"{heading}: {text}" if text else heading for heading, text in self._rows())
+
+    def _repr_html_(self) -> str:
+        from allcores._core.rows import as_html  # for notebooks
+
+        return as_html(self._rows())
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        yield f"{self.workers} on {self.on}", self.workers_reason
         if self.topology is not None:
-            lines.append(f"cores: {self.topology}")
+            yield "cores", self.topology
         if self.start is not None:
-            lines.append(f"start {self.start}: {self.start_reason}")
+            yield f"start {self.start}", self.start_reason
         if self.carried:
-            lines.append(f"carried: {', '.join(self.carried)}")
+            yield "carried", ", ".join(self.carried)
         if self.not_carried:
-            lines.append(f"not carried: {', '.join(self.not_carried)}")
+            yield "not carried", ", ".join(self.not_carried)
         if self.meeting_place is not None:
-            lines.append(f"cores shared with other programs that meet in {self.meeting_place}")
-        lines.append(f"native threads {self.threads or 'left alone'}: {self.threads_reason}")
+            yield f"cores shared with other programs that meet in {self.meeting_place}", ""
+        yield f"native threads {self.threads or 'left alone'}", self.threads_reason
         if self.devices:
-            lines.append(f"devices, for each worker: {'; '.join(', '.join(group) for group in self.devices)}")
-        lines.append(f"batch {self.batch or 'adaptive'}, ahead {self.ahead or 'a few batches per worker'}")
-        lines += self._limits()
-        return "\n".join(lines)
+            yield "devices, for each worker", "; ".join(", ".join(group) for group in self.devices)
+        yield f"batch {self.batch or 'adaptive'}, ahead {self.ahead or 'a few batches per worker'}", ""
+        for limit in self._limits():
+            yield limit, ""
 
     def _limits(self) -> Iterator[str]:
         if self.timeout is not None:

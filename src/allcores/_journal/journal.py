@@ -50,7 +50,7 @@ class Journal:
         >>> results = allcores.map(int, ["1", "x", "3"], on="serial", errors="collect", resume=path)
         >>> with allcores.Journal(path) as journal:
         ...     print(len(journal), dict(journal.results()), journal.failures)
-        3 {0: 1, 2: 3} [<Failure of item 1 ('x'): ValueError: "invalid literal for int() with base 10: 'x'">]
+        3 {0: 1, 2: 3} [<Failure of item 1 ('x'): ValueError: invalid literal for int() with base 10: 'x'>]
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

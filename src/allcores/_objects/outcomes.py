@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 
+from allcores._core.errors import WorkerDied
 from allcores._core.hints import TYPE_CHECKING, Any, TypeVar
 from allcores._core.kinds import is_a, type_name
 from allcores._core.records import Record
@@ -24,6 +25,7 @@ __all__ = [
     "WorkerIdentity",
     "attach_failure",
     "attach_finished",
+    "count_kinds",
     "failure_of",
     "finished",
 ]
@@ -31,6 +33,7 @@ __all__ = [
 R = TypeVar("R")
 
 FAILURE_ATTRIBUTE = "__allcores_failure__"  # on the exception of an item
+TEXT_LENGTH = 100  # characters of an exception's text, for a failure to fit into two lines
 FINISHED_ATTRIBUTE = "__allcores_finished__"  # on the exception that ended a run
 
 
@@ -130,13 +133,46 @@ class Failure:
 class Results(list[R]):
     """The results of `map`: a list, equal to the comprehension's, that knows how the run went.
 
+    Where items have failed, it is printed as how many of what kind; its elements are still there to be looked at.
+
     Attributes:
         failures: the `Failure` of every item that failed, by index; empty unless ``errors="collect"``.
         report: what the run cost.
+
+    Example:
+        >>> import allcores
+        >>> results = allcores.map(int, ["1", "x", "3"], errors="collect", on="serial")
+        >>> print(results)
+        2 of 3 finished, 1 failed: 1 ValueError
+        >>> results.successes
+        [1, 3]
     """
 
     failures: list[Failure]
     report: Report
+
+    @property
+    def successes(self) -> list[Any]:
+        """The values of the items that did not fail, in order."""
+        failed = set(map(id, self.failures))  # a function may return a `Failure`, which is a value then
+        return [value for value in self if id(value) not in failed]
+
+    def __str__(self) -> str:
+        failures: list[Failure] = getattr(self, "failures", [])
+        if not failures:
+            return super().__str__()
+        failed = count_kinds(failures)
+        kinds = ", ".join(f"{count} {kind}" for kind, count in failed)
+        return f"{len(self) - len(failures)} of {len(self)} finished, {len(failures)} failed: {kinds}"
+
+
+def count_kinds(failures: list[Failure]) -> tuple[tuple[str, int], ...]:
+    """Count the failures by the name of their exceptions' type; most come first."""
+    counts: dict[str, int] = {}
+    for failure in failures:
+        kind = type_name(failure.exception)
+        counts[kind] = counts.get(kind, 0) + 1
+    return tuple(sorted(counts.items(), key=lambda kind: -kind[1]))
 
 
 def finished(error: BaseException) -> dict[int, Any]:
@@ -194,5 +230,9 @@ class _StaysBehind:
 
 
 def _describe(error: BaseException) -> str:
-    text = text_of(error)
-    return f"{type_name(error)}: {short_repr(text)}" if text else type_name(error)
+    kind = type_name(error)
+    signal = error.exit if is_a(error, WorkerDied) else ""
+    text = signal or " ".join(text_of(error).split())
+    if len(text) > TEXT_LENGTH:
+        text = text[: TEXT_LENGTH - 3] + "..."
+    return f"{kind}: {text}" if text else kind

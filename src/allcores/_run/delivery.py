@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._core.messages import BatchAdvanced, BatchFinished
+from allcores._core.report import Slow
 from allcores._engines.engine import Arrival, Engine
 from allcores._input.dataset import Dataset
 from allcores._objects.outcomes import Failure, Origin, attach_finished
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from allcores._journal.recorder import Recorder
 
 __all__ = ["Delivery"]
+
+SLOWEST = 3  # that are told
+SLOW_SECONDS = 0.1  # that nobody needs to hear of
 
 
 class Delivery:
@@ -33,7 +37,9 @@ class Delivery:
 
     Attributes:
         recalled: how many items the journal has had.
+        finished: how many items have a result, one of the journal's included.
         item_seconds: for how long items ran, altogether.
+        slowest: what took longest, longest first.
     """
 
     def __init__(
@@ -46,8 +52,10 @@ class Delivery:
         origin: Origin | None,
         recorder: Recorder | None,
     ) -> None:
-        self.recalled = 0
+        self.recalled = self.finished = 0
         self.item_seconds = 0.0
+        self.slowest: list[Slow] = []
+        self._exceeding = SLOW_SECONDS  # what takes longer is one of them
         self._dataset = dataset
         self._sink = sink
         self._failures = failures
@@ -65,6 +73,7 @@ class Delivery:
             self._sink.put(first, [recalled[index] for index in range(first, end)])
             self._dataset.settle(first, end)
         self.recalled += len(recalled)
+        self.finished += len(recalled)
         return ranges
 
     def deliver(
@@ -73,6 +82,8 @@ class Delivery:
         """Hand on what came of a batch, or of the first items of one: all but the items that are tried again."""
         values, holes = arrival.values, set(retried)
         self.item_seconds += event.seconds
+        if event.seconds > self._exceeding:
+            self._note_slow(event.seconds, arrival.start, len(arrival.values))
         seconds = event.seconds / max(1, len(values))
         for index, raised in arrival.raised.items():
             if index not in holes:
@@ -91,6 +102,7 @@ class Delivery:
         self._record_failure(failure, 0.0)
         if self._failures.are_values:
             self._sink.put(index, [failure])
+            self.finished += 1
         self._dataset.settle(index, index + 1)
 
     def salvage(self, arrival: Arrival) -> None:
@@ -103,6 +115,13 @@ class Delivery:
         """Make what was finished reachable from an exception that ends the run."""
         attach_finished(error, self._sink.finished)
 
+    def _note_slow(self, seconds: float, start: int, count: int) -> None:
+        self.slowest.append(Slow(seconds, start, start + count))
+        self.slowest.sort(reverse=True)
+        del self.slowest[SLOWEST:]
+        if len(self.slowest) == SLOWEST:
+            self._exceeding = self.slowest[-1].seconds
+
     def _put(self, start: int, values: list[Any], seconds: float, holes: Iterable[int] = ()) -> None:
         """Hand on the values of consecutive items, all but those of some."""
         for first, end in _between(start, len(values), holes):
@@ -110,6 +129,7 @@ class Delivery:
             if self._recorder is not None:
                 self._record_values(self._recorder, first, part, seconds)
             self._sink.put(first, part)
+            self.finished += end - first
             self._dataset.settle(first, end)
 
     def _record_values(self, recorder: Recorder, start: int, values: list[Any], seconds: float) -> None:

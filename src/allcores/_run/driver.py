@@ -43,13 +43,14 @@ from allcores._core.scheduler.scheduler import Scheduler
 from allcores._engines.engine import Arrival, Engine
 from allcores._input.dataset import Dataset
 from allcores._objects.entry import depth_of_caller
-from allcores._objects.outcomes import DROPPED, Failure, Origin
+from allcores._objects.outcomes import DROPPED, Failure, Origin, count_kinds
 from allcores._run.admission_control import AdmissionControl
 from allcores._run.delivery import Delivery
 from allcores._run.excuses import Excuses
 from allcores._run.failures import Failures
 from allcores._run.intake import Intake
 from allcores._run.sinks import Sink
+from allcores._run.standing import Standing, Watcher
 from allcores._system.interrupts import let_interrupts_in
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Run:
         inbox: the dataset, where others hand items in.
         is_lazy: whether a consumer takes results one by one; it tells with `took`.
         hears_others: whether other threads may `tell` it something.
-        on_progress: called with the number of settled items whenever it has grown; None if nobody asks.
+        watcher: hears how the run stands; None if nobody watches.
         clock: seconds that never go back.
     """
 
@@ -90,7 +91,7 @@ class Run:
         inbox: Inbox | None = None,
         is_lazy: bool,
         hears_others: bool = False,
-        on_progress: Callable[[int], None] | None,
+        watcher: Watcher | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan = plan
@@ -102,7 +103,7 @@ class Run:
         self._delivery = Delivery(dataset, sink, self._failures, self._excuses, origin=origin, recorder=recorder)
         self._intake = Intake(dataset, self._delivery)
         self._recorder = recorder
-        self._on_progress = on_progress
+        self._watcher = watcher
         self._clock = clock
         self._scheduler = Scheduler(
             workers=plan.workers,
@@ -124,9 +125,11 @@ class Run:
         self._began = self._clock()
         self._room: int | None = None  # as the scheduler was told last
         self._admission = self._make_admission(plan)
-        self._timers = [timer for timer in (recorder, self._admission) if timer is not None]
+        self._timers = [timer for timer in (recorder, self._admission, watcher) if timer is not None]
         self._ended: float | None = None
         self._is_closing = self._is_closed = False
+        self._is_lazy = is_lazy
+        self._noted: BaseException | None = None  # what says already how to go on
         self._post(RunStarted())
 
     def open(self) -> Engine:
@@ -182,6 +185,9 @@ class Run:
             item_seconds=self._delivery.item_seconds,
             computing_seconds=None if used is None else used.computing,
             queued_seconds=None if used is None else used.queued,
+            input_seconds=self._intake.seconds,
+            failures=count_kinds(self.failures) if self.failures else (),
+            slowest=tuple(self._delivery.slowest),
             plan=self._plan,
         )
 
@@ -215,9 +221,9 @@ class Run:
             self._hear_others()  # it may be what has ended the wait
         settled = self._scheduler.settled
         self._take_all()
-        if self._on_progress is not None and self._scheduler.settled > settled:
+        if self._watcher is not None and (self._scheduler.settled > settled or self._is_due(self._watcher)):
             with let_interrupts_in():
-                self._on_progress(self._scheduler.settled)
+                self._watcher.hear(self._standing())
         if self._recorder is not None and self._recorder.due is not None and self._clock() >= self._recorder.due:
             self._recorder.flush()
 
@@ -261,8 +267,11 @@ class Run:
         self._post(ResultsTaken(count))
 
     def attach_finished(self, error: BaseException) -> None:
-        """Make what was finished reachable from an exception that ends the run."""
+        """Make what was finished reachable from an exception that ends the run, and have it say so."""
         self._delivery.attach_finished(error)
+        if self._inbox is None and error is not self._noted:
+            self._noted = error
+            self._failures.note_next_steps(error, self._delivery.finished, is_lazy=self._is_lazy)
 
     def close(self) -> None:
         """End the run, whatever state it is in, and let every worker go."""
@@ -299,9 +308,9 @@ class Run:
                     self._recorder.close()
 
     def _warn(self) -> None:
-        """Warn of finalizers that failed; where warnings are errors, what the run is about to raise comes first."""
-        complaint = None if self._engine is None else self._engine.complaint()
-        if complaint is not None:
+        """Warn of what nobody would be told; where warnings are errors, what the run is about to raise comes first."""
+        complaints = [None if self._engine is None else self._engine.complaint(), self._failures.exit_notice]
+        for complaint in filter(None, complaints):
             has_error = self.error is not None or sys.exc_info()[1] is not None
             with suppress(RuntimeWarning) if has_error else nullcontext():
                 warnings.warn(complaint, stacklevel=depth_of_caller())
@@ -330,6 +339,18 @@ class Run:
             self._post(self._told.popleft())
         if self._intake.is_trickle:
             self._arrivals += map(Arrival, self._intake.trickled())
+
+    def _is_due(self, watcher: Watcher) -> bool:
+        return watcher.due is not None and self._clock() >= watcher.due
+
+    def _standing(self) -> Standing:
+        return Standing(
+            seconds=self._clock() - self._began,
+            settled=self._scheduler.settled,
+            recalled=self._delivery.recalled,
+            failed=len(self.failures),
+            workers=self._scheduler.peak_workers,
+        )
 
     def _make_admission(self, plan: Plan) -> AdmissionControl | None:
         return AdmissionControl(plan.workers, self._began, plan.meeting_place) if plan.on == "processes" else None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from allcores._core.errors import WorkersUnavailable
 from allcores._core.hints import TYPE_CHECKING, Any
+from allcores._core.kinds import is_a
 from allcores._core.messages import AbortReason, Moment, WorkerDown
 from allcores._core.plan import Plan
 from allcores._engines.engine import Arrival
 from allcores._input.dataset import Dataset
 from allcores._objects.asking import add_note
-from allcores._objects.outcomes import Failure, Origin, Raised, WorkerIdentity, attach_failure
+from allcores._objects.outcomes import Failure, Origin, Raised, WorkerIdentity, attach_failure, failure_of
 from allcores._objects.short_repr import short_repr
 from allcores._run.excuses import Excuses
+from allcores._run.wrong_call import advise_on_call
 
 if TYPE_CHECKING:
     from allcores._run.inbox import Inbox
@@ -53,9 +55,10 @@ class Failures:
     def make(self, index: int, raised: Raised, identity: WorkerIdentity) -> Failure:
         """Make a failure of what an item raised, and in raise mode the run's end."""
         error = raised.exception
-        add_note(error, f"allcores: {self._name(index)} failed on {identity}{self._excuses.describe(index)}")
-        tries = self._excuses.take(index)
         position, item, origin = self._place(index)
+        where = f"{self._name(index)} failed on {identity}{self._excuses.describe(index)}"
+        add_note(error, f"allcores: {where}{advise_on_call(error, item)}")
+        tries = self._excuses.take(index)
         failure = Failure(position, item, error, raised.traceback, identity, tries, origin)
         if not (self.are_values or self.made):
             self.error = error
@@ -79,6 +82,28 @@ class Failures:
             return
         last = "it did not come up in time" if cause is None else f"{cause}"
         self.error = WorkersUnavailable(f"{reason.value}; of the last one: {last}")
+
+    @property
+    def exit_notice(self) -> RuntimeWarning | None:
+        """Say that an item's ``sys.exit()`` is the run's end: Python would leave without a word."""
+        failure = None if self.error is None else failure_of(self.error)
+        if failure is None or not is_a(failure.exception, SystemExit):
+            return None
+        item = f"item {failure.index} ({short_repr(failure.item)})"
+        code = "" if failure.exception.code is None else repr(failure.exception.code)
+        return RuntimeWarning(f"{item} called sys.exit({code}), which ends the run")
+
+    def note_next_steps(self, error: BaseException, finished: int, *, is_lazy: bool) -> None:
+        """Have an exception that ends the run say what can be done with it."""
+        steps = []
+        if finished:
+            total = "" if self._dataset.length is None else f" of {self._dataset.length}"
+            which = ", those not taken" if is_lazy else ""
+            steps.append(f"{finished}{total} finished{which}: allcores.finished(error)")
+        if error is self.error and failure_of(error) is not None:
+            steps.append("again, in the debugger: allcores.replay(error, debug=True)")
+        if steps:
+            add_note(error, f"allcores: {'; '.join(steps)}")
 
     def _describe_death(
         self, index: int, death: BaseException, moment: Moment, identity: WorkerIdentity

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from allcores._core.hints import Any
 from allcores._core.messages import Event, InputEnded, InputPulled
 from allcores._input.dataset import Dataset, Stream
@@ -20,11 +22,13 @@ class Intake:
 
     Attributes:
         error: what the input has raised, to be raised when what came before it is delivered.
+        seconds: how long it took to give its items.
         is_trickle: whether items come by and by.
     """
 
     def __init__(self, dataset: Dataset, delivery: Delivery) -> None:
         self.error: BaseException | None = None
+        self.seconds = 0.0
         self._dataset = dataset
         self.is_trickle = isinstance(dataset, Stream) and dataset.is_trickle
         self._trickle: Any = dataset  # if it is one, which a plain map need not know
@@ -45,12 +49,13 @@ class Intake:
         return self._pull(self._trickle.reach)
 
     def _pull(self, stop: int) -> tuple[Event, ...]:
-        start = self._pulled
+        start, began = self._pulled, time.monotonic()
         try:
             with let_interrupts_in():
                 self._pulled = self._dataset.pull(stop)
         except Exception as error:  # the input's own
             self.error = error
             self._pulled = self._dataset.pulled
+        self.seconds += time.monotonic() - began
         pulled = InputPulled(self._pulled, self._delivery.recall(start, self._pulled))
         return (pulled, InputEnded(self._pulled)) if self._pulled < stop else (pulled,)

@@ -43,6 +43,7 @@ class LazyRun:
         self._size = 1  # of the next chunk, at most
         self._taken = 0  # results of earlier chunks
         self._handed_at = 0.0
+        self._consumer_seconds = 0.0
         self._turn_at = 0.0
         self._is_closed = False
         self._is_advancing = False
@@ -56,7 +57,15 @@ class LazyRun:
     @property
     def report(self) -> Report | None:
         """What the run has cost so far; None before it began."""
-        return None if self._run is None else self._run.report
+        return None if self._run is None else self._run.report._replace(consumer_seconds=self._consumer_seconds)
+
+    @property
+    def status(self) -> str:
+        """How it stands, in words."""
+        if self._run is None:
+            return "closed" if self._is_closed else "not begun"
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        return f"{self._run.settled} done{failed}, {'over' if self._is_closed else 'running'}"
 
     def chunks(self) -> Iterator[list[Any]]:
         """Yield the results, a few at a time; each chunk is taken when the next one is asked for."""
@@ -94,6 +103,8 @@ class LazyRun:
         now = time.perf_counter()
         took, self._handed_at = now - self._handed_at, now
         count = len(self._chunk)
+        if count and self._run is not None and not self._run.is_finished:  # nothing waits for it afterwards
+            self._consumer_seconds += took
         self._taken += count
         fitting = 2 * count if took <= TURN_SECONDS / 2 else int(count * TURN_SECONDS / took)
         self._size = max(1, min(fitting, CHUNK))
@@ -121,8 +132,8 @@ class LazyRun:
         return bool(self._staged or self._sink.ready)
 
     def _begin(self) -> Run:
-        self._progress = self._start.progress()
-        self._run = self._start.run(self._sink, is_lazy=True, on_progress=self._progress)
+        self._progress = self._start.progress(is_lazy=True)
+        self._run = self._start.run(self._sink, is_lazy=True, watcher=self._progress)
         return self._run
 
     def _end(self) -> None:

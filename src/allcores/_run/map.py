@@ -362,6 +362,9 @@ class ResultIterator(chain[R]):
         """What the run has cost so far."""
         return self._lazy.report
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._lazy.status}>"
+
     def __enter__(self) -> Self:
         return self
 
@@ -393,12 +396,13 @@ def collect(
     run = None
     try:
         with hold_interrupts():
-            progress = start.progress()
-            run = start.run(ListSink(results), is_lazy=False, on_progress=progress)
+            progress = start.progress(is_lazy=False)
+            run = start.run(ListSink(results), is_lazy=False, watcher=progress)
             try:
                 run.run_to_end()
             finally:
-                progress.close()
+                if progress is not None:
+                    progress.close()
             conclude(results, run)
     except BaseException as error:
         if run is not None:

@@ -114,7 +114,6 @@ class Service:
             retry_on=options.retry_on_types,
             inbox=self._inbox,
             is_lazy=False,
-            on_progress=None,
         )
         self.calls = self.line_for_calls()
         self._call_snapshots = CallSnapshots()
@@ -132,6 +131,11 @@ class Service:
     def sends_items(self) -> bool:
         """Whether items go to other processes, and so must be what they were when they were handed in."""
         return self.plan.on == "processes"
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more is taken, as somebody has said so."""
+        return self._is_closed
 
     @property
     def error(self) -> BaseException | None:

@@ -14,9 +14,11 @@ from allcores._engines.launch import draw_chance, make_engine
 from allcores._input.dataset import Dataset, make_dataset
 from allcores._input.sharing.sharing import Belongings
 from allcores._objects.outcomes import Chance, Origin, Results
+from allcores._objects.short_repr import short_repr
 from allcores._run.driver import Run
-from allcores._run.progress import Progress
+from allcores._run.progress import Progress, make_progress
 from allcores._run.sinks import Sink
+from allcores._run.standing import Watcher
 from allcores._system.descriptors import Descriptors
 from allcores._system.leaving import stop_if_left
 from allcores._system.machine import find_facts
@@ -44,11 +46,11 @@ class Start:
         self._job = job
         self._dataset = dataset
 
-    def progress(self) -> Progress:
-        """Make the progress bar that the caller asked for."""
-        return Progress(wanted=self._options.progress, total=self._dataset.length)
+    def progress(self, *, is_lazy: bool) -> Progress | None:
+        """Make what tells the caller how the run stands; None if nobody is to be told."""
+        return make_progress(self._options.progress, self._dataset.length, is_lazy=is_lazy)
 
-    def run(self, sink: Sink, *, is_lazy: bool, on_progress: Callable[[int], None], hears_others: bool = False) -> Run:
+    def run(self, sink: Sink, *, is_lazy: bool, watcher: Watcher | None, hears_others: bool = False) -> Run:
         """Put the run together, and open its journal; see `Run`."""
         recorder = self._open_journal()
         chance = self._job.chance if recorder is None else Chance(recorder.entropy, recorder.is_seeded)
@@ -67,7 +69,7 @@ class Start:
             recorder=recorder,
             is_lazy=is_lazy,
             hears_others=hears_others,
-            on_progress=on_progress,
+            watcher=watcher,
         )
 
     def _open_journal(self) -> Recorder | None:
@@ -116,7 +118,7 @@ def prepare(
     stop_if_left()
     options = Options.from_keywords(keywords)
     if not callable(fn):
-        raise TypeError(f"{fn!r} is not callable; the first argument is the function, the dataset follows")
+        raise TypeError(_explain_uncallable(fn, iterables))
     if not iterables:
         raise TypeError("the dataset is missing: give at least one iterable after the function")
     dataset = make_dataset(iterables, is_sent=options.on == "processes")
@@ -135,6 +137,14 @@ def prepare(
         finalizer=options.finalizer,
     )
     return Start(plan, options, job, dataset)
+
+
+def _explain_uncallable(fn: object, iterables: tuple[object, ...]) -> str:
+    if iterables and callable(iterables[0]):
+        hint = "the function comes before the dataset"
+    else:
+        hint = "give the function itself, fn and not fn(x), and then the dataset"
+    return f"{short_repr(fn)} is not callable; {hint}"
 
 
 def _decide(options: Options, belongings: Belongings, *, has_own_thread: bool) -> Plan:

@@ -16,7 +16,7 @@ from allcores._objects.outcomes import Chance
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["CurrentItem", "RunningItem", "current_item", "rng", "text_here"]
+__all__ = ["CurrentItem", "RunningItem", "current_item", "is_inside_item", "rng", "text_here"]
 
 
 class CurrentItem(Record):
@@ -114,6 +114,11 @@ def current_item() -> CurrentItem:
     if _here.item is None:
         raise RuntimeError("allcores.current_item() is for use inside an item, and none runs here")
     return _here.item.describe()
+
+
+def is_inside_item() -> bool:
+    """Whether an item runs here."""
+    return _here.item is not None
 
 
 def rng() -> np.random.Generator:

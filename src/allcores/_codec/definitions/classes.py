@@ -23,6 +23,7 @@ from itertools import count
 from operator import attrgetter
 from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
+from allcores._codec.definitions.held import held_by
 from allcores._codec.definitions.unimportable import unimportable_modules
 from allcores._core.hints import Any
 from allcores._objects.asking import ask
@@ -119,8 +120,9 @@ def _is_local(cls: type) -> bool:
     module, name = vars(cls).get("__module__"), _qualified_name(cls)
     if type(module) is not str or module == MAIN or "<" in name or module in unimportable_modules():
         return True
-    found: Any = sys.modules.get(module)
-    for part in name.split("."):  # past what modules do when they are asked for what they have no more
+    outer, *inner = name.split(".")
+    found = held_by(module, outer)
+    for part in inner:
         found = getattr(found, "__dict__", {}).get(part)
     return found is not cls
 

@@ -18,6 +18,7 @@ from operator import attrgetter
 from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 
 from allcores._codec.definitions.classes import HEAP_TYPE, MAIN, inherited_class, is_inherited, registered_name
+from allcores._codec.definitions.held import held_by
 from allcores._codec.definitions.unimportable import unimportable_modules
 from allcores._core.hints import Any
 
@@ -118,7 +119,7 @@ def _finish_if_made(function: Any, finish: tuple[tuple[str, str], Any, Callable[
 
 def _find(name: tuple[str, str]) -> Any:
     module, (outer, _, rest) = name[0], name[1].partition(".")
-    found = getattr(sys.modules.get(module), "__dict__", {}).get(outer)  # a worker's ``__main__`` would ask for more
+    found = held_by(module, outer)
     try:
         return found if found is None or not rest else attrgetter(rest)(found)
     except AttributeError:

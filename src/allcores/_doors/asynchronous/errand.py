@@ -17,7 +17,9 @@ from allcores._objects.asking import give_field
 from allcores._objects.entry import rethrow
 from allcores._objects.outcomes import attach_finished
 from allcores._run.driver import Run
+from allcores._run.progress import Progress
 from allcores._run.sinks import Sink
+from allcores._run.standing import Standing
 from allcores._run.start import prepare
 from allcores._settings.conditions import Conditions
 from allcores._system.leaving import begin_to_leave, go_on_when_leaving, stop_if_left
@@ -127,21 +129,17 @@ class Errand:
 
     def _run_to_end(self, fn: Callable[..., Any], iterables: tuple[Any, ...], options: dict[str, Any]) -> None:
         start = prepare(fn, iterables, options, is_star=len(iterables) > 1, has_own_thread=True)
-        progress = start.progress()
-
-        def hear(settled: int) -> None:
-            progress(settled)
-            if self._is_lazy:
-                self._show_news()
-
+        progress = start.progress(is_lazy=self._is_lazy)
+        watcher = _Consumer(progress, self._show_news) if self._is_lazy else progress
         try:
-            self.run = start.run(self._sink, is_lazy=self._is_lazy, on_progress=hear, hears_others=True)
+            self.run = start.run(self._sink, is_lazy=self._is_lazy, watcher=watcher, hears_others=True)
             if self._is_stopped:  # asked after the line above: `stop` looks there after it has said so
                 self.run.tell(RunStopped())
             self.run.run_to_end()
             self._error = self.run.error
         finally:
-            progress.close()
+            if progress is not None:
+                progress.close()
 
     def _wake(self) -> None:
         if self.run is not None:  # as it is whenever the input was asked for anything
@@ -153,6 +151,30 @@ class Errand:
                 self._event_loop.call_soon_threadsafe(self._news.set)
             except RuntimeError:  # the event loop is closed: nobody waits any more
                 self.stop()
+
+
+class _Consumer:
+    """Hears that there may be results, beside whoever is told how the run stands.
+
+    Args:
+        progress: tells the latter.
+        show_news: wakes the consumer.
+    """
+
+    def __init__(self, progress: Progress | None, show_news: Callable[[], None]) -> None:
+        self._progress = progress
+        self._show_news = show_news
+
+    @property
+    def due(self) -> float | None:
+        """When it wants to hear even if nothing has happened, on the run's clock; None for never."""
+        return None if self._progress is None else self._progress.due
+
+    def hear(self, standing: Standing) -> None:
+        """Hear how the run stands."""
+        if self._progress is not None:
+            self._progress.hear(standing)
+        self._show_news()
 
 
 _errands: WeakSet[Errand] = WeakSet()

@@ -56,6 +56,11 @@ class AsyncResultIterator(Generic[R]):
         """What the run has cost so far."""
         return None if self._errand is None or self._errand.run is None else self._errand.run.report
 
+    def __repr__(self) -> str:
+        run = None if self._errand is None else self._errand.run
+        stage = "closed" if self._is_closed else "not begun" if run is None else "running"
+        return f"<AsyncResultIterator: {stage}{'' if run is None else f', {run.settled} done'}>"
+
     def __aiter__(self) -> Self:
         return self
 

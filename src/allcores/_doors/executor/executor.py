@@ -84,6 +84,11 @@ class Executor(ProcessPoolExecutor):
             self._service = Service(checked, name="allcores-executor", is_patient=True, stands_in=True)
         finalize(self, self._service.close)
 
+    def __repr__(self) -> str:
+        plan = self._service.plan
+        stage = "broken" if self._broken is not None else "shut down" if self._service.is_closed else "ready"
+        return f"<allcores.{type(self).__qualname__}: {stage}, {plan.workers} on {plan.on}>"
+
     @property
     def _broken(self) -> BaseException | None:  # type: ignore[override]
         """Why nothing is run any more; programs that look behind the standard library's face ask for it."""

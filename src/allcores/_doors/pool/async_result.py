@@ -11,6 +11,7 @@ from math import ceil
 from types import TracebackType
 from typing import Any, TypeVar
 
+from allcores._core.kinds import type_name
 from allcores._doors.pool.raised import exception_of
 from allcores._doors.pool.waiting import require_able_to_wait
 from allcores._objects.asking import give_field
@@ -58,6 +59,13 @@ class AsyncResult(multiprocessing.pool.AsyncResult[R]):
         self._value: Any = None
         self._error: BaseException | None = None
         self._trace: TracebackType | None = None  # as it came, whoever has raised it since
+
+    def __repr__(self) -> str:
+        if not self.ready():
+            stage = "waiting"
+        else:
+            stage = "ready" if self._error is None else f"failed: {type_name(self._error)}"
+        return f"<allcores {type(self).__name__}: {stage}>"
 
     def ready(self) -> bool:
         """Whether it is done, for better or worse."""

@@ -26,6 +26,9 @@ class PoolIterator(multiprocessing.pool.IMapIterator, Generic[R]):  # type: igno
         self._arrivals = arrivals
         finalize(self, arrivals.forsake).atexit = False
 
+    def __repr__(self) -> str:
+        return f"<allcores {type(self).__name__}: {self._arrivals.settled} results have come>"
+
     def __iter__(self) -> Self:
         return self
 

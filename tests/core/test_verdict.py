@@ -1,0 +1,98 @@
+"""The verdict names what took the time, from figures and from runs that are made so, and what to try."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import allcores
+from allcores._core.options import Options
+from allcores._core.plan import Facts, make_plan
+from allcores._core.report import Report, Slow
+
+FACTS = Facts(cores=4, cores_bound="this test", can_fork=True, fork_hazard=None, can_start_clean=True)
+PLAN = make_plan(Options(), FACTS)
+
+WELL_USED: dict[str, Any] = {
+    "wall_seconds": 2.0, "workers": 4, "items": 10, "failed": 0, "item_seconds": 7.0, "tries": 10,
+}  # fmt: skip
+BADLY_USED = {**WELL_USED, "item_seconds": 2.0}
+COMPUTING = {"computing_seconds": 6.8, "queued_seconds": 0.1}
+WAITING = {"computing_seconds": 0.2, "queued_seconds": 0.1}
+LONG = (Slow(1.5, 3, 4), Slow(0.1, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("figures", "on", "verdict"),
+    [
+        (WELL_USED, "processes", ""),
+        ({**WELL_USED, **COMPUTING}, "processes", ""),
+        ({**WELL_USED, **WAITING}, "processes", "items mostly waited"),
+        ({**WELL_USED, **WAITING}, "threads", "try more workers"),
+        ({**WELL_USED, "computing_seconds": 1.9, "queued_seconds": 0.1}, "threads", "try on='processes'"),
+        ({**WELL_USED, "computing_seconds": 3.0, "queued_seconds": 2.9}, "processes", "queue for a core"),
+        ({**BADLY_USED, **WAITING, "item_seconds": 0.01}, "processes", ""),
+        ({**BADLY_USED, "consumer_seconds": 1.5}, "processes", "who takes the results"),
+        ({**BADLY_USED, "consumer_seconds": 0.5}, "processes", ""),
+        ({**WELL_USED, "consumer_seconds": 1.5}, "processes", ""),  # the workers had enough to do
+        ({**BADLY_USED, "input_seconds": 1.5}, "processes", "the input took 1.5 s"),
+        ({**BADLY_USED, "input_seconds": 0.5}, "processes", ""),
+        ({**WELL_USED, "input_seconds": 1.5}, "processes", ""),
+        ({**BADLY_USED, "slowest": LONG}, "processes", "item 3 (1.5 s) alone took"),
+        ({**WELL_USED, "slowest": LONG}, "processes", ""),
+        ({**BADLY_USED, "slowest": (Slow(1.5, 3, 9),)}, "processes", ""),
+        ({**BADLY_USED, "tries": 400_000}, "processes", "items take 5 us each"),
+        ({**BADLY_USED, "tries": 20_000}, "processes", ""),
+        ({**BADLY_USED, "wall_seconds": 0.05, "tries": 400_000}, "processes", ""),
+        ({**BADLY_USED, "tries": 400_000}, "serial", ""),
+    ],
+)
+def test_the_verdict_says_what_took_the_time_and_what_to_try(figures: dict[str, Any], on: Any, verdict: str) -> None:
+    told = Report(**figures, plan=PLAN._replace(on=on))
+    assert verdict in told.verdict
+    assert bool(verdict) == bool(told.verdict)
+    assert ("try" in told.verdict) == bool(verdict)
+
+
+def slow_numbers() -> Iterator[int]:
+    for number in range(4):
+        time.sleep(0.1)
+        yield number
+
+
+def test_an_input_that_is_slow() -> None:
+    results = allcores.map(abs, slow_numbers(), on="threads", workers=2)
+    assert results.report.input_seconds >= 0.4
+    assert results.report.verdict.startswith("the input took ")
+
+
+def test_a_consumer_that_is_slow() -> None:
+    results = allcores.imap(abs, range(6), on="threads", workers=2, ahead=1)
+    for _ in results:
+        time.sleep(0.1)
+    assert results.report is not None
+    assert results.report.consumer_seconds is not None
+    assert 0.4 <= results.report.consumer_seconds <= results.report.wall_seconds
+    assert results.report.verdict.startswith("who takes the results")
+
+
+def test_what_a_consumer_does_when_all_is_done_holds_up_nobody() -> None:
+    results = allcores.imap(abs, [1, 2], on="serial", batch=2)
+    for _ in results:
+        time.sleep(0.1)
+    assert results.report is not None
+    assert results.report.consumer_seconds == 0.0
+
+
+def test_one_item_that_is_long() -> None:
+    seconds = [0.01] * 5 + [0.5]
+    report = allcores.map(time.sleep, seconds, on="threads", workers=2).report
+    assert (report.slowest[0].start, report.slowest[0].stop) == (5, 6)
+    assert report.verdict.startswith("item 5 (")
+
+
+def test_items_that_are_small() -> None:
+    assert allcores.map(abs, range(10_000), workers=2, batch=1).report.verdict.startswith("items take ")
