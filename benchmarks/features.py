@@ -52,8 +52,14 @@ class Cut:
 
 
 FEATURES = {
-    "progress=": [Cut(Run, "turn", {"if self._on_progress is not None and": "if False and"})],
-    "report": [Cut(Delivery, "deliver", {"self.item_seconds += event.seconds": "pass"})],
+    "progress=": [Cut(Run, "turn", {"if self._watcher is not None and": "if False and"})],
+    "report": [
+        Cut(
+            Delivery,
+            "deliver",
+            {"self.item_seconds += event.seconds": "pass", "if event.seconds > self._exceeding:": "if False:"},
+        )
+    ],
     "timeout=": [
         Cut(Watchdog, "patience", {"if self._due is None:": "if True:"}),
         Cut(Watchdog, "is_due", {"if self._due is None or now < self._due:": "if True:"}),
