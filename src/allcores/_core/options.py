@@ -9,12 +9,17 @@ from math import isfinite
 
 from allcores._core.bytes import parse_bytes
 from allcores._core.functions import refuse_deferring
-from allcores._core.hints import Any, Literal, Self, TypeAlias, TypedDict
+from allcores._core.hints import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict
+from allcores._core.kinds import is_executor
 from allcores._core.records import Record
 
-__all__ = ["Engine", "Errors", "OptionKeywords", "Options", "ProgressCallback", "StartMethod"]
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
-Engine = Literal["processes", "threads", "serial"]
+__all__ = ["Engine", "Errors", "OptionKeywords", "Options", "Place", "ProgressCallback", "StartMethod"]
+
+Engine = Literal["processes", "threads", "serial", "executor"]
+Place: TypeAlias = "Literal['processes', 'threads', 'serial'] | Executor | Callable[[], Executor]"
 StartMethod = Literal["auto", "fork", "forkserver", "spawn"]
 Errors = Literal["raise", "collect"]
 ProgressCallback = Callable[[int, int | None], object]
@@ -34,7 +39,7 @@ class OptionKeywords(TypedDict, total=False):
     """
 
     workers: Workers
-    on: Engine
+    on: Place
     start: StartMethod
     batch: int | None
     ahead: int | None
@@ -60,7 +65,9 @@ class Options(Record):
         workers: how many workers; by default as many as usable cores, a few more if they are threads. -1 means
             all usable cores, -2 all but one, and so on; 0.5 half of them; ``"physical"`` one for each physical core,
             where several hardware threads share one.
-        on: the engine: ``"processes"``, ``"threads"`` or ``"serial"`` (in the caller's own thread, for debugging).
+        on: the engine: ``"processes"``, ``"threads"`` or ``"serial"`` (in the caller's own thread, for debugging); or
+            any `concurrent.futures.Executor`, whichever library it is of, or a function that makes one, which is then
+            made anew if it breaks, and shut down at the end.
         start: how processes start: ``"fork"``, ``"forkserver"``, ``"spawn"``, or ``"auto"``, which heeds
             ``multiprocessing.set_start_method``, and else forks where that is safe, or where a worker is to have what
             only forked ones can, and starts clean otherwise.
@@ -109,7 +116,7 @@ class Options(Record):
     """
 
     workers: Workers = None
-    on: Engine = "processes"
+    on: Place = "processes"
     start: StartMethod = "auto"
     batch: int | None = None
     ahead: int | None = None
@@ -132,7 +139,7 @@ class Options(Record):
     def __new__(cls, *values: Any, **keywords: Any) -> Self:
         """Check what the caller wrote, and bring it into one form; unpickling gives all values in order."""
         asked = super().__new__(cls, *values, **keywords)
-        _require_choice("on", asked.on, ENGINES)
+        _require_place(asked.on)
         _require_choice("start", asked.start, START_METHODS)
         _require_choice("errors", asked.errors, ERRORS)
         _require_exception_types(asked.retry_on)
@@ -160,6 +167,11 @@ class Options(Record):
             threads=_native_threads(asked.threads),
             devices=_devices(asked.devices),
         )
+
+    @property
+    def engine(self) -> Engine:
+        """Which engine that is."""
+        return self.on if isinstance(self.on, str) else "executor"
 
     @property
     def retry_on_types(self) -> tuple[type[BaseException], ...]:
@@ -294,12 +306,17 @@ def _require_function(name: str, value: Any, allowed: str = "a function") -> Non
     refuse_deferring(value, None, f"the {name}")
 
 
-def _require_choice(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    choices = ", ".join(repr(choice) for choice in allowed)
+def _require_choice(name: str, value: Any, allowed: tuple[str, ...], others: str = "") -> None:
+    choices = ", ".join(repr(choice) for choice in allowed) + others
     if not isinstance(value, str):
         raise TypeError(f"{name}={value!r} is not a string; allowed: {choices}")
     if value not in allowed:
         raise ValueError(f"{name}={value!r} is unknown; allowed: {choices}")
+
+
+def _require_place(value: Any) -> None:
+    if not (is_executor(value) or callable(value)):
+        _require_choice("on", value, ENGINES, ", a concurrent.futures.Executor, or a function that makes one")
 
 
 def _argument_tuple(value: Any) -> tuple[Any, ...]:
