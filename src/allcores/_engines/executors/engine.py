@@ -11,16 +11,11 @@ from concurrent.futures import BrokenExecutor, Future
 from contextlib import suppress
 from math import inf
 
-from allcores._codec.exceptions import decode_exception
-from allcores._codec.pickling import decode
 from allcores._core.errors import WorkerDied, WorkersUnavailable
 from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._core.messages import (
-    BatchAdvanced,
-    BatchFinished,
     BatchRefused,
     BatchUnreadable,
-    BatchWeighed,
     EngineLost,
     Moment,
     SendBatch,
@@ -32,21 +27,18 @@ from allcores._core.messages import (
 from allcores._core.options import Place
 from allcores._core.plan import Plan
 from allcores._core.records import Record
-from allcores._core.scheduler.pace import HEAVY_BYTES
 from allcores._engines.engine import Arrival, MemoryUse
 from allcores._engines.executors.here import Here, PartsHere
 from allcores._engines.executors.host import Host
 from allcores._engines.executors.lessons import Lessons
-from allcores._engines.executors.quarantine import Quarantine
-from allcores._engines.reports import understand_report, understand_unreadable
+from allcores._engines.executors.replies import Replies
 from allcores._engines.serial import arrival_of
 from allcores._input.dataset import Dataset
 from allcores._objects.asking import describe
 from allcores._objects.outcomes import WorkerIdentity
 from allcores._system.interrupts import let_interrupts_in
 from allcores._system.processor_time import ProcessorTime
-from allcores._transport.wire import Kind, Message
-from allcores._worker.guest import Reply, as_frames, differ, serve, stamp_here
+from allcores._worker.guest import Reply, differ, serve, stamp_here
 from allcores._worker.job import Job, find_captured
 
 if TYPE_CHECKING:
@@ -90,19 +82,16 @@ class ExecutorEngine:
         self._waiting: deque[SendBatch] = deque()
         self._flights: dict[Future[Any], _Flight] = {}
         self._doubted: list[tuple[_Flight, BaseException]] = []  # failed for reasons of the executor's
-        self._quarantine = Quarantine()
-        self._arrivals: deque[Arrival] = deque()
-        self._identities: dict[int, WorkerIdentity] = {}
-        self._used = ProcessorTime()
+        self._replies = Replies("the executor")
 
     # ------------------------------------------------------------------------------------------------- commands
 
     def start(self, worker: int) -> None:
         """Claim a place; it is ready once the executor has answered."""
         self._workers.add(worker)
-        self._arrivals.append(Arrival(WorkerUp(worker)))
+        self._replies.tell(Arrival(WorkerUp(worker)))
         if self._is_ready:
-            self._arrivals.append(Arrival(WorkerReady(worker)))
+            self._replies.tell(Arrival(WorkerReady(worker)))
         else:
             self._preparing.append(worker)
             self._open()
@@ -144,11 +133,11 @@ class ExecutorEngine:
 
     def processor_time(self) -> ProcessorTime:
         """Tell what batches that are over have used."""
-        return self._used
+        return self._replies.used
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Say which process has run the worker's latest batch."""
-        return self._identities.get(worker) or WorkerIdentity(worker, None, "the executor")
+        return self._replies.identity(worker)
 
     def complaint(self) -> None:
         """There are no finalizers."""
@@ -166,15 +155,14 @@ class ExecutorEngine:
 
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait for a call to be over; one at a time, as the next may be of the same worker in another process."""
-        if not self._arrivals:
+        if not self._replies.arrivals:
             future = None
             with suppress(queue.Empty), let_interrupts_in():
                 future = self._outbox.get(timeout=timeout) if timeout != 0 else self._outbox.get_nowait()
             if future is not None:
                 self._hear(future)
                 self._send_waiting()
-        arrivals, self._arrivals = list(self._arrivals), deque()
-        return arrivals
+        return self._replies.take()
 
     def _hear(self, future: Future[Any]) -> None:
         if future is self._question:
@@ -187,7 +175,7 @@ class ExecutorEngine:
         """Take in what came of a call."""
         batch = flight.batch
         if future.cancelled():
-            self._arrivals.append(Arrival(BatchRefused(batch.worker, batch.token)))
+            self._replies.tell(Arrival(BatchRefused(batch.worker, batch.token)))
             return
         error = future.exception()
         if error is None:
@@ -202,44 +190,19 @@ class ExecutorEngine:
 
     def _take_in(self, flight: _Flight, reply: Reply | PartsHere) -> None:
         batch = flight.batch
-        self._used = self._used.and_also(reply.used)
         if isinstance(reply, Reply):
-            self._identities[batch.worker] = WorkerIdentity(batch.worker, reply.pid, reply.host)
-            for message in reply.messages:
-                self._understand(flight, message)
-            return
-        self._identities[batch.worker] = WorkerIdentity(batch.worker, os.getpid(), socket.gethostname())
-        if reply.error is not None:
-            self._arrivals.append(Arrival(WorkerSetupFailed(batch.worker), cause=reply.error))
-        for part in reply.parts:
-            self._tell(arrival_of(batch, part))
-
-    def _understand(self, flight: _Flight, message: Message) -> None:
-        batch = flight.batch
-        message.frames = as_frames(message.frames)  # type: ignore[arg-type]  # they are bytes
-        match message.kind:
-            case Kind.REPORT:
-                if (size := sum(map(len, message.frames))) > HEAVY_BYTES:
-                    self._weigh(batch, message.stop - message.start, size)
-                self._tell(understand_report(batch.worker, message))
-            case Kind.ASK:
+            question = self._replies.take_in(batch, reply)
+            if question is not None:
                 assert self._lessons is not None
-                self._lessons.answer(message)
+                self._lessons.answer(question)
                 self._submit(batch, is_alone=flight.is_alone, is_whole=True)
-            case Kind.SETUP_FAILED:
-                error = decode_exception(decode(message.frames)).exception
-                self._arrivals.append(Arrival(WorkerSetupFailed(batch.worker), cause=error))
-            case _:
-                self._tell(understand_unreadable(batch.worker, message))
-
-    def _tell(self, arrival: Arrival) -> None:
-        event = arrival.event
-        if isinstance(event, BatchAdvanced | BatchFinished):
-            self._quarantine.clear(arrival.start, event.stop)
-        self._arrivals.append(arrival)
-
-    def _weigh(self, batch: SendBatch, items: int, size: int) -> None:
-        self._arrivals.append(Arrival(BatchWeighed(batch.worker, batch.token, items, size)))
+            return
+        self._replies.used = self._replies.used.and_also(reply.used)
+        self._replies.meet(WorkerIdentity(batch.worker, os.getpid(), socket.gethostname()))
+        if reply.error is not None:
+            self._replies.tell(Arrival(WorkerSetupFailed(batch.worker), cause=reply.error))
+        for part in reply.parts:
+            self._replies.tell(arrival_of(batch, part))
 
     # -------------------------------------------------------------------------------------------- with the executor
 
@@ -277,7 +240,9 @@ class ExecutorEngine:
         for flight, failure in self._doubted:
             self._tell_doubted(flight.batch, failure)
         self._doubted.clear()
-        self._arrivals += [Arrival(WorkerReady(worker)) for worker in self._preparing if worker in self._workers]
+        self._replies.arrivals += [
+            Arrival(WorkerReady(worker)) for worker in self._preparing if worker in self._workers
+        ]
         self._preparing.clear()
 
     def _prepare(self) -> None:
@@ -296,7 +261,7 @@ class ExecutorEngine:
         if self._waiting and not self._is_ready:
             self._open()
         while self._waiting and self._is_ready:
-            is_suspect = self._quarantine.has_any(self._waiting[0].start, self._waiting[0].stop)
+            is_suspect = self._replies.quarantine.has_any(self._waiting[0].start, self._waiting[0].stop)
             if self._flights and (is_suspect or any(flight.is_alone for flight in self._flights.values())):
                 return
             if len(self._flights) >= self._most:
@@ -313,8 +278,7 @@ class ExecutorEngine:
             assert self._lessons is not None
             head, frames = self._lessons.order(batch, items, is_whole=is_whole)
             call, arguments = serve, (stamp_here(), head, *frames)
-            if (size := sum(map(len, frames))) > HEAVY_BYTES:
-                self._weigh(batch, batch.stop - batch.start, size)
+            self._replies.weigh(batch, batch.stop - batch.start, sum(map(len, frames)))
         try:
             future = self._host.executor.submit(call, *arguments)
         except (BrokenExecutor, RuntimeError) as error:  # it was never taken, so it is not to blame
@@ -355,21 +319,21 @@ class ExecutorEngine:
 
     def _tell_lost(self, flight: _Flight, error: BaseException) -> None:
         batch = flight.batch
-        self._identities.pop(batch.worker, None)  # it was of the batch before, which another process may have run
+        self._replies.forget(batch.worker)  # it was of the batch before, which another process may have run
         death = WorkerDied(f"broke its executor ({describe(error)})", exit="unknown")
-        self._quarantine.add(batch.start, batch.stop)
+        self._replies.quarantine.add(batch.start, batch.stop)
         moment = Moment.RUNNING if flight.is_alone else Moment.IDLE
-        self._arrivals.append(Arrival(WorkerDown(batch.worker, moment, batch.start, batch.stop), cause=death))
+        self._replies.tell(Arrival(WorkerDown(batch.worker, moment, batch.start, batch.stop), cause=death))
 
     def _tell_doubted(self, batch: SendBatch, error: BaseException) -> None:
         """Tell of a batch that was lost while the executor goes on, so that one of its items must be the reason."""
         death = WorkerDied(f"was lost ({describe(error)})", exit="unknown")
         unreadable = BatchUnreadable(batch.worker, batch.token, batch.stop, is_last=True)
-        self._arrivals.append(Arrival(unreadable, cause=death))
+        self._replies.tell(Arrival(unreadable, cause=death))
 
     def _lose(self, error: WorkersUnavailable) -> None:
         self._waiting.clear()
-        self._arrivals.append(Arrival(EngineLost(), cause=error))
+        self._replies.tell(Arrival(EngineLost(), cause=error))
 
 
 def _describe_loss(error: BaseException, lost: list[_Flight], *, can_be_rebuilt: bool) -> WorkersUnavailable:
