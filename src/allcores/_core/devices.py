@@ -22,8 +22,8 @@ def choose_devices(options: Options, present: Sequence[str] | None) -> tuple[str
     asked = options.devices
     if asked is None or options.engine == "serial":
         return ()
-    if options.engine == "executor":
-        raise ValueError(f"devices={asked!r} needs workers that are started for it, unlike an executor's")
+    if options.engine in {"executor", "dask"}:
+        raise ValueError(f"devices={asked!r} needs workers that are started for it; use on='processes'")
     if options.engine == "threads":
         raise ValueError(f"devices={asked!r} needs workers that are processes; use on='processes'")
     if options.start == "fork":

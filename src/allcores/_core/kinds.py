@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from allcores._core.hints import TypeGuard, TypeVar
 
-__all__ = ["is_a", "is_executor", "qualified_name", "runs_in_threads", "type_name"]
+__all__ = ["is_a", "is_dask_client", "is_executor", "qualified_name", "runs_in_threads", "type_name"]
 
 T = TypeVar("T")
 
@@ -27,6 +27,11 @@ def qualified_name(thing: object) -> str:
 def is_executor(thing: object) -> bool:
     """Whether it is an executor of `concurrent.futures`, which need not be imported to know."""
     return _is_of(type(thing), "concurrent.futures._base", "Executor")
+
+
+def is_dask_client(thing: object) -> bool:
+    """Whether it is a client of a Dask cluster, which need not be imported to know."""
+    return _is_of(type(thing), "distributed.client", "Client")
 
 
 def runs_in_threads(thing: object) -> bool:

@@ -9,8 +9,8 @@ from math import isfinite
 
 from allcores._core.bytes import parse_bytes
 from allcores._core.functions import refuse_deferring
-from allcores._core.hints import TYPE_CHECKING, Any, Literal, Self, TypeAlias, TypedDict
-from allcores._core.kinds import is_executor
+from allcores._core.hints import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias, TypedDict
+from allcores._core.kinds import is_dask_client, is_executor
 from allcores._core.records import Record
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Errors", "OptionKeywords", "Options", "Place", "ProgressCallback", "StartMethod"]
 
-Engine = Literal["processes", "threads", "serial", "executor"]
-Place: TypeAlias = "Literal['processes', 'threads', 'serial'] | Executor | Callable[[], Executor]"
+Engine = Literal["processes", "threads", "serial", "executor", "dask"]
+Place: TypeAlias = "str | Executor | DaskClient | Callable[[], Executor]"  # a string is an engine's name, or an address
 StartMethod = Literal["auto", "fork", "forkserver", "spawn"]
 Errors = Literal["raise", "collect"]
 ProgressCallback = Callable[[int, int | None], object]
@@ -27,9 +27,17 @@ Workers: TypeAlias = int | float | Literal["physical"] | None
 Devices: TypeAlias = Literal["cuda"] | Iterable[int | str] | None
 ExceptionTypes: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 
-ENGINES = ("processes", "threads", "serial")
+ENGINES = ("processes", "threads", "serial", "dask")
+DASK_SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")  # of a scheduler's address
 START_METHODS = ("auto", "fork", "forkserver", "spawn")
 ERRORS = ("raise", "collect")
+
+
+class DaskClient(Protocol):
+    """What type checkers take for a client of Dask's, which need not be installed."""
+
+    def nthreads(self, workers: Any = ...) -> Any:
+        """Dask's own."""
 
 
 class OptionKeywords(TypedDict, total=False):
@@ -67,7 +75,8 @@ class Options(Record):
             where several hardware threads share one.
         on: the engine: ``"processes"``, ``"threads"`` or ``"serial"`` (in the caller's own thread, for debugging); or
             any `concurrent.futures.Executor`, whichever library it is of, or a function that makes one, which is then
-            made anew if it breaks, and shut down at the end.
+            made anew if it breaks, and shut down at the end; or a Dask cluster: its client, its scheduler's address
+            (``"tcp://host:8786"``), or ``"dask"`` for the current client, and where there is none a cluster here.
         start: how processes start: ``"fork"``, ``"forkserver"``, ``"spawn"``, or ``"auto"``, which heeds
             ``multiprocessing.set_start_method``, and else forks where that is safe, or where a worker is to have what
             only forked ones can, and starts clean otherwise.
@@ -171,7 +180,9 @@ class Options(Record):
     @property
     def engine(self) -> Engine:
         """Which engine that is."""
-        return self.on if isinstance(self.on, str) else "executor"
+        if is_dask_client(self.on) or (isinstance(self.on, str) and self.on.startswith(DASK_SCHEMES)):
+            return "dask"
+        return self.on if isinstance(self.on, str) else "executor"  # type: ignore[return-value]  # it was checked
 
     @property
     def retry_on_types(self) -> tuple[type[BaseException], ...]:
@@ -315,8 +326,11 @@ def _require_choice(name: str, value: Any, allowed: tuple[str, ...], others: str
 
 
 def _require_place(value: Any) -> None:
-    if not (is_executor(value) or callable(value)):
-        _require_choice("on", value, ENGINES, ", a concurrent.futures.Executor, or a function that makes one")
+    if is_dask_client(value) or is_executor(value) or callable(value):
+        return
+    if not (isinstance(value, str) and value.startswith(DASK_SCHEMES)):
+        others = ", a concurrent.futures.Executor, a function that makes one, a Dask client, or a scheduler's address"
+        _require_choice("on", value, ENGINES, others)
 
 
 def _argument_tuple(value: Any) -> tuple[Any, ...]:

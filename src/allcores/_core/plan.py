@@ -14,6 +14,8 @@ __all__ = ["OWN_THREAD", "ConcreteStart", "Facts", "Plan", "make_plan"]
 
 ConcreteStart: TypeAlias = Literal["fork", "forkserver", "spawn"]
 
+OTHERS = {"executor": "an executor's", "dask": "a cluster's"}  # whose workers are not our own, and how to say so
+
 MORE_THREADS, MOST_THREADS = 4, 32  # than cores, and in all: as concurrent.futures has it
 
 OWN_THREAD = "a thread of its own starts the workers"
@@ -41,7 +43,7 @@ class Facts(Record):
         topology: of what kind the cores are, in words; likewise.
         devices: which accelerators this process may use; None where nobody has asked, or nothing says so.
         meeting_place: the folder where runs meet that share the cores; None where this process's do not.
-        slots: how many calls the executor runs at once that was given; None where there is none, or it does not tell.
+        slots: how many calls run at once where the caller has said; None where nobody tells.
     """
 
     cores: int
@@ -167,8 +169,8 @@ def make_plan(options: Options, facts: Facts) -> Plan:
         RuntimeError: this program can start no worker so.
     """
     _require_workers_that_can_be_killed(options)
-    if options.engine == "executor":
-        _require_what_executors_can(options)
+    if options.engine in OTHERS:
+        _require_what_others_can(options)
     keeps_limits = options.engine == "processes"
     devices = choose_devices(options, facts.devices)
     workers, workers_reason = _decide_workers(options, facts, len(devices))
@@ -209,25 +211,26 @@ def _require_workers_that_can_be_killed(options: Options) -> None:
     """Refuse limits that a thread would not keep; `on="serial"`, which is for debugging, ignores them."""
     for name in ("timeout", "memory", "recycle"):
         value = getattr(options, name)
-        if options.engine in {"threads", "executor"} and value is not None:
-            whose = "threads" if options.engine == "threads" else "an executor's"
+        if (options.engine == "threads" or options.engine in OTHERS) and value is not None:
+            whose = OTHERS.get(options.engine, "threads")
             raise ValueError(
                 f"{name}={value!r} needs workers that can be killed, and {whose} cannot; use on='processes'"
             )
 
 
-def _require_what_executors_can(options: Options) -> None:
+def _require_what_others_can(options: Options) -> None:
     """Refuse what workers that belong to somebody else cannot be asked for."""
+    whose = OTHERS[options.engine]
     if options.finalizer is not None:
         raise ValueError(
-            f"finalizer={options.finalizer!r} needs workers whose end can be told, and an executor's cannot; "
+            f"finalizer={options.finalizer!r} needs workers whose end can be told, and {whose} cannot; "
             "use on='processes', or have the function close what it opens"
         )
     if options.start != "auto":
-        raise ValueError(f"start={options.start!r}: an executor starts its workers as it was told; leave it out")
+        raise ValueError(f"start={options.start!r} is not for {whose} workers, which are started there; leave it out")
     if options.threads not in {"auto", None}:
         raise ValueError(
-            f"threads={options.threads!r}: an executor's workers have the native threads that they were started with; "
+            f"threads={options.threads!r}: {whose} workers have the native threads that they were started with; "
             "set them there, or in the initializer"
         )
 
@@ -250,9 +253,9 @@ def _decide_workers(options: Options, facts: Facts, devices: int) -> tuple[int, 
 
 def _usual_workers(options: Options, facts: Facts, bound: str) -> tuple[int, str]:
     if facts.slots is not None:
-        return facts.slots, "as many as the executor has"
-    if options.engine == "executor":
-        return facts.cores, f"{bound}, as the executor does not tell how many it has: workers= says so"
+        return facts.slots, f"as many as the {'executor' if options.engine == 'executor' else 'cluster'} has"
+    if options.engine in OTHERS:
+        return facts.cores, f"{bound}, as nobody tells yet how many there are: workers= says so"
     if options.engine != "threads":
         return facts.cores, bound
     few_more = min(MOST_THREADS, facts.cores + MORE_THREADS)
@@ -272,8 +275,8 @@ def _decide_threads(options: Options, facts: Facts, cores: int) -> tuple[int | N
         return options.threads, f"threads={options.threads} was asked for"
     if options.engine == "serial":
         return None, "serial runs in the caller's own thread"
-    if options.engine == "executor":
-        return None, "the executor's workers have what they were started with"
+    if options.engine in OTHERS:
+        return None, f"{OTHERS[options.engine]} workers have what they were started with"
     theirs = ", ".join(f"{name}={value}" for name, value in facts.native_set)
     but = f", but {theirs}, as the environment says" if theirs else ""
     return cores, f"each worker's share of {facts.cores} usable cores{but}"

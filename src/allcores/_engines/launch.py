@@ -67,6 +67,10 @@ def make_engine(
         from allcores._engines.executors.engine import ExecutorEngine
 
         return ExecutorEngine(plan, job, dataset, place)
+    if plan.on == "dask":
+        from allcores._engines.dask.engine import DaskEngine
+
+        return DaskEngine(plan, job, dataset, place)
     if not job.chance.is_seeded:
         say_what_is_copied(job.function, job.initializer)
     from allcores._engines.processes.engine import ProcessEngine

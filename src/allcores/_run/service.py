@@ -75,7 +75,7 @@ class Service:
     ) -> None:
         if options.resume is not None:
             raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
-        if options.engine == "executor":
+        if options.engine in {"executor", "dask"}:
             raise ValueError(f"on={options.on!r} is for a run over one dataset: allcores.map has it")
         here = Descriptors()
         belongings = Belongings.of(options)

@@ -140,7 +140,7 @@ def prepare(
 
 def _are_sent(options: Options) -> bool:
     """Say whether items may go to other processes."""
-    return options.engine == "processes" or (options.engine == "executor" and not runs_in_threads(options.on))
+    return options.engine not in {"threads", "serial"} and not runs_in_threads(options.on)
 
 
 def _decide(options: Options, belongings: Belongings, *, has_own_thread: bool) -> Plan:

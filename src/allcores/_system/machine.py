@@ -54,8 +54,19 @@ def find_facts(
         physical=None if topology is None else topology.physical,
         topology=None if topology is None else str(topology),
         devices=None if options.devices is None else find_devices(),
-        slots=slots_of(options.on) if options.engine == "executor" else None,
+        slots=_find_slots(options),
     )
+
+
+def _find_slots(options: Options) -> int | None:
+    """Give how many calls run at once there; whoever says how many workers there shall be need not know."""
+    if options.engine == "executor":
+        return slots_of(options.on)
+    if options.engine == "dask" and options.workers is None:
+        from allcores._system.dask_cluster import count_threads  # heavy: for who has a cluster
+
+        return count_threads(options.on)
+    return None
 
 
 def slots_of(executor: object) -> int | None:

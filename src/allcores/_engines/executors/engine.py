@@ -29,7 +29,7 @@ from allcores._core.plan import Plan
 from allcores._core.records import Record
 from allcores._engines.engine import Arrival, MemoryUse
 from allcores._engines.executors.here import Here, PartsHere
-from allcores._engines.executors.host import Host
+from allcores._engines.executors.host import Host, find_mismatch
 from allcores._engines.executors.lessons import Lessons
 from allcores._engines.executors.replies import Replies
 from allcores._engines.serial import arrival_of
@@ -38,7 +38,7 @@ from allcores._objects.asking import describe
 from allcores._objects.outcomes import WorkerIdentity
 from allcores._system.interrupts import let_interrupts_in
 from allcores._system.processor_time import ProcessorTime
-from allcores._worker.guest import Reply, differ, serve, stamp_here
+from allcores._worker.guest import Reply, serve, stamp_here
 from allcores._worker.job import Job, find_captured
 
 if TYPE_CHECKING:
@@ -225,12 +225,10 @@ class ExecutorEngine:
 
     def _hear_answer(self, future: Future[Any]) -> None:
         try:
-            python, version = future.result()
+            difference = find_mismatch(future.result())
         except BaseException as error:  # whatever an executor may say
             self._break(error)
             return
-        there, here = (tuple(python), version or ""), stamp_here()
-        difference = differ(there, here) if version or there[0] != here[0] else "allcores is not installed there"
         if difference is not None:
             self._lose(WorkersUnavailable(f"the executor's workers cannot be used: {difference}"))
             return
@@ -240,10 +238,9 @@ class ExecutorEngine:
         for flight, failure in self._doubted:
             self._tell_doubted(flight.batch, failure)
         self._doubted.clear()
-        self._replies.arrivals += [
-            Arrival(WorkerReady(worker)) for worker in self._preparing if worker in self._workers
-        ]
-        self._preparing.clear()
+        while self._preparing:
+            if (worker := self._preparing.pop(0)) in self._workers:
+                self._replies.tell(Arrival(WorkerReady(worker)))
 
     def _prepare(self) -> None:
         """Have what is needed to run batches there; raises if the job cannot travel."""
