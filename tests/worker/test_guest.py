@@ -95,6 +95,16 @@ def test_only_the_latest_runs_are_remembered(plan: Plan) -> None:
     assert send(first, [1]).messages[0].kind is Kind.ASK
 
 
+def test_a_run_that_is_over_is_forgotten_with_the_next_one(plan: Plan) -> None:
+    first, second = make_lessons(plan, abs), make_lessons(plan, abs)
+    send(first, [1])
+    send(second, [1])
+    assert len(guest._stays) == 2
+    first.close()
+    send(second, [1])
+    assert len(guest._stays) == 1
+
+
 @pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), MemoryError(), ValueError("x")])
 def test_whatever_an_item_raises_is_its_failure(plan: Plan, error: BaseException) -> None:
     def fail(x: int) -> int:

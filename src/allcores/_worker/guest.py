@@ -49,9 +49,9 @@ from allcores._worker.state import WorkerState
 if TYPE_CHECKING:
     from allcores._codec.answers import Answer
 
-__all__ = ["Order", "Reply", "Stamp", "as_bytes", "as_frames", "differ", "serve", "stamp_here"]
+__all__ = ["STAYS", "Order", "Reply", "Stamp", "as_bytes", "as_frames", "differ", "serve", "stamp_here"]
 
-STAYS = 8  # runs that a process remembers: what is forgotten has to come again
+STAYS = 8  # runs that a process remembers, unless it is told that they are over: what is forgotten has to come again
 
 Stamp = tuple[tuple[int, ...], str]  # Python's minor version, and allcores' own
 
@@ -67,6 +67,7 @@ class Order(Record):
         path: the caller's ``sys.path``.
         cores: how many cores each worker may use itself.
         has_seed: whether items seed generators that all threads share, so that no two may run at once.
+        ended: runs of the same caller's that are over.
     """
 
     run: str
@@ -76,6 +77,7 @@ class Order(Record):
     path: list[str]
     cores: int
     has_seed: bool
+    ended: tuple[str, ...] = ()
 
 
 class Reply(Record):
@@ -197,6 +199,8 @@ def _find_stay(order: Order) -> _Stay:
             _part_numpy()
             stay = _stays[order.run] = _Stay(order.path)
         _stays.move_to_end(order.run)
+        for run in order.ended:
+            _stays.pop(run, None)
         while len(_stays) > STAYS:
             _stays.popitem(last=False)
     return stay

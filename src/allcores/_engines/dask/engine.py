@@ -128,6 +128,7 @@ class DaskEngine:
 
     def close(self) -> None:
         """Have the cluster forget everything that was asked for; without waiting for what still runs there."""
+        self._lessons.close()
         self._cluster.close()
 
     # ------------------------------------------------------------------------------------------------- arrivals

@@ -147,6 +147,8 @@ class ExecutorEngine:
         self._waiting.clear()
         if self._here is not None:
             self._here.is_closed = True
+        if self._lessons is not None:
+            self._lessons.close()
         running = [future for future in (*self._flights, self._question) if future is not None and not future.cancel()]
         self._flights.clear()
         self._host.let_go(is_idle=all(future.done() for future in running))

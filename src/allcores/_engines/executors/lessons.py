@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections import deque
 from collections.abc import Sequence
 
 from allcores._codec.answers import encode_answer
@@ -20,13 +21,15 @@ from allcores._core.plan import Plan
 from allcores._engines.job_pickle import encode_for_strangers
 from allcores._settings.snapshot import find_settings
 from allcores._transport.wire import Buffer, Kind, Message
-from allcores._worker.guest import Order, as_bytes
+from allcores._worker.guest import STAYS, Order, as_bytes
 from allcores._worker.job import Job
 from allcores._worker.surroundings import absolute_path, present_folder
 
 __all__ = ["Lessons"]
 
 SMALL = 1 << 16  # bytes: of lessons that every batch brings
+
+_ended: deque[str] = deque(maxlen=STAYS)  # the latest runs that are over, for whoever still has something of them
 
 
 class Lessons:
@@ -66,7 +69,8 @@ class Lessons:
         if encoded.definitions:
             self._teach(Kind.TEACH, encode_definitions(encoded.definitions, self._known, self._inspection))
         first = 0 if is_whole else self._first_of_small()
-        order = Order(self._run, batch, first, self._lessons[first:], self._path, self._cores, self._has_seed)
+        lessons = self._lessons[first:]
+        order = Order(self._run, batch, first, lessons, self._path, self._cores, self._has_seed, (*_ended,))
         return pickle.dumps(order), as_bytes(encoded.frames)
 
     def answer(self, question: Message) -> None:
@@ -78,6 +82,10 @@ class Lessons:
             self._compared[question.start] = expected, keys
             frames = as_bytes([pickle.dumps((expected, keys)), *answer])
             self._lessons[question.start] = Message(Kind.COMPARE, frames=[*frames])
+
+    def close(self) -> None:
+        """Have the run be over, which processes hear of with a batch of the next one."""
+        _ended.append(self._run)
 
     def _compare(self, unsure: dict[Key, Contents]) -> None:
         if unsure:
