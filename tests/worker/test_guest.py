@@ -63,13 +63,16 @@ def test_a_batch_runs_with_the_main_and_the_settings_of_its_caller_and_leaves_it
     main = sys.modules["__main__"]
     place = id(main)  # the module itself would travel by its name
 
-    def look(_: int) -> tuple[bool, int]:
-        return id(sys.modules["__main__"]) == place, decimal.getcontext().prec
+    def look(_: int) -> tuple[bool, int, bool]:
+        has_share = int(allcores.usable_cores()) <= plan.cores
+        return id(sys.modules["__main__"]) == place, decimal.getcontext().prec, has_share
 
     with decimal.localcontext() as context:
         context.prec = 9
         lessons = make_lessons(plan, look)
-    assert values(send(lessons, [1, 2])) == [(False, 9)] * 2
+    cores = int(allcores.usable_cores())
+    assert values(send(lessons, [1, 2])) == [(False, 9, True)] * 2
+    assert int(allcores.usable_cores()) == cores
     assert sys.modules["__main__"] is main
     assert decimal.getcontext().prec == decimal.DefaultContext.prec
 

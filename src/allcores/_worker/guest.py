@@ -39,7 +39,7 @@ from allcores._input.snapshots import Snapshots
 from allcores._settings.adoption import Adoption
 from allcores._settings.setting import Setting
 from allcores._settings.snapshot import SETTINGS
-from allcores._system.cores import limit_cores_here
+from allcores._system.cores import cores_limited_here
 from allcores._system.processor_time import ProcessorTime, ThreadMeter
 from allcores._transport.wire import Buffer, Kind, Message
 from allcores._worker.exit import flush_output
@@ -266,7 +266,8 @@ class _Stay:
 
     def serve(self, order: Order, frames: list[Buffer], meter: ThreadMeter) -> list[Message]:
         """Run a batch, or say what it takes to run it."""
-        with _stage.taken_by(self._main, is_alone=order.has_seed), _settings_kept():
+        here = cores_limited_here(order.cores)
+        with _stage.taken_by(self._main, is_alone=order.has_seed), _settings_kept(), here:
             with self._learning:
                 question = self._learn(order)
             if question is not None:
@@ -276,7 +277,6 @@ class _Stay:
             assert self._job is not None
             place: _Place | None = getattr(self._here, "place", None)
             if place is None:
-                limit_cores_here(order.cores)
                 try:
                     place = self._here.place = _Place(self._job)
                 except BaseException as error:  # the caller's initializer may raise anything

@@ -459,6 +459,25 @@ def test_an_executor_that_breaks_while_it_has_nothing_to_do_blames_nobody_and_is
     assert len(made) == 2
 
 
+def test_an_executor_may_break_before_a_process_has_had_all_that_it_lacks() -> None:
+    table = bytes(1 << 20)
+
+    class Breaking(Courier):
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            if self.sizes and len(made) == 1:
+                raise BrokenExecutor("gone")
+            return super().submit(fn, *args, **kwargs)
+
+    made: list[Courier] = []
+
+    def make() -> Courier:
+        made.append(Breaking())
+        return made[-1]
+
+    assert allcores.map(lambda x: len(table) + x, range(8), on=make, batch=1) == [(1 << 20) + x for x in range(8)]
+    assert len(made) == 2
+
+
 def test_what_a_function_raises_that_makes_executors_is_raised() -> None:
     def make() -> Executor:
         raise LookupError("no cluster")

@@ -80,6 +80,7 @@ class ExecutorEngine:
         self._workers: set[int] = set()  # neither down nor let go
         self._preparing: list[int] = []
         self._waiting: deque[SendBatch] = deque()
+        self._unread: set[int] = set()  # tokens of batches that met with a process that lacked something
         self._flights: dict[Future[Any], _Flight] = {}
         self._doubted: list[tuple[_Flight, BaseException]] = []  # failed for reasons of the executor's
         self._replies = Replies("the executor")
@@ -181,7 +182,7 @@ class ExecutorEngine:
             return
         error = future.exception()
         if error is None:
-            self._take_in(flight, future.result())
+            self._take_in(batch, future.result())
         elif isinstance(error, BrokenExecutor):
             self._break(error, flight)
         elif isinstance(error, WorkersUnavailable):
@@ -190,14 +191,14 @@ class ExecutorEngine:
             self._doubted.append((flight, error))
             self._ask()
 
-    def _take_in(self, flight: _Flight, reply: Reply | PartsHere) -> None:
-        batch = flight.batch
+    def _take_in(self, batch: SendBatch, reply: Reply | PartsHere) -> None:
         if isinstance(reply, Reply):
             question = self._replies.take_in(batch, reply)
             if question is not None:
                 assert self._lessons is not None
                 self._lessons.answer(question)
-                self._submit(batch, is_alone=flight.is_alone, is_whole=True)
+                self._unread.add(batch.token)
+                self._waiting.appendleft(batch)
             return
         self._replies.used = self._replies.used.and_also(reply.used)
         self._replies.meet(WorkerIdentity(batch.worker, os.getpid(), socket.gethostname()))
@@ -267,7 +268,7 @@ class ExecutorEngine:
                 return
             self._submit(self._waiting.popleft(), is_alone=is_suspect)
 
-    def _submit(self, batch: SendBatch, *, is_alone: bool, is_whole: bool = False) -> None:
+    def _submit(self, batch: SendBatch, *, is_alone: bool) -> None:
         items = self._dataset.items(batch.start, batch.stop)
         call: Callable[..., Any]
         arguments: tuple[Any, ...]
@@ -275,7 +276,7 @@ class ExecutorEngine:
             call, arguments = self._here.run, (batch, items)
         else:
             assert self._lessons is not None
-            head, frames = self._lessons.order(batch, items, is_whole=is_whole)
+            head, frames = self._lessons.order(batch, items, is_whole=batch.token in self._unread)
             call, arguments = serve, (stamp_here(), head, *frames)
             self._replies.weigh(batch, batch.stop - batch.start, sum(map(len, frames)))
         try:
@@ -294,7 +295,7 @@ class ExecutorEngine:
         for future, other in list(self._flights.items()):
             if future.done() and not future.cancelled() and future.exception() is None:  # it came through before
                 del self._flights[future]
-                self._take_in(other, future.result())
+                self._take_in(other.batch, future.result())
         lost = [
             *([] if flight is None else [flight]),
             *(flight for flight, _ in self._doubted),

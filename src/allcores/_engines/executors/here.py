@@ -12,7 +12,7 @@ from allcores._core.messages import SendBatch
 from allcores._core.plan import Plan
 from allcores._core.records import Record
 from allcores._settings.conditions import Conditions
-from allcores._system.cores import limit_cores_here
+from allcores._system.cores import cores_limited_here
 from allcores._system.processor_time import ProcessorTime, ThreadMeter
 from allcores._worker.job import Job, Part, run_batch
 
@@ -55,12 +55,12 @@ class Here:
 
     def run(self, batch: SendBatch, items: Iterable[Any]) -> PartsHere:
         """Run a batch in this thread; that ends early, between two parts, once nobody wants it any more."""
-        return self._conditions.run(self._run, batch, items)  # type: ignore[no-any-return]
+        with cores_limited_here(self._cores):
+            return self._conditions.run(self._run, batch, items)  # type: ignore[no-any-return]
 
     def _run(self, batch: SendBatch, items: Iterable[Any]) -> PartsHere:
         place: _Place | None = getattr(self._places, "place", None)
         if place is None:
-            limit_cores_here(self._cores)
             context = self._conditions.begin()
             try:
                 state = context.run(self._job.prepare)
