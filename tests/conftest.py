@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -57,12 +58,44 @@ def start(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=("fork", "forkserver", "spawn", "threads", "serial"))
-def place(request: pytest.FixtureRequest) -> dict[str, str]:
+class Factory:
+    """Makes an executor, and is written down as the source of a function that does."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def __call__(self) -> Executor:
+        executor: Executor = eval(self.source)
+        return executor
+
+    def __repr__(self) -> str:
+        return f"(lambda: {self.source})"
+
+
+FORK = "__import__('multiprocessing').get_context('fork')"
+EXECUTORS = {
+    "executor": Factory(f"__import__('concurrent.futures').futures.ProcessPoolExecutor(2, {FORK})"),
+    "executor of threads": Factory("__import__('concurrent.futures').futures.ThreadPoolExecutor(2)"),
+}
+
+
+HOME = (*START_METHODS, "threads", "serial")
+
+
+@pytest.fixture(params=(*HOME, *EXECUTORS))
+def place(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Options for each place that items can run in."""
-    if request.param in START_METHODS:
-        return {"start": request.param}
-    return {"on": request.param}
+    return _options(request.param)
+
+
+@pytest.fixture(params=HOME)
+def home(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Options for each place whose workers are allcores' own, where all is kept that can be."""
+    return _options(request.param)
+
+
+def _options(name: str) -> dict[str, Any]:
+    return {"start": name} if name in START_METHODS else {"on": EXECUTORS.get(name, name)}
 
 
 @pytest.fixture(params=("forkserver", "spawn"))

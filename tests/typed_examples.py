@@ -1,6 +1,7 @@
 """What a type checker must infer; mypy reads this file, nobody runs it."""
 
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, assert_type
 
 import allcores
@@ -90,6 +91,9 @@ allcores.show_progress(False)
 
 allcores.map(length, ["a"], timeout=2.5, retries=1, retry_on=(OSError, allcores.WorkerDied), memory="2GB", recycle=100)
 allcores.map(length, ["a"], resume="run.journal", seed=7)
+assert_type(allcores.map(length, ["a"], on=ThreadPoolExecutor()), allcores.Results[int])
+assert_type(allcores.map(length, ["a"], on=lambda: ThreadPoolExecutor(2)), allcores.Results[int])
+assert_type(allcores.map(length, ["a"], on=ThreadPoolExecutor), allcores.Results[int])
 with allcores.Journal("run.journal") as journal:
     assert_type(journal.failures, list[allcores.Failure])
     assert_type(journal.finished, int)
@@ -101,5 +105,5 @@ allcores.map(length, [1, 2])  # type: ignore[arg-type]
 allcores.map(look_up, ["a"])  # type: ignore[arg-type]
 allcores.map(look_up, ["a"], state=length)  # type: ignore[arg-type, misc]
 allcores.map(length, ["a"], wrokers=2)  # type: ignore[call-overload]
-allcores.map(length, ["a"], on="cloud")  # type: ignore[call-overload]
+allcores.map(length, ["a"], on=3)  # type: ignore[call-overload]
 allcores.map(length, ["a"], errors="maybe")  # type: ignore[call-overload]

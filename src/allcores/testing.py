@@ -1,4 +1,13 @@
-"""Fakes for tests of whatever drives workers: a clock and an engine that do only what a test says."""
+"""For tests: what every engine promises, as checks for who has one; and a clock and an engine that are fakes.
+
+`PROMISES` is a suite that any engine can be put through, one of your own included. With pytest:
+
+    @pytest.mark.parametrize("promise", allcores.testing.PROMISES, ids=str)
+    def test_my_executor(promise):
+        assert promise.verdict(on=MyExecutor, workers=2) == "kept"
+
+`FakeClock` and `FakeEngine` do only what a test says, for tests of whatever drives workers.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +24,12 @@ from allcores._core.messages import (
     WorkerReady,
     WorkerUp,
 )
+from allcores._doors.conformance import PROMISES, Promise
 from allcores._engines.engine import Arrival, MemoryUse
 from allcores._objects.outcomes import WorkerIdentity
 from allcores._system.leadership import Leadership
 
-__all__ = ["FakeClock", "FakeEngine", "come_up"]
+__all__ = ["PROMISES", "FakeClock", "FakeEngine", "Promise", "come_up"]
 
 EngineCommand = StartWorker | SendBatch | TakeBackItems | KillWorker | CondemnItems | ReleaseWorker
 News = Arrival | BaseException

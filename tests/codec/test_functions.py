@@ -776,13 +776,13 @@ def test_an_async_function_is_refused_everywhere(place: dict[str, Any]):
     assert allcores.map(awaits, [1, 2], workers=2, **place) == [1, 2]
 
 
-def test_a_generator_function_is_refused_where_a_generator_would_travel(place: dict[str, Any]):
+def test_a_generator_function_is_refused_where_a_generator_would_travel(home: dict[str, Any]):
     for kind, function in GENERATORS.items():
-        if "on" in place:
-            values = allcores.map(function, [1], **place)
+        if "on" in home:
+            values = allcores.map(function, [1], **home)
             assert [type(value) for value in values] == [type(function(1))], kind
         else:
-            text = refusal(functools.partial(allcores.map, function, [1], **place))
+            text = refusal(functools.partial(allcores.map, function, [1], **home))
             assert "a call of it does nothing until it is asked for values" in text, kind
 
 

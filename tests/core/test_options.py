@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,7 @@ WRONG_VALUES: list[tuple[str, Any, tuple[str, ...]]] = [
     *[("devices", value, ("'cuda'", "[0, 1]")) for value in ("gpu", "0,1", [], [0, 0], [0, "0"], [-1], ["a,b"], [""])],
     ("on", "process", ENGINES),
     ("on", "", ENGINES),
+    ("on", "http://scheduler", (*ENGINES, "a scheduler's address")),
     ("start", "Fork", START_METHODS),
     ("errors", "ignore", ERRORS),
     ("initargs", (1,), ("need an initializer",)),
@@ -155,6 +157,33 @@ def test_the_defaults() -> None:
     assert options.timeout is options.memory is options.recycle is options.resume is options.seed is None
     assert options.retries == 0
     assert options.retry_on_types == (Exception,)
+
+
+class LikeDask:
+    """A client as Dask's is told from others: by its class's name, as nothing is imported for it."""
+
+
+LikeDask.__module__, LikeDask.__name__ = "distributed.client", "Client"
+
+
+@pytest.mark.parametrize(
+    ("place", "engine"),
+    [
+        ("processes", "processes"),
+        ("serial", "serial"),
+        (ThreadPoolExecutor(1), "executor"),
+        (ThreadPoolExecutor, "executor"),
+        (lambda: ThreadPoolExecutor(1), "executor"),
+        ("dask", "dask"),
+        ("tcp://10.0.0.1:8786", "dask"),
+        ("tls://scheduler:8786", "dask"),
+        (LikeDask(), "dask"),
+    ],
+)
+def test_what_is_given_says_which_engine_it_is(place: Any, engine: str) -> None:
+    options = Options(on=place)
+    assert options.on is place
+    assert options.engine == engine
 
 
 @pytest.mark.parametrize("value", [1, 10**9, np.int64(3)])

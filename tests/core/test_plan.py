@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -27,6 +28,35 @@ def test_by_default_there_are_as_many_workers_as_usable_cores() -> None:
 def test_as_many_workers_as_were_asked_for_even_if_there_are_fewer_cores() -> None:
     made = plan(workers=64)
     assert (made.workers, made.workers_reason) == (64, "workers=64 was asked for")
+
+
+def test_an_executor_has_as_many_workers_as_it_tells() -> None:
+    made = plan(SAFE._replace(slots=3), on=ThreadPoolExecutor)
+    assert (made.on, made.workers, made.start, made.threads) == ("executor", 3, None, None)
+    assert str(made).splitlines()[0] == "3 on executor: as many as the executor has"
+    assert plan(on=ThreadPoolExecutor).workers == 6
+    assert "workers= says so" in plan(on=ThreadPoolExecutor).workers_reason
+    assert plan(SAFE._replace(slots=3), on="tcp://a:1").workers_reason == "as many as the cluster has"
+    assert plan(SAFE._replace(slots=3), on=ThreadPoolExecutor, workers=5).workers == 5
+
+
+@pytest.mark.parametrize("on", [ThreadPoolExecutor, "dask"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"timeout": 1},
+        {"memory": 1},
+        {"recycle": 1},
+        {"devices": [0]},
+        {"finalizer": print},
+        {"start": "fork"},
+        {"threads": 1},
+    ],
+    ids=str,
+)
+def test_what_workers_of_others_cannot_keep_is_refused_by_name(on: Any, option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(option))}="):
+        plan(on=on, **option)
 
 
 def test_serial_is_one_worker_whatever_was_asked_for() -> None:

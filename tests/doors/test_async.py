@@ -92,7 +92,7 @@ def test_amap_is_the_comprehension(place: dict[str, Any]):
     results = amap(lambda x: x * x, range(300), workers=2, **place)
     assert results == [x * x for x in range(300)]
     assert results.failures == []
-    assert (results.report.items, results.report.plan.on) == (300, place.get("on", "processes"))
+    assert (results.report.items, results.report.plan.on) == (300, allcores.Options(**place).engine)
 
 
 def test_aimap_keeps_the_order(place: dict[str, Any]):

@@ -117,8 +117,8 @@ def fail_to_start() -> None:
 # ---------------------------------------------------------------------------------------------------------- calls
 
 
-def test_a_call_gives_its_value_or_its_exception(make, place):
-    executor = make(**place)
+def test_a_call_gives_its_value_or_its_exception(make, home):
+    executor = make(**home)
     future = executor.submit(divide, 6, y=2)
     assert future.result(20) == 3
     assert (future.done(), future.running(), future.cancelled()) == (True, False, False)
@@ -173,8 +173,8 @@ def test_a_cancelled_task_has_its_worker_killed(make, gate):
     assert executor.submit(square, 3).result(20) == 9
 
 
-def test_callbacks_may_hand_in_more(make, place):
-    executor, sums = make(**place), Future()  # type: ignore[var-annotated]
+def test_callbacks_may_hand_in_more(make, home):
+    executor, sums = make(**home), Future()  # type: ignore[var-annotated]
 
     def go_on(future: Future[int]) -> None:
         executor.submit(square, future.result()).add_done_callback(lambda last: sums.set_result(last.result()))
@@ -229,8 +229,8 @@ def test_a_death_in_a_run_inside_of_a_call_is_not_the_calls_own(make):
     assert not isinstance(error, BrokenProcessPool)
 
 
-def test_an_initializer_that_fails_breaks_the_executor(make, place):
-    executor = make(initializer=fail_to_start, **place)
+def test_an_initializer_that_fails_breaks_the_executor(make, home):
+    executor = make(initializer=fail_to_start, **home)
     error = executor.submit(square, 1).exception(20)
     assert isinstance(error, BrokenProcessPool)
     assert isinstance(error.__cause__, ValueError)
@@ -241,8 +241,8 @@ def test_an_initializer_that_fails_breaks_the_executor(make, place):
         assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_the_initializer_has_run_in_each_worker(make, place):
-    executor = make(initializer=leave_mark, initargs=("here",), **place)
+def test_the_initializer_has_run_in_each_worker(make, home):
+    executor = make(initializer=leave_mark, initargs=("here",), **home)
     try:
         assert executor.submit(read_mark).result(20) == "here"
     finally:
@@ -403,8 +403,8 @@ def test_a_cancellation_and_a_result_never_both_win(make):
 # ------------------------------------------------------------------------------------------------------------ map
 
 
-def test_map_gives_results_in_order(make, place):
-    executor = make(**place)
+def test_map_gives_results_in_order(make, home):
+    executor = make(**home)
     assert list(executor.map(square, range(1000))) == [x * x for x in range(1000)]
     assert list(executor.map(pow, range(10), itertools.repeat(2))) == [x * x for x in range(10)]
     assert list(executor.map(square, range(40), chunksize=7)) == [x * x for x in range(40)]
@@ -432,8 +432,8 @@ def test_map_reads_no_further_than_it_is_told(make):
     ahead.close()
 
 
-def test_an_exception_is_raised_in_its_place_and_ends_the_results(make, place):
-    results = make(**place).map(divide, [4, 6, 1, 8], [2, 2, 0, 2])
+def test_an_exception_is_raised_in_its_place_and_ends_the_results(make, home):
+    results = make(**home).map(divide, [4, 6, 1, 8], [2, 2, 0, 2])
     assert [next(results), next(results)] == [2, 3]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -517,8 +517,8 @@ def test_map_takes_only_counts(make, name, value, error):
 # ----------------------------------------------------------------------------------------------------------- ends
 
 
-def test_after_shutdown_nothing_is_taken(make, place):
-    executor = make(**place)
+def test_after_shutdown_nothing_is_taken(make, home):
+    executor = make(**home)
     future = executor.submit(square, 3)
     executor.shutdown()
     assert future.result(0) == 9
@@ -628,10 +628,10 @@ def test_other_libraries_find_how_many_workers_there_may_be(make):
     assert make(3)._max_workers == 3
 
 
-def test_the_interpreters_exit_waits_for_what_was_handed_in(run_python, place):
-    if (3, 12) <= sys.version_info < (3, 12, 2) and place in ({"start": "fork"}, {"on": "threads"}):
+def test_the_interpreters_exit_waits_for_what_was_handed_in(run_python, home):
+    if (3, 12) <= sys.version_info < (3, 12, 2) and home in ({"start": "fork"}, {"on": "threads"}):
         pytest.skip("this Python neither forks nor starts a thread once its main thread has ended; 3.12.2 does")
-    lines = run_python(PROGRAM.replace("{options!r}", repr(place))).stdout.splitlines()
+    lines = run_python(PROGRAM.replace("{options!r}", repr(home))).stdout.splitlines()
     assert sorted(lines[:4]) == ["0", "1", "2", "3"]
     assert lines[4].startswith("cannot schedule new futures after shutdown")
 

@@ -59,8 +59,8 @@ def invert(x: int) -> float:
 # --------------------------------------------------------------------------------------------------- what comes back
 
 
-def test_everything_gives_what_the_builtin_would(make_pool, place):
-    pool = make_pool(**place)
+def test_everything_gives_what_the_builtin_would(make_pool, home):
+    pool = make_pool(**home)
     squares = [x * x for x in range(200)]
     assert pool.apply(int, ("11",), {"base": 2}) == 3
     assert pool.apply_async(divmod, [7, 3]).get(SECONDS) == (2, 1)
@@ -111,13 +111,13 @@ with allcores.Pool(2, start={start!r}) as pool:
 # --------------------------------------------------------------------------------------------------- what goes wrong
 
 
-def test_the_first_failure_in_the_input_is_raised_when_all_items_have_run(make_pool, tmp_path, place):
+def test_the_first_failure_in_the_input_is_raised_when_all_items_have_run(make_pool, tmp_path, home):
     def touch_or_fail(x: int) -> None:
         (tmp_path / f"{x}").touch()
         if x in (3, 17):
             raise LookupError(x)
 
-    pool = make_pool(**place)
+    pool = make_pool(**home)
     with pytest.raises(LookupError, match="3") as caught:
         pool.map(touch_or_fail, range(20), 1)
     assert len(list(tmp_path.iterdir())) == 20
@@ -160,8 +160,8 @@ def test_a_worker_that_dies_fails_its_task_alone(make_pool, start, end):
     assert others.get(SECONDS) == pool.map(abs, range(100)) == list(range(100))
 
 
-def test_sys_exit_in_a_task_is_its_error(make_pool, place):
-    pool = make_pool(**place)
+def test_sys_exit_in_a_task_is_its_error(make_pool, home):
+    pool = make_pool(**home)
     with pytest.raises(SystemExit, match="5"):
         pool.apply(sys.exit, (5,))
     assert pool.apply(abs, (-1,)) == 1

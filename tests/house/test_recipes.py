@@ -1,4 +1,4 @@
-"""Every program in docs/recipes.md and docs/moving.md runs as it is shown, and finds what a plain loop finds."""
+"""Every program in docs/recipes.md, moving.md and engines.md runs as it is shown, and finds what a plain loop finds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def missing(program: str) -> list[str]:
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("program", programs("recipes.md") + programs("moving.md"))
+@pytest.mark.parametrize("program", programs("recipes.md") + programs("moving.md") + programs("engines.md"))
 def test_a_program_finds_what_a_plain_loop_finds(program: str, run_python: Any):
     assert re.search(r"\bassert", program), "nothing is compared"
     if libraries := missing(program):

@@ -124,7 +124,7 @@ def in_a_loop() -> dict[tuple[str, int], bytes]:
 
 
 @pytest.mark.starts
-def test_with_one_thread_every_bit_is_the_loops(in_a_loop, place):
+def test_with_one_thread_every_bit_is_the_loops(in_a_loop, home):
     pairs = list(in_a_loop)
-    found = allcores.starmap(compute, pairs, workers=2, threads=1, **place)
+    found = allcores.starmap(compute, pairs, workers=2, threads=1, **home)
     assert [pair for pair, bits in zip(pairs, found, strict=True) if bits != in_a_loop[pair]] == []

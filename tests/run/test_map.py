@@ -38,7 +38,7 @@ def test_the_report_adds_up(place):
     assert 1 <= report.workers <= 2
     assert sum(results) <= report.item_seconds <= report.workers * report.wall_seconds
     assert report.efficiency == pytest.approx(report.item_seconds / (report.workers * report.wall_seconds))
-    assert report.plan.on == place.get("on", "processes")
+    assert report.plan.on == allcores.Options(**place).engine
     assert report.plan.start == place.get("start")
 
 

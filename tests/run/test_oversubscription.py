@@ -82,9 +82,9 @@ def test_runs_in_threads_bound_what_is_loaded_and_put_it_back() -> None:
     assert may_use() == CORES
 
 
-def test_a_number_that_was_asked_for_is_had(place: dict[str, Any]) -> None:
+def test_a_number_that_was_asked_for_is_had(home: dict[str, Any]) -> None:
     asked = CORES + 1
-    assert set(allcores.map(may_use, range(2), workers=2, threads=asked, **place)) == {asked}
+    assert set(allcores.map(may_use, range(2), workers=2, threads=asked, **home)) == {asked}
     assert may_use() == CORES
 
 

@@ -86,8 +86,8 @@ def run_items(service: Service, function: Callable[..., Any], items: Any, **how:
     return listener.outcomes()
 
 
-def test_items_of_several_functions_and_calls_are_done_side_by_side(serve, place):
-    service = serve(**place)
+def test_items_of_several_functions_and_calls_are_done_side_by_side(serve, home):
+    service = serve(**home)
     listeners = [Listener(1000) for _ in range(4)]
     for factor, listener in enumerate(listeners):
         service.submit(service.line(lambda x, factor=factor: x * factor), range(1000), listener)
@@ -98,11 +98,11 @@ def test_items_of_several_functions_and_calls_are_done_side_by_side(serve, place
     assert run_items(service, pow, [(2, 3), (3, 2)], is_star=True) == [8, 9]
 
 
-def test_an_item_that_fails_hurts_no_other(serve, place):
+def test_an_item_that_fails_hurts_no_other(serve, home):
     def invert(x: int) -> float:
         return 1 / x
 
-    outcomes = run_items(serve(**place), invert, [1, 0, 2])
+    outcomes = run_items(serve(**home), invert, [1, 0, 2])
     assert (outcomes[0], outcomes[2]) == (1.0, 0.5)
     assert outcomes[1].index == 1
     assert isinstance(outcomes[1].exception, ZeroDivisionError)
@@ -140,8 +140,8 @@ def hang(path: str) -> None:
     signal.pause()
 
 
-def test_what_nobody_wants_any_more_when_its_turn_comes_does_not_run(serve, place, tmp_path):
-    service, unwilling = serve(**place), Listener(is_wanted=False)
+def test_what_nobody_wants_any_more_when_its_turn_comes_does_not_run(serve, home, tmp_path):
+    service, unwilling = serve(**home), Listener(is_wanted=False)
     service.call(Path.touch, (tmp_path / "ran",), {}, unwilling)
     assert unwilling.outcomes() == [DROPPED]
     assert not (tmp_path / "ran").exists()
@@ -183,8 +183,8 @@ def test_a_function_that_cannot_travel_is_refused_where_it_is_handed_in(serve, s
         serve(start=start).line(lambda x: (lock, x))
 
 
-def test_closing_lets_everything_finish(serve, place):
-    service, listener = serve(**place), Listener(2000)
+def test_closing_lets_everything_finish(serve, home):
+    service, listener = serve(**home), Listener(2000)
     service.submit(service.line(abs), range(2000), listener)
     service.close()
     assert service.join(20)
@@ -210,8 +210,8 @@ def fail_to_begin() -> None:
     raise LookupError("no model")
 
 
-def test_an_initializer_that_fails_ends_everything_and_says_so(serve, place):
-    service, listener = serve(**place, initializer=fail_to_begin), Listener()
+def test_an_initializer_that_fails_ends_everything_and_says_so(serve, home):
+    service, listener = serve(**home, initializer=fail_to_begin), Listener()
     service.call(abs, (1,), {}, listener)
     assert isinstance(listener.end(), LookupError)
     assert service.join(20)

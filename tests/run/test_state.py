@@ -85,7 +85,7 @@ def test_it_is_made_once_in_each_worker_after_the_initializer(place, diary):
     assert len(set(made)) == len(made)
 
 
-def test_it_may_be_what_cannot_travel_and_change_from_item_to_item(place):
+def test_it_may_be_what_cannot_travel_and_change_from_item_to_item(home):
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(":memory:")
         connection.execute("create table seen (x)")
@@ -95,7 +95,7 @@ def test_it_may_be_what_cannot_travel_and_change_from_item_to_item(place):
         connection.execute("insert into seen values (?)", [x])
         return x * x, connection.execute("select count(*) from seen").fetchone()[0]
 
-    found = allcores.map(look_up, range(6), state=connect, finalizer=sqlite3.Connection.close, workers=1, **place)
+    found = allcores.map(look_up, range(6), state=connect, finalizer=sqlite3.Connection.close, workers=1, **home)
     assert found == [(x * x, x + 1) for x in range(6)]
 
 
@@ -252,8 +252,8 @@ def run_two(diary: Diary, place: dict[str, Any]) -> None:
     allcores.map(function, [0, 1], state=diary.make, finalizer=Diary.end, workers=2, batch=1, **place)
 
 
-def test_each_worker_is_finalized_before_the_results_are_given(place, diary):
-    run_two(diary, place)
+def test_each_worker_is_finalized_before_the_results_are_given(home, diary):
+    run_two(diary, home)
     assert diary.is_balanced()
 
 
@@ -266,8 +266,8 @@ def test_warm_workers_are_finalized_for_each_run(diary):
     assert len(set(made)) < len(made)  # they are the same processes
 
 
-def test_a_finalizer_needs_no_state(place, diary):
-    allcores.map(abs, range(4), finalizer=diary.end, workers=1, **place)
+def test_a_finalizer_needs_no_state(home, diary):
+    allcores.map(abs, range(4), finalizer=diary.end, workers=1, **home)
     assert len(diary.read("ended")) == 1
 
 
@@ -276,10 +276,10 @@ def test_a_run_that_needs_no_worker_makes_and_ends_nothing(diary):
     assert diary.read("made") == diary.read("ended")
 
 
-def test_a_lazy_run_is_finalized_at_its_end(place, diary, tmp_path):
-    function = meet(tmp_path, place)
+def test_a_lazy_run_is_finalized_at_its_end(home, diary, tmp_path):
+    function = meet(tmp_path, home)
     options: dict[str, Any] = {"state": diary.make, "finalizer": Diary.end, "workers": 2, "batch": 1}
-    assert list(allcores.imap(function, iter([0, 1]), **options, **place)) == [0, 1]
+    assert list(allcores.imap(function, iter([0, 1]), **options, **home)) == [0, 1]
     assert diary.is_balanced()
 
 
@@ -339,14 +339,14 @@ def test_a_worker_that_is_killed_is_not_finalized(start, diary):
     assert len(diary.read("ended")) < len(diary.read("made"))
 
 
-def test_what_a_finalizer_raises_is_warned_of_and_changes_no_result(place):
+def test_what_a_finalizer_raises_is_warned_of_and_changes_no_result(home):
     def fail(state: int) -> None:
         raise OSError("disk full")
 
     with pytest.warns(RuntimeWarning, match=r"the finalizer failed once in .*disk full.*results are not affected") as (
         warned
     ):
-        assert allcores.map(add, [1, 2], state=lambda: 10, finalizer=fail, workers=1, **place) == [11, 12]
+        assert allcores.map(add, [1, 2], state=lambda: 10, finalizer=fail, workers=1, **home) == [11, 12]
     assert len(warned) == 1
     assert warned[0].filename == __file__
     assert isinstance(warned[0].message.__cause__, OSError)  # type: ignore[union-attr]

@@ -20,9 +20,11 @@ def choose_devices(options: Options, present: Sequence[str] | None) -> tuple[str
         ValueError: it is not there, or workers of this kind can be given none.
     """
     asked = options.devices
-    if asked is None or options.on == "serial":
+    if asked is None or options.engine == "serial":
         return ()
-    if options.on == "threads":
+    if options.engine in {"executor", "dask"}:
+        raise ValueError(f"devices={asked!r} needs workers that are started for it; use on='processes'")
+    if options.engine == "threads":
         raise ValueError(f"devices={asked!r} needs workers that are processes; use on='processes'")
     if options.start == "fork":
         raise ValueError(f"devices={asked!r} needs workers that start clean; leave start='fork' out")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from allcores._core.hints import TypeGuard, TypeVar
 
-__all__ = ["is_a", "qualified_name", "type_name"]
+__all__ = ["is_a", "is_dask_client", "is_executor", "qualified_name", "runs_in_threads", "type_name"]
 
 T = TypeVar("T")
 
@@ -22,3 +22,24 @@ def type_name(thing: object) -> str:
 def qualified_name(thing: object) -> str:
     """Give the qualified name of the type, which a metaclass may hide."""
     return str.__str__(vars(type)["__qualname__"].__get__(type(thing)))
+
+
+def is_executor(thing: object) -> bool:
+    """Whether it is an executor of `concurrent.futures`, which need not be imported to know."""
+    return _is_of(type(thing), "concurrent.futures._base", "Executor")
+
+
+def is_dask_client(thing: object) -> bool:
+    """Whether it is a client of a Dask cluster, which need not be imported to know."""
+    return _is_of(type(thing), "distributed.client", "Client")
+
+
+def runs_in_threads(thing: object) -> bool:
+    """Whether it is an executor whose calls run in threads of this process, or a class of such; others may be, too."""
+    kind = thing if isinstance(thing, type) else type(thing)
+    is_apart = _is_of(kind, "concurrent.futures.interpreter", "InterpreterPoolExecutor")
+    return _is_of(kind, "concurrent.futures.thread", "ThreadPoolExecutor") and not is_apart
+
+
+def _is_of(kind: type, module: str, name: str) -> bool:
+    return any((base.__module__, base.__name__) == (module, name) for base in type.__dict__["__mro__"].__get__(kind))

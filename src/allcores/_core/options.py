@@ -9,12 +9,17 @@ from math import isfinite
 
 from allcores._core.bytes import parse_bytes
 from allcores._core.functions import refuse_deferring
-from allcores._core.hints import Any, Literal, Self, TypeAlias, TypedDict
+from allcores._core.hints import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias, TypedDict
+from allcores._core.kinds import is_dask_client, is_executor
 from allcores._core.records import Record
 
-__all__ = ["Engine", "Errors", "OptionKeywords", "Options", "ProgressCallback", "StartMethod"]
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
-Engine = Literal["processes", "threads", "serial"]
+__all__ = ["Engine", "Errors", "OptionKeywords", "Options", "Place", "ProgressCallback", "StartMethod"]
+
+Engine = Literal["processes", "threads", "serial", "executor", "dask"]
+Place: TypeAlias = "str | Executor | DaskClient | Callable[[], Executor]"  # a string is an engine's name, or an address
 StartMethod = Literal["auto", "fork", "forkserver", "spawn"]
 Errors = Literal["raise", "collect"]
 ProgressCallback = Callable[[int, int | None], object]
@@ -22,9 +27,17 @@ Workers: TypeAlias = int | float | Literal["physical"] | None
 Devices: TypeAlias = Literal["cuda"] | Iterable[int | str] | None
 ExceptionTypes: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 
-ENGINES = ("processes", "threads", "serial")
+ENGINES = ("processes", "threads", "serial", "dask")
+DASK_SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")  # of a scheduler's address
 START_METHODS = ("auto", "fork", "forkserver", "spawn")
 ERRORS = ("raise", "collect")
+
+
+class DaskClient(Protocol):
+    """What type checkers take for a client of Dask's, which need not be installed."""
+
+    def nthreads(self, workers: Any = ...) -> Any:
+        """Dask's own."""
 
 
 class OptionKeywords(TypedDict, total=False):
@@ -34,7 +47,7 @@ class OptionKeywords(TypedDict, total=False):
     """
 
     workers: Workers
-    on: Engine
+    on: Place
     start: StartMethod
     batch: int | None
     ahead: int | None
@@ -60,7 +73,10 @@ class Options(Record):
         workers: how many workers; by default as many as usable cores, a few more if they are threads. -1 means
             all usable cores, -2 all but one, and so on; 0.5 half of them; ``"physical"`` one for each physical core,
             where several hardware threads share one.
-        on: the engine: ``"processes"``, ``"threads"`` or ``"serial"`` (in the caller's own thread, for debugging).
+        on: the engine: ``"processes"``, ``"threads"`` or ``"serial"`` (in the caller's own thread, for debugging); or
+            any `concurrent.futures.Executor`, whichever library it is of, or a function that makes one, which is then
+            made anew if it breaks, and shut down at the end; or a Dask cluster: its client, its scheduler's address
+            (``"tcp://host:8786"``), or ``"dask"`` for the current client, and where there is none a cluster here.
         start: how processes start: ``"fork"``, ``"forkserver"``, ``"spawn"``, or ``"auto"``, which heeds
             ``multiprocessing.set_start_method``, and else forks where that is safe, or where a worker is to have what
             only forked ones can, and starts clean otherwise.
@@ -110,7 +126,7 @@ class Options(Record):
     """
 
     workers: Workers = None
-    on: Engine = "processes"
+    on: Place = "processes"
     start: StartMethod = "auto"
     batch: int | None = None
     ahead: int | None = None
@@ -133,7 +149,7 @@ class Options(Record):
     def __new__(cls, *values: Any, **keywords: Any) -> Self:
         """Check what the caller wrote, and bring it into one form; unpickling gives all values in order."""
         asked = super().__new__(cls, *values, **keywords)
-        _require_choice("on", asked.on, ENGINES)
+        _require_place(asked.on)
         _require_choice("start", asked.start, START_METHODS)
         _require_choice("errors", asked.errors, ERRORS, ", whose results have .successes without what failed")
         _require_exception_types(asked.retry_on)
@@ -165,6 +181,13 @@ class Options(Record):
     def __repr__(self) -> str:
         given = ((name, value) for name, value in zip(self._fields, self, strict=True) if value != self._defaults[name])
         return f"Options({', '.join(f'{name}={value!r}' for name, value in given)})"
+
+    @property
+    def engine(self) -> Engine:
+        """Which engine that is."""
+        if is_dask_client(self.on) or (isinstance(self.on, str) and self.on.startswith(DASK_SCHEMES)):
+            return "dask"
+        return self.on if isinstance(self.on, str) else "executor"  # type: ignore[return-value]  # it was checked
 
     @property
     def retry_on_types(self) -> tuple[type[BaseException], ...]:
@@ -303,6 +326,14 @@ def _require_choice(name: str, value: Any, allowed: tuple[str, ...], hint: str =
         raise TypeError(f"{name}={value!r} is not a string; allowed: {choices}")
     if value not in allowed:
         raise ValueError(f"{name}={value!r} is unknown; allowed: {choices}")
+
+
+def _require_place(value: Any) -> None:
+    if is_dask_client(value) or is_executor(value) or callable(value):
+        return
+    if not (isinstance(value, str) and value.startswith(DASK_SCHEMES)):
+        others = ", a concurrent.futures.Executor, a function that makes one, a Dask client, or a scheduler's address"
+        _require_choice("on", value, ENGINES, others)
 
 
 def _argument_tuple(value: Any) -> tuple[Any, ...]:

@@ -14,6 +14,8 @@ __all__ = ["OWN_THREAD", "ConcreteStart", "Facts", "Plan", "make_plan"]
 
 ConcreteStart: TypeAlias = Literal["fork", "forkserver", "spawn"]
 
+OTHERS = {"executor": "an executor's", "dask": "a cluster's"}  # whose workers are not our own, and how to say so
+
 MORE_THREADS, MOST_THREADS = 4, 32  # than cores, and in all: as concurrent.futures has it
 
 OWN_THREAD = "a thread of its own starts the workers"
@@ -41,6 +43,7 @@ class Facts(Record):
         topology: of what kind the cores are, in words; likewise.
         devices: which accelerators this process may use; None where nobody has asked, or nothing says so.
         meeting_place: the folder where runs meet that share the cores; None where this process's do not.
+        slots: how many calls run at once where the caller has said; None where nobody tells.
     """
 
     cores: int
@@ -60,6 +63,7 @@ class Facts(Record):
     topology: str | None = None
     devices: tuple[str, ...] | None = None
     meeting_place: str | None = None
+    slots: int | None = None
 
 
 class Plan(Record):
@@ -178,15 +182,17 @@ def make_plan(options: Options, facts: Facts) -> Plan:
         RuntimeError: this program can start no worker so.
     """
     _require_workers_that_can_be_killed(options)
-    keeps_limits = options.on == "processes"
+    if options.engine in OTHERS:
+        _require_what_others_can(options)
+    keeps_limits = options.engine == "processes"
     devices = choose_devices(options, facts.devices)
     workers, workers_reason = _decide_workers(options, facts, len(devices))
-    start, start_reason = _decide_start(options, facts) if options.on == "processes" else (None, "")
+    start, start_reason = _decide_start(options, facts) if options.engine == "processes" else (None, "")
     is_clean = start is not None and start != "fork"
     cores = max(1, facts.cores // workers)
     threads, threads_reason = _decide_threads(options, facts, cores)
     return Plan(
-        on=options.on,
+        on=options.engine,
         workers=workers,
         workers_reason=workers_reason,
         start=start,
@@ -206,7 +212,7 @@ def make_plan(options: Options, facts: Facts) -> Plan:
         threads_reason=threads_reason,
         threads_asked=options.threads != "auto",
         topology=facts.topology,
-        meeting_place=facts.meeting_place if options.on == "processes" else None,
+        meeting_place=facts.meeting_place if options.engine == "processes" else None,
         native_set=facts.native_set if options.threads == "auto" else (),
         devices=hand_out(devices, workers),
         carried=facts.settings if is_clean else (),
@@ -218,16 +224,34 @@ def _require_workers_that_can_be_killed(options: Options) -> None:
     """Refuse limits that a thread would not keep; `on="serial"`, which is for debugging, ignores them."""
     for name in ("timeout", "memory", "recycle"):
         value = getattr(options, name)
-        if options.on == "threads" and value is not None:
+        if (options.engine == "threads" or options.engine in OTHERS) and value is not None:
+            whose = OTHERS.get(options.engine, "threads")
             raise ValueError(
-                f"{name}={value!r} needs workers that can be killed, and threads cannot; use on='processes'"
+                f"{name}={value!r} needs workers that can be killed, and {whose} cannot; use on='processes'"
             )
+
+
+def _require_what_others_can(options: Options) -> None:
+    """Refuse what workers that belong to somebody else cannot be asked for."""
+    whose = OTHERS[options.engine]
+    if options.finalizer is not None:
+        raise ValueError(
+            f"finalizer={options.finalizer!r} needs workers whose end can be told, and {whose} cannot; "
+            "use on='processes', or have the function close what it opens"
+        )
+    if options.start != "auto":
+        raise ValueError(f"start={options.start!r} is not for {whose} workers, which are started there; leave it out")
+    if options.threads not in {"auto", None}:
+        raise ValueError(
+            f"threads={options.threads!r}: {whose} workers have the native threads that they were started with; "
+            "set them there, or in the initializer"
+        )
 
 
 def _decide_workers(options: Options, facts: Facts, devices: int) -> tuple[int, str]:
     bound = f"usable cores, bounded by {facts.cores_bound}"
     number = options.workers
-    if options.on == "serial":
+    if options.engine == "serial":
         return 1, "serial runs in the caller's own thread"
     if number is None:
         return _usual_workers(options, facts, bound) if not devices else (devices, "one for each device")
@@ -241,7 +265,11 @@ def _decide_workers(options: Options, facts: Facts, devices: int) -> tuple[int, 
 
 
 def _usual_workers(options: Options, facts: Facts, bound: str) -> tuple[int, str]:
-    if options.on != "threads":
+    if facts.slots is not None:
+        return facts.slots, f"as many as the {'executor' if options.engine == 'executor' else 'cluster'} has"
+    if options.engine in OTHERS:
+        return facts.cores, f"{bound}, as nobody tells yet how many there are: workers= says so"
+    if options.engine != "threads":
         return facts.cores, bound
     few_more = min(MOST_THREADS, facts.cores + MORE_THREADS)
     return few_more, f"threads mostly wait, so a few more than {facts.cores} {bound}"
@@ -258,8 +286,10 @@ def _decide_threads(options: Options, facts: Facts, cores: int) -> tuple[int | N
         return None, "threads=None was asked for"
     if options.threads != "auto":
         return options.threads, f"threads={options.threads} was asked for"
-    if options.on == "serial":
+    if options.engine == "serial":
         return None, "serial runs in the caller's own thread"
+    if options.engine in OTHERS:
+        return None, f"{OTHERS[options.engine]} workers have what they were started with"
     theirs = ", ".join(f"{name}={value}" for name, value in facts.native_set)
     but = f", but {theirs}, as the environment says" if theirs else ""
     return cores, f"each worker's share of {facts.cores} usable cores{but}"

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 
 from allcores._core.hints import TYPE_CHECKING, Any
+from allcores._core.options import Place
 from allcores._core.plan import Plan
 from allcores._engines.engine import Engine
 from allcores._input.dataset import Dataset
@@ -37,7 +38,9 @@ def say_what_is_copied(function: Callable[..., Any], initializer: Callable[..., 
     return warn_of_copies(function, initializer)
 
 
-def make_engine(plan: Plan, job: Job, dataset: Dataset, lines: Lines | None = None) -> Engine:
+def make_engine(
+    plan: Plan, job: Job, dataset: Dataset, lines: Lines | None = None, *, place: Place = "processes"
+) -> Engine:
     """Make the engine for a run; no worker is started.
 
     Args:
@@ -45,6 +48,7 @@ def make_engine(plan: Plan, job: Job, dataset: Dataset, lines: Lines | None = No
         job: what every worker has from the beginning.
         dataset: where items come from.
         lines: what runs each item, where items of different jobs are handed in; None where all are of `job`.
+        place: where the caller asked for items to run; of use where that is an executor.
 
     Raises:
         UnpicklableError: the job cannot travel.
@@ -59,6 +63,14 @@ def make_engine(plan: Plan, job: Job, dataset: Dataset, lines: Lines | None = No
         from allcores._engines.threads import ThreadEngine
 
         return ThreadEngine(plan, job, dataset, lines)
+    if plan.on == "executor":
+        from allcores._engines.executors.engine import ExecutorEngine
+
+        return ExecutorEngine(plan, job, dataset, place)
+    if plan.on == "dask":
+        from allcores._engines.dask.engine import DaskEngine
+
+        return DaskEngine(plan, job, dataset, place)
     if not job.chance.is_seeded:
         say_what_is_copied(job.function, job.initializer)
     from allcores._engines.processes.engine import ProcessEngine

@@ -77,7 +77,8 @@ class Failures:
 
     def abort(self, reason: AbortReason, cause: BaseException | None) -> None:
         """Have the run end because no worker can be had."""
-        if reason is AbortReason.SETUP_FAILED and cause is not None:
+        is_told = is_a(cause, WorkersUnavailable)  # by an engine that knows better
+        if cause is not None and (reason is AbortReason.SETUP_FAILED or is_told):
             self.error = cause
             return
         last = "it did not come up in time" if cause is None else f"{cause}"

@@ -77,11 +77,13 @@ class Service:
     ) -> None:
         if options.resume is not None:
             raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
+        if options.engine in {"executor", "dask"}:
+            raise ValueError(f"on={options.on!r} is for a run over one dataset: allcores.map has it")
         here = Descriptors()
         belongings = Belongings.of(options)
         facts = find_facts(options, here, own_threads=_count_threads())
         facts = facts._replace(has_own_thread=True, start_used=start_used() if stands_in else None)
-        if options.on == "processes" and options.start == "auto":
+        if options.engine == "processes" and options.start == "auto":
             facts = belongings.weigh(facts, here)
         self.plan = make_plan(options, facts)
         if self.plan.start is not None:

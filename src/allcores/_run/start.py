@@ -8,6 +8,7 @@ from functools import partial
 from allcores._codec.codec import encode_job
 from allcores._core.functions import refuse_deferring
 from allcores._core.hints import TYPE_CHECKING, Any
+from allcores._core.kinds import runs_in_threads
 from allcores._core.options import Options
 from allcores._core.plan import Plan, make_plan
 from allcores._engines.launch import draw_chance, make_engine
@@ -55,14 +56,14 @@ class Start:
         recorder = self._open_journal()
         chance = self._job.chance if recorder is None else Chance(recorder.entropy, recorder.is_seeded)
         job = self._job._replace(chance=chance, is_awaited=is_lazy)
-        if is_lazy and self._plan.on == "processes":  # its consumer may set what later workers would begin with
+        if is_lazy and self._plan.on not in {"threads", "serial"}:  # its consumer may set what later workers begin with
             from allcores._settings.snapshot import find_settings
 
             job = job._replace(settings=find_settings())
         return Run(
             self._plan,
             self._dataset,
-            partial(make_engine, self._plan, job, self._dataset),
+            partial(make_engine, self._plan, job, self._dataset, place=self._options.on),
             sink,
             origin=Origin(lambda: job, chance),
             retry_on=self._options.retry_on_types,
@@ -121,7 +122,7 @@ def prepare(
         raise TypeError(_explain_uncallable(fn, iterables))
     if not iterables:
         raise TypeError("the dataset is missing: give at least one iterable after the function")
-    dataset = make_dataset(iterables, is_sent=options.on == "processes")
+    dataset = make_dataset(iterables, is_sent=_are_sent(options))
     belongings = Belongings.of(options, fn, dataset, is_star=is_star)
     plan = _decide(options, belongings, has_own_thread=has_own_thread)
     refuse_deferring(fn, plan.on)
@@ -147,11 +148,16 @@ def _explain_uncallable(fn: object, iterables: tuple[object, ...]) -> str:
     return f"{short_repr(fn)} is not callable; {hint}"
 
 
+def _are_sent(options: Options) -> bool:
+    """Say whether items may go to other processes."""
+    return options.engine not in {"threads", "serial"} and not runs_in_threads(options.on)
+
+
 def _decide(options: Options, belongings: Belongings, *, has_own_thread: bool) -> Plan:
     """Make the plan, in view of what workers must not share."""
     here = Descriptors()
     facts = find_facts(options, here)._replace(has_own_thread=has_own_thread)
-    if options.on == "processes" and options.start == "auto":
+    if options.engine == "processes" and options.start == "auto":
         facts = belongings.weigh(facts, here)
     plan = make_plan(options, facts)
     was_weighed = options.start == "auto" and plan.fork_hazard is None and not has_own_thread

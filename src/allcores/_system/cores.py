@@ -13,7 +13,7 @@ import stat
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from math import ceil
 
 from allcores._core.hints import Self
@@ -27,6 +27,7 @@ __all__ = [
     "Topology",
     "UsableCores",
     "bounds_of_cores",
+    "cores_limited_here",
     "find_topology",
     "limit_cores_here",
     "meeting_place",
@@ -120,6 +121,17 @@ def meeting_place() -> str | None:
 def limit_cores_here(cores: int) -> None:
     """Bound the cores of runs that this thread starts from now on: its share of an outer run's."""
     _here.cores = cores
+
+
+@contextmanager
+def cores_limited_here(cores: int) -> Iterator[None]:
+    """Bound them likewise within the block alone, in a thread that is somebody else's."""
+    before = getattr(_here, "cores", None)
+    _here.cores = cores
+    try:
+        yield
+    finally:
+        _here.cores = before
 
 
 def bounds_of_cores() -> Iterator[tuple[int, str]]:

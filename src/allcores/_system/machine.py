@@ -16,7 +16,7 @@ from allcores._system.greenlets import GREEN, patched_by
 from allcores._system.native_threads import loaded_pools, most_threads, set_by_user
 from allcores._system.program import clean_hazard, start_set
 
-__all__ = ["find_facts", "fork_hazard"]
+__all__ = ["find_facts", "fork_hazard", "slots_of"]
 
 # Modules whose threads or locks do not survive a fork, by their own documentation; importing them is enough.
 FORK_BREAKERS = ("polars", "jax", "jaxlib", "tensorflow", "grpc", "ray", "cupy", "pycuda", "pyopencl", *GREEN)
@@ -54,7 +54,25 @@ def find_facts(
         physical=None if topology is None else topology.physical,
         topology=None if topology is None else str(topology),
         devices=None if options.devices is None else find_devices(),
+        slots=_find_slots(options),
     )
+
+
+def _find_slots(options: Options) -> int | None:
+    """Give how many calls run at once there; whoever says how many workers there shall be need not know."""
+    if options.engine == "executor":
+        return slots_of(options.on)
+    if options.engine == "dask" and options.workers is None:
+        from allcores._system.dask_cluster import count_threads  # heavy: for who has a cluster
+
+        return count_threads(options.on)
+    return None
+
+
+def slots_of(executor: object) -> int | None:
+    """Give how many calls an executor runs at once, if it tells as the standard library's and most others do."""
+    slots = getattr(executor, "_max_workers", None)
+    return slots if type(slots) is int and slots > 0 else None
 
 
 # ----------------------------------------------------------------------------------------------------- fork safety

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat, starmap
 from time import monotonic_ns
 
 from allcores._codec.codec import PartialItems
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from allcores._worker.captured import CapturedGenerators
     from allcores._worker.safe_region import SafeRegion
 
-__all__ = ["Job", "Part", "find_captured", "run_batch"]
+__all__ = ["Job", "Part", "find_captured", "handed_out", "part_generators", "run_batch"]
 
 REPORT_SECONDS = 0.050  # after so long, a worker reports what it has, or gives the rest of the batch back
 
@@ -255,6 +257,27 @@ def _find_captured(function: Callable[..., Any]) -> CapturedGenerators | None:
     from allcores._worker.captured import CapturedGenerators
 
     return CapturedGenerators.of(function) or None
+
+
+def part_generators(job: Job, initializer: Callable[..., object] | None = None) -> None:
+    """Have this worker draw other numbers than the others, which have copies of the same generators.
+
+    Args:
+        job: whose function leads to them.
+        initializer: that has run here: where it leads to, too, is its affair.
+    """
+    captured = find_captured(job.function)
+    if captured is None:
+        return
+    theirs = None if initializer is None else find_captured(initializer)
+    (captured if theirs is None else captured.without_those_of(theirs)).part()
+
+
+def handed_out(items: list[Any]) -> Iterator[Any]:
+    """Give the items one by one, and let go of each: a value that is its own item is nobody else's then."""
+    queue = deque(items)
+    items.clear()
+    return starmap(queue.popleft, repeat((), len(queue)))
 
 
 def _spreading(function: Callable[..., Any]) -> Callable[[Any], Any]:

@@ -10,10 +10,8 @@ import os
 import pickle
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
-from itertools import repeat, starmap
 from math import inf
 from time import monotonic_ns
 
@@ -35,7 +33,7 @@ from allcores._transport.board import IDLE, INDEX, MOVING, NEEDS_EXIT, PREPARING
 from allcores._transport.channel import Channel
 from allcores._transport.wire import Buffer, Kind, Message
 from allcores._worker.exit import find_ties, finish_queues, flush_output
-from allcores._worker.job import Job, Part, find_captured, run_batch
+from allcores._worker.job import Job, Part, handed_out, part_generators, run_batch
 from allcores._worker.kinship import become_child
 from allcores._worker.namesake import Asker, become_namesake
 from allcores._worker.state import WorkerState
@@ -196,7 +194,7 @@ class WorkerLoop:
             base = self._jobs[0]
             assert isinstance(base, Job)
             if not job.chance.is_seeded:
-                _part(job, base.initializer)
+                part_generators(job, base.initializer)
             job = self._state.bind(job).at_home()
         except BaseException as error:  # unpickling the caller's objects may raise anything
             self._jobs[message.line] = error  # told when items come for it
@@ -238,7 +236,7 @@ class WorkerLoop:
             if job.settings is not None:  # else they were inherited
                 self._adopt().adopt(job.settings)
             if not job.chance.is_seeded:
-                _part(job)  # before the initializer, which may begin them itself
+                part_generators(job)  # before the initializer, which may begin them itself
             self._state = job.prepare()
             self._tell_ties(inf)  # at once: who has a state is not to be killed any more
             if self._adoption is not None:
@@ -316,7 +314,7 @@ class WorkerLoop:
     def _items_of(self, message: Message) -> Any:
         if message.frames:
             items: PartialItems | Any = self._decode(message.frames)
-            return _handed_out(items) if type(items) is list and not is_constant(items[0]) else items
+            return handed_out(items) if type(items) is list and not is_constant(items[0]) else items
         assert self._dataset is not None
         return self._dataset.items(message.start, message.stop)
 
@@ -324,24 +322,3 @@ class WorkerLoop:
         flush_output()
         self._words[INDEX] = IDLE
         self._channel.send(Message(kind, token, stop=stop, frames=encode(encode_exception(error))))
-
-
-def _part(job: Job, initializer: Callable[..., object] | None = None) -> None:
-    """Have this worker draw other numbers than the others, which have copies of the same generators.
-
-    Args:
-        job: whose function leads to them.
-        initializer: that has run here: where it leads to, too, is its affair.
-    """
-    captured = find_captured(job.function)
-    if captured is None:
-        return
-    theirs = None if initializer is None else find_captured(initializer)
-    (captured if theirs is None else captured.without_those_of(theirs)).part()
-
-
-def _handed_out(items: list[Any]) -> Iterator[Any]:
-    """Give the items one by one, and let go of each: a value that is its own item is nobody else's then."""
-    queue = deque(items)
-    items.clear()
-    return starmap(queue.popleft, repeat((), len(queue)))

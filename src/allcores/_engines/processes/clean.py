@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 
-from allcores._codec.captures import explain_unpicklable
-from allcores._codec.codec import Encoded, encode_job
 from allcores._codec.definitions.contents import Inspection
 from allcores._codec.definitions.globals import Known
 from allcores._codec.handover import close_all, hand_over
 from allcores._core.plan import Plan
+from allcores._engines.job_pickle import encode_for_strangers
 from allcores._engines.processes.device_groups import DeviceGroups
 from allcores._engines.processes.fork_server import CleanProcess, CleanStart
 from allcores._engines.processes.process import Setup
@@ -51,7 +49,7 @@ class CleanSource:
         settings = find_settings() if job.settings is None else job.settings
         with hand_over() as descriptors:
             known, inspection = Known(), Inspection(is_only=is_last)
-            frames, _, unsure = _encode(job._replace(settings=settings.sealed), known, inspection)
+            frames, _, unsure = encode_for_strangers(job._replace(settings=settings.sealed), known, inspection)
             kinship = Kinship.here(plan.start, is_daemon=job.is_daemon)
             surroundings = pickle.dumps((kinship, Surroundings.here(Share.of(plan)), settings.sealed.early))
             segment = fill_segment(frames)
@@ -83,26 +81,3 @@ class CleanSource:
         close_all(self._setup.descriptors)
         if self._setup.segment is not None:
             self._setup.segment.close()
-
-
-def _encode(job: Job, known: Known, inspection: Inspection) -> Encoded:
-    try:
-        return encode_job(job, known, inspection, is_whole=True)
-    except Exception as error:
-        for role, thing in _parts_of(job):
-            explained = explain_unpicklable(role, thing, error)
-            if explained is not None:
-                raise explained from None
-        return encode_job(job, known, inspection)  # without what it does not lead to for sure
-
-
-def _parts_of(job: Job) -> Iterator[tuple[str, object]]:
-    """Give what of a job is the caller's, each with what it is to them."""
-    from allcores._input.sharing.reach import FINALIZER, FUNCTION, INITIALIZER, STATE  # for who is about to be refused
-
-    yield from zip(
-        (FUNCTION, INITIALIZER, STATE, FINALIZER),
-        (job.function, job.initializer, job.state, job.finalizer),
-        strict=True,
-    )
-    yield from ((f"initargs[{position}]", argument) for position, argument in enumerate(job.initargs))

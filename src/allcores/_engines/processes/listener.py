@@ -8,25 +8,15 @@ from __future__ import annotations
 import socket
 from collections.abc import Generator, Iterator
 
-from allcores._codec.codec import decode_outcomes
 from allcores._codec.exceptions import decode_exception
 from allcores._codec.pickling import decode
-from allcores._core.errors import UnpicklableItem, UnpicklableResult
-from allcores._core.messages import (
-    BatchAdvanced,
-    BatchFinished,
-    BatchUnreadable,
-    BatchWeighed,
-    WorkerReady,
-    WorkerSetupFailed,
-    WorkerUp,
-)
+from allcores._core.messages import BatchWeighed, WorkerReady, WorkerSetupFailed, WorkerUp
 from allcores._core.scheduler.pace import HEAVY_BYTES
 from allcores._engines.engine import Arrival
 from allcores._engines.processes.measures import Measures
 from allcores._engines.processes.supplies import Supplies
 from allcores._engines.processes.worker import Worker
-from allcores._objects.asking import describe
+from allcores._engines.reports import understand_report, understand_unreadable
 from allcores._objects.outcomes import WorkerIdentity
 from allcores._system.tracking import SharedTracker
 from allcores._transport.board import TELLS_TRACKER
@@ -108,23 +98,9 @@ class Listener:
                 worker.settle(message)
                 if not worker.held:
                     self._supplies.hear_of_leisure(worker)
-                return _understand_report(number, message)
+                return understand_report(number, message)
             case Kind.UNREADABLE:
                 worker.doubt()
-                error = decode_exception(decode(message.frames)).exception
-                text = f"it arrived at its worker and could not be unpickled there: {describe(error)}"
-                return Arrival(
-                    BatchUnreadable(number, message.token, message.stop, is_last=True), cause=UnpicklableItem(text)
-                )
+                return understand_unreadable(number, message)
             case _:
                 raise AssertionError(message.kind)
-
-
-def _understand_report(worker: int, message: Message) -> Arrival:
-    try:
-        values, raised = decode_outcomes(message.frames)
-    except UnpicklableResult as error:
-        return Arrival(BatchUnreadable(worker, message.token, message.stop, is_last=message.flag), cause=error)
-    happened = BatchFinished if message.flag else BatchAdvanced
-    event = happened(worker, message.token, message.stop, message.seconds, tuple(raised), (), message.waited)
-    return Arrival(event, message.start, values, raised)

@@ -1,0 +1,261 @@
+"""Has processes of a Dask cluster run the batches of one run."""
+
+from __future__ import annotations
+
+import queue
+from asyncio import CancelledError
+from collections import deque
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+from allcores._core.errors import WorkerDied, WorkersUnavailable
+from allcores._core.hints import TYPE_CHECKING
+from allcores._core.messages import (
+    BatchRefused,
+    BatchUnreadable,
+    EngineLost,
+    Moment,
+    SendBatch,
+    WorkerDown,
+    WorkerReady,
+    WorkerUp,
+)
+from allcores._core.options import Place
+from allcores._core.plan import Plan
+from allcores._engines.dask.cluster import Cluster, Landed, ProcessesChanged
+from allcores._engines.dask.process import Flight, Process
+from allcores._engines.engine import Arrival, MemoryUse
+from allcores._engines.executors.host import find_mismatch
+from allcores._engines.executors.lessons import Lessons
+from allcores._engines.executors.replies import Replies
+from allcores._input.dataset import Dataset
+from allcores._objects.asking import describe
+from allcores._objects.outcomes import WorkerIdentity
+from allcores._system.interrupts import let_interrupts_in
+from allcores._system.processor_time import ProcessorTime
+from allcores._worker.guest import serve, stamp_here
+from allcores._worker.job import Job, find_captured
+
+if TYPE_CHECKING:
+    from allcores._system.leadership import Leadership
+
+__all__ = ["DaskEngine"]
+
+
+class DaskEngine:
+    """Has a Dask cluster run batches; what runs there cannot be ended, and nothing is heard of it any more.
+
+    Args:
+        plan: how the run is done.
+        job: what runs the items.
+        dataset: where items come from.
+        place: the cluster.
+
+    Raises:
+        UnpicklableError: the job cannot travel.
+        ImportError, OSError, ValueError: as `Connection`.
+    """
+
+    def __init__(self, plan: Plan, job: Job, dataset: Dataset, place: Place) -> None:
+        self._dataset = dataset
+        if not job.chance.is_seeded and find_captured(job.function) is not None:
+            from allcores._engines.copies import warn_of_copies  # a function without generators does without
+
+            warn_of_copies(job.function, job.initializer)
+        self._lessons = Lessons(plan, job)
+        self._replies = Replies("the cluster")
+        self._processes: dict[str, Process] = {}  # by address
+        self._places: dict[int, Process] = {}  # by worker
+        self._calls: dict[int, Process] = {}  # by number, those that are not over
+        self._homeless: deque[int] = deque()  # workers that wait for a process to come
+        self._cluster = Cluster(place, plan.workers)
+        self._cluster.news.put(ProcessesChanged())  # those who are there already
+
+    # ------------------------------------------------------------------------------------------------- commands
+
+    def start(self, worker: int) -> None:
+        """Claim a thread, as soon as there is one; it is ready once its process has told its versions."""
+        self._replies.tell(Arrival(WorkerUp(worker)))
+        self._homeless.append(worker)
+        self._find_homes()
+
+    def send(self, batch: SendBatch) -> None:
+        """Send a batch to the worker's process, or have it wait until it may go."""
+        process = self._places.get(batch.worker)
+        if process is not None:  # else it has just gone, and the scheduler is about to hear of it
+            process.waiting.append(batch)
+            self._send_waiting(process)
+
+    def take_back(self, worker: int) -> None:
+        """What waits with a process cannot be had back from it."""
+
+    def kill(self, worker: int) -> None:
+        """Give the claim up, and forget what the worker holds."""
+        process = self._places.pop(worker, None)
+        if process is not None:
+            self._forget(process.drop(worker))
+        elif worker in self._homeless:
+            self._homeless.remove(worker)
+
+    def condemn(self, worker: int, start: int, stop: int) -> None:
+        """Nobody can end a call that runs."""
+
+    def release(self, worker: int) -> None:
+        """Give the claim up."""
+        self.kill(worker)
+
+    def make_waker(self) -> Callable[[], None]:
+        """Give what ends a wait."""
+        return lambda: self._cluster.news.put(None)
+
+    def share(self, leadership: Leadership) -> None:
+        """Whoever waits keeps the leadership: there is no selector that others could wait on."""
+
+    def memory(self) -> MemoryUse:
+        """Nobody knows."""
+        return MemoryUse()
+
+    def processor_time(self) -> ProcessorTime:
+        """Tell what batches that are over have used."""
+        return self._replies.used
+
+    def identity(self, worker: int) -> WorkerIdentity:
+        """Say which process has run the worker's latest batch."""
+        return self._replies.identity(worker)
+
+    def complaint(self) -> None:
+        """There are no finalizers."""
+
+    def close(self) -> None:
+        """Have the cluster forget everything that was asked for; without waiting for what still runs there."""
+        self._lessons.close()
+        self._cluster.close()
+
+    # ------------------------------------------------------------------------------------------------- arrivals
+
+    def wait(self, timeout: float | None) -> list[Arrival]:
+        """Wait for something to happen; one at a time, as the next may be of the same worker."""
+        if not self._replies.arrivals:
+            news = None
+            with suppress(queue.Empty), let_interrupts_in():
+                inbox = self._cluster.news
+                news = inbox.get(timeout=timeout) if timeout != 0 else inbox.get_nowait()
+            if isinstance(news, ProcessesChanged):
+                self._hear_of_change(news)
+            elif news is not None:
+                self._hear(news)
+        return self._replies.take()
+
+    def _hear(self, landed: Landed) -> None:
+        process = self._calls.pop(landed.call, None)
+        if process is None:
+            return
+        if landed.call == process.question:
+            self._hear_answer(process, landed)
+        elif (flight := process.flights.pop(landed.call, None)) is not None:
+            self._land(process, flight, landed)
+            self._send_waiting(process)
+
+    def _hear_answer(self, process: Process, landed: Landed) -> None:
+        if landed.error is not None:
+            self._lose(landed.error)
+            return
+        difference = find_mismatch(landed.value)
+        if difference is not None:
+            self._lose(WorkersUnavailable(f"the worker at {process.address} cannot be used: {difference}"))
+            return
+        process.is_known = True
+        for worker in process.workers:
+            self._replies.tell(Arrival(WorkerReady(worker)))
+
+    def _land(self, process: Process, flight: Flight, landed: Landed) -> None:
+        """Take in what came of a call."""
+        batch, error = flight.batch, landed.error
+        if error is None:
+            question = self._replies.take_in(batch, landed.value)
+            if question is not None:
+                self._lessons.answer(question)
+                self._send(process, flight, is_whole=True)
+        elif isinstance(error, WorkersUnavailable) or not self._cluster.is_alive:
+            self._lose(error)
+        elif isinstance(error, CancelledError):
+            self._replies.tell(Arrival(BatchRefused(batch.worker, batch.token)))
+        else:
+            death = WorkerDied(f"was lost ({describe(error)})", exit="unknown")
+            unreadable = BatchUnreadable(batch.worker, batch.token, batch.stop, is_last=True)
+            self._replies.tell(Arrival(unreadable, cause=death))
+
+    # ------------------------------------------------------------------------------------------- where batches go
+
+    def _find_homes(self) -> None:
+        """Give workers that have none a thread, where the least are claimed."""
+        while self._homeless:
+            process = min(self._processes.values(), key=lambda process: process.load, default=None)
+            if process is None or process.load >= 1:
+                return
+            worker = self._homeless.popleft()
+            process.workers.append(worker)
+            self._places[worker] = process
+            if process.is_known:
+                self._replies.tell(Arrival(WorkerReady(worker)))
+            elif process.question is None:
+                process.question = self._cluster.ask(process.address)
+                self._calls[process.question] = process
+
+    def _send_waiting(self, process: Process) -> None:
+        while (flight := process.next_flight(self._replies.quarantine)) is not None:
+            self._send(process, flight)
+
+    def _send(self, process: Process, flight: Flight, *, is_whole: bool = False) -> None:
+        batch = flight.batch
+        items = self._dataset.items(batch.start, batch.stop)
+        head, frames = self._lessons.order(batch, items, is_whole=is_whole)
+        self._replies.weigh(batch, batch.stop - batch.start, sum(map(len, frames)))
+        try:
+            call = self._cluster.call(process.address, serve, stamp_here(), head, *frames)
+        except Exception as error:  # whatever Dask says when it is closed
+            self._lose(error)
+        else:
+            process.flights[call] = flight
+            self._calls[call] = process
+
+    # ----------------------------------------------------------------------------------------------- come and gone
+
+    def _hear_of_change(self, change: ProcessesChanged) -> None:
+        if change.gone is None:
+            for address, threads in self._cluster.threads().items():
+                if address not in self._processes:
+                    self._processes[address] = Process(address, threads)
+        elif (process := self._processes.pop(change.gone, None)) is not None:
+            self._mourn(process, is_expected=change.is_expected)
+        self._find_homes()
+
+    def _mourn(self, process: Process, *, is_expected: bool) -> None:
+        """Tell that all who had a claim there are gone, and which items may have done that."""
+        blamed: dict[int, SendBatch] = {}
+        for flight in () if is_expected else process.flights.values():
+            self._replies.quarantine.add(flight.batch.start, flight.batch.stop)
+            if flight.is_alone:
+                blamed[flight.batch.worker] = flight.batch
+        death = WorkerDied(f"has gone, with the process at {process.address},", exit="unknown")
+        for worker in process.workers:
+            del self._places[worker]
+            self._replies.forget(worker)
+            batch = blamed.get(worker)
+            moment = Moment.IDLE if process.is_known else Moment.PREPARING
+            down = WorkerDown(worker, moment)
+            if batch is not None:
+                down = WorkerDown(worker, Moment.RUNNING, batch.start, batch.stop)
+            self._replies.tell(Arrival(down, cause=death))
+        self._forget([*process.flights, *([] if process.question is None else [process.question])])
+
+    def _forget(self, calls: Collection[int]) -> None:
+        for call in calls:
+            self._calls.pop(call, None)
+        self._cluster.forget(calls)
+
+    def _lose(self, error: BaseException) -> None:
+        if not isinstance(error, WorkersUnavailable):
+            why = describe(error).partition("\n")[0]
+            error = WorkersUnavailable(f"the cluster's scheduler is gone ({why})")
+        self._replies.tell(Arrival(EngineLost(), cause=error))

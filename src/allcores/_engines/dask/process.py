@@ -1,0 +1,69 @@
+"""A process of a cluster, as the engine knows it: who has a claim to its threads, and what it has to do."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from allcores._core.messages import SendBatch
+from allcores._core.records import Record
+from allcores._engines.executors.quarantine import Quarantine
+
+__all__ = ["Flight", "Process"]
+
+
+class Flight(Record):
+    """A batch that is with a process."""
+
+    batch: SendBatch
+    is_alone: bool  # and so to blame if the process dies
+
+
+class Process:
+    """A process of the cluster.
+
+    Attributes:
+        address: of it.
+        threads: how many it has.
+        is_known: whether it has told its versions, and batches may go there.
+        question: the call that asks for these; None where nobody has asked.
+        workers: claims to its threads.
+        waiting: batches that are to go there.
+        flights: by the numbers of their calls.
+    """
+
+    def __init__(self, address: str, threads: int) -> None:
+        self.address = address
+        self.threads = threads
+        self.is_known = False
+        self.question: int | None = None
+        self.workers: list[int] = []
+        self.waiting: deque[SendBatch] = deque()
+        self.flights: dict[int, Flight] = {}
+
+    def __repr__(self) -> str:
+        return (
+            f"<Process at {self.address}: {len(self.workers)} of {self.threads} threads, {len(self.flights)} batches>"
+        )
+
+    @property
+    def load(self) -> float:
+        """Which part of its threads is claimed; 1 where all are."""
+        return len(self.workers) / self.threads
+
+    def next_flight(self, quarantine: Quarantine) -> Flight | None:
+        """Give what may go there next: a suspect batch alone, all others as they come."""
+        if not self.waiting or not self.is_known:
+            return None
+        is_suspect = quarantine.has_any(self.waiting[0].start, self.waiting[0].stop)
+        if self.flights and (is_suspect or any(flight.is_alone for flight in self.flights.values())):
+            return None
+        return Flight(self.waiting.popleft(), is_suspect)
+
+    def drop(self, worker: int) -> list[int]:
+        """Forget a worker and what it holds; give the calls that nobody wants any more."""
+        self.workers.remove(worker)
+        self.waiting = deque(batch for batch in self.waiting if batch.worker != worker)
+        calls = [call for call, flight in self.flights.items() if flight.batch.worker == worker]
+        for call in calls:
+            del self.flights[call]
+        return calls

@@ -1,0 +1,101 @@
+"""The executor that runs batches: the caller's own, or one that is made when it is needed, and anew when it breaks."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future
+
+from allcores._core.hints import Any
+from allcores._core.kinds import is_executor
+from allcores._core.options import Place
+from allcores._system.machine import slots_of
+from allcores._worker.guest import differ, stamp_here
+
+__all__ = ["QUESTION", "Answer", "Host", "find_mismatch"]
+
+Answer = tuple[tuple[int, ...], str | None]  # Python's minor version, and allcores' own if that is there
+
+# What a worker is asked first, by builtins alone: these any Python can read. The list that comes along shows whether it
+# was the very object that arrived there.
+QUESTION = """(
+    arrived.append(True),
+    __import__('sys').version_info[:2],
+    __import__('importlib.util', fromlist=['find_spec']).find_spec('allcores') and __import__('allcores').__version__,
+)[1:]"""
+
+
+class Host:
+    """Has the executor.
+
+    Args:
+        place: it, or a function that makes it.
+
+    Attributes:
+        can_be_rebuilt: whether a broken one can be replaced.
+    """
+
+    def __init__(self, place: Place) -> None:
+        assert not isinstance(place, str)
+        self.can_be_rebuilt = not is_executor(place)
+        self._place = place
+        self._executor: Any = None
+        self._arrived: list[bool] = []
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is one."""
+        return self._executor is not None
+
+    @property
+    def shares_objects(self) -> bool:
+        """Whether its calls run in this process, as the first answer has shown."""
+        return bool(self._arrived)
+
+    @property
+    def slots(self) -> int | None:
+        """How many calls it runs at once; None where it does not tell."""
+        return slots_of(self._executor)
+
+    def open(self) -> None:
+        """See that there is one.
+
+        Raises:
+            TypeError: what was to make one has made something else.
+        """
+        if not self.can_be_rebuilt:
+            self._executor = self._place
+            return
+        made = self._place()  # type: ignore[operator]  # it is a function then
+        if not is_executor(made):
+            raise TypeError(f"on={self._place!r} made {made!r}, which is not a concurrent.futures.Executor")
+        self._executor = made
+
+    def ask(self) -> Future[Answer]:
+        """Ask a worker which versions it has."""
+        self._arrived = []
+        return self.executor.submit(eval, QUESTION, {"arrived": self._arrived})
+
+    @property
+    def executor(self) -> Executor:
+        """It."""
+        assert self._executor is not None
+        executor: Executor = self._executor
+        return executor
+
+    def let_go(self, *, is_idle: bool) -> None:
+        """Shut down what was made; what was given is the caller's.
+
+        Args:
+            is_idle: whether it has nothing to do, so that one may wait for its end.
+        """
+        executor, self._executor = self._executor, None
+        if executor is not None and self.can_be_rebuilt:
+            executor.shutdown(wait=is_idle)  # not all know of more to say
+
+
+def find_mismatch(answer: Answer) -> str | None:
+    """Say in what a worker differs so that it cannot be used; None where it can."""
+    python, version = answer
+    here = stamp_here()
+    if version is None and tuple(python) == here[0]:
+        return "allcores is not installed there"
+    return differ((tuple(python), version or ""), here)

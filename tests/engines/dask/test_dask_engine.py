@@ -1,0 +1,300 @@
+"""Dask as an engine: on a cluster that a test plays, and on a scheduler and two workers of one's own on loopback."""
+
+from __future__ import annotations
+
+import pickle
+import queue
+import sys
+from asyncio import CancelledError
+from collections.abc import Callable, Collection
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import allcores
+from allcores._engines.dask import engine as module
+from allcores._engines.dask.cluster import Landed, ProcessesChanged
+
+PLAYED = "tcp://played:1"
+TESTS = Path(__file__).parents[2]
+
+
+class PlayedCluster:
+    """Has calls done at once that have been pickled as on their way to another process.
+
+    Args:
+        happen: called with an address and the batch that is about to run there, None for a question; gives what is to
+            come of it instead, or None.
+    """
+
+    def __init__(self, happen: Callable[[str, Any], Any] = lambda address, batch: None) -> None:
+        self.news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.is_alive = True
+        self.here = {"a": 1, "b": 1}
+        self.sent: list[tuple[str, Any]] = []
+        self.is_closed = False
+        self.happen = happen
+        self.forgotten: set[int] = set()
+        self._count = 0
+
+    def threads(self) -> dict[str, int]:
+        return dict(self.here)
+
+    def ask(self, address: str) -> int:
+        return self._come_to(address, None, lambda: (sys.version_info[:2], allcores.__version__))
+
+    def call(self, address: str, function: Callable[..., Any], *arguments: Any) -> int:
+        call, args = pickle.loads(pickle.dumps((function, arguments)))
+        batch = pickle.loads(args[1]).batch
+        self.sent.append((address, batch))
+        return self._come_to(address, batch, lambda: pickle.loads(pickle.dumps(call(*args))))
+
+    def _come_to(self, address: str, batch: Any, do: Callable[[], Any]) -> int:
+        self._count += 1
+        result = self.happen(address, batch)
+        if isinstance(result, BaseException):
+            self.news.put(Landed(self._count, error=result))
+        elif isinstance(result, ProcessesChanged):
+            self.here.pop(result.gone or "", None)
+            self.here[f"{address}'"] = 1
+            self.news.put(result)
+            self.news.put(ProcessesChanged())
+        else:
+            self.news.put(Landed(self._count, do() if result is None else result))
+        return self._count
+
+    def forget(self, numbers: Collection[int]) -> None:
+        self.forgotten.update(numbers)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., PlayedCluster]:
+    """Have runs be on a cluster that is played."""
+
+    def make(*arguments: Any) -> PlayedCluster:
+        cluster = PlayedCluster(*arguments)
+        monkeypatch.setattr(module, "Cluster", lambda place, workers: cluster)
+        return cluster
+
+    return make
+
+
+def test_batches_go_to_all_processes_and_the_cluster_is_let_go(play: Any) -> None:
+    cluster = play()
+    assert allcores.map(lambda x: x * x, range(200), on=PLAYED, workers=2) == [x * x for x in range(200)]
+    assert {address for address, _ in cluster.sent} == {"a", "b"}
+    assert cluster.is_closed
+
+
+def test_no_more_threads_are_claimed_than_there_are_and_those_that_come_late_are(play: Any) -> None:
+    def come(address: str, batch: Any) -> None:
+        if len(cluster.sent) == 5:
+            cluster.here["late"] = 2
+            cluster.news.put(ProcessesChanged())
+
+    cluster = play(come)
+    assert allcores.map(abs, range(300), on=PLAYED, workers=9, batch=1) == list(range(300))
+    assert {address for address, _ in cluster.sent} == {"a", "b", "late"}
+
+
+def test_an_item_whose_processes_go_is_blamed_and_no_other(play: Any) -> None:
+    def die(address: str, batch: Any) -> Any:
+        if batch is not None and batch.start <= 33 < batch.stop:
+            return ProcessesChanged(gone=address)
+        return None
+
+    cluster = play(die)
+    results = allcores.map(abs, range(60), on=PLAYED, workers=2, batch=4, errors="collect")
+    (failure,) = results.failures
+    assert failure.index == 33
+    assert isinstance(failure.exception, allcores.WorkerDied)
+    assert "has gone, with the process at " in str(failure.exception)
+    assert [x for x in results if isinstance(x, int)] == [x for x in range(60) if x != 33]
+    died = [batch for _, batch in cluster.sent if batch.start <= 33 < batch.stop]
+    assert (died[-1].start, died[-1].stop) == (33, 34)
+
+
+def test_what_was_on_its_way_to_a_process_that_was_told_to_go_is_no_suspect(play: Any) -> None:
+    leaving: list[str] = []
+
+    def leave(address: str, batch: Any) -> Any:
+        if batch is not None and batch.start <= 12 < batch.stop and not leaving:
+            leaving.append(address)
+            return ProcessesChanged(gone=address, is_expected=True)
+        return None
+
+    cluster = play(leave)
+    assert allcores.map(abs, range(40), on=PLAYED, workers=2, batch=4) == list(range(40))
+    assert all(batch.stop - batch.start == 4 for _, batch in cluster.sent)  # none was taken apart
+
+
+def test_a_call_that_others_cancelled_runs_again(play: Any) -> None:
+    cancelled: list[int] = []
+
+    def cancel(address: str, batch: Any) -> Any:
+        if batch is not None and batch.start == 8 and not cancelled:
+            cancelled.append(1)
+            return CancelledError()
+        return None
+
+    play(cancel)
+    assert allcores.map(abs, range(20), on=PLAYED, workers=2, batch=2) == list(range(20))
+    assert cancelled
+
+
+def test_a_call_that_is_lost_while_its_process_stays_blames_one_item(play: Any) -> None:
+    def lose(address: str, batch: Any) -> Any:
+        return OSError("no reply") if batch is not None and batch.start <= 7 < batch.stop else None
+
+    play(lose)
+    results = allcores.map(abs, range(20), on=PLAYED, workers=2, batch=5, errors="collect")
+    assert [failure.index for failure in results.failures] == [7]
+    assert "was lost (OSError: no reply)" in str(results.failures[0].exception)
+
+
+def test_a_lost_scheduler_ends_the_run_and_what_was_finished_is_kept(play: Any) -> None:
+    def end(address: str, batch: Any) -> Any:
+        if batch is not None and batch.start == 30:
+            cluster.is_alive = False
+            return CancelledError("connection lost")
+        return None
+
+    cluster = play(end)
+    with pytest.raises(
+        allcores.WorkersUnavailable, match=r"the cluster's scheduler is gone \(CancelledError"
+    ) as caught:
+        allcores.map(abs, range(100), on=PLAYED, workers=2, batch=1, errors="collect")
+    finished = allcores.finished(caught.value)
+    assert len(finished) >= 20
+    assert all(index == value for index, value in finished.items())
+    assert cluster.is_closed
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [(((3, 1), "0.1"), r"Python 3\.1 runs there"), ((sys.version_info[:2], None), "allcores is not installed there")],
+)
+def test_other_versions_are_told_with_the_address_before_the_first_item(play: Any, answer: Any, said: str) -> None:
+    cluster = play(lambda address, batch: answer if batch is None else None)
+    with pytest.raises(allcores.WorkersUnavailable, match=f"the worker at [ab] cannot be used: {said}"):
+        allcores.map(abs, range(9), on=PLAYED, workers=2)
+    assert cluster.sent == []
+
+
+@pytest.mark.parametrize(
+    "options", [{"timeout": 1}, {"memory": "1GB"}, {"finalizer": print}, {"devices": [0]}], ids=str
+)
+def test_what_a_cluster_cannot_keep_is_refused_by_name(play: Any, options: dict[str, Any]) -> None:
+    cluster = play()
+    (name,) = options
+    with pytest.raises(ValueError, match=f"^{name}="):
+        allcores.map(abs, range(3), on=PLAYED, workers=2, **options)
+    assert cluster.sent == []
+
+
+def test_who_has_no_dask_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ImportError, match=r"pip install 'allcores\[dask\]'"):
+        allcores.map(abs, range(3), on="dask", workers=2)
+
+
+# --------------------------------------------------------------------------------------------------- a real cluster
+
+
+@pytest.fixture
+def run_on_dask(run_python: Any) -> Callable[[str], str]:
+    """Run a program that has a cluster, `cluster`, and a client of it, `client`; give what it prints."""
+    if find_spec("distributed") is None:
+        pytest.skip("not installed: distributed")
+
+    def run(program: str) -> str:
+        begin = (
+            f"import sys\nsys.path.insert(0, {str(TESTS)!r})\nfrom dask_cluster import DaskCluster\nimport allcores\n"
+        )
+        begin += "if __name__ == '__main__':\n  with DaskCluster() as cluster, cluster.connect() as client:\n"
+        source = begin + "".join(f"    {line}\n" for line in program.splitlines())
+        output: str = run_python(source, warnings="default", timeout=55).stdout
+        return output
+
+    return run
+
+
+@pytest.mark.once
+def test_every_promise_is_kept_that_a_cluster_can_keep(run_on_dask: Any) -> None:
+    program = """
+from allcores.testing import PROMISES
+for promise in PROMISES:
+    verdict = promise.verdict(on=client, workers=2)
+    if verdict != "kept":
+        print(promise.name, verdict.partition(":")[0])
+"""
+    assert run_on_dask(program).splitlines() == ["timeout refused", "recycle refused", "finalizer refused"]
+
+
+@pytest.mark.once
+def test_all_forms_of_a_cluster_and_nothing_is_left_there(run_on_dask: Any) -> None:
+    program = """
+class Point:
+    def __init__(self, x):
+        self.x = x
+
+for place in (client, cluster.address, "dask"):
+    moved = allcores.map(lambda point: Point(point.x + 1), [Point(x) for x in range(50)], on=place)
+    assert {type(point) for point in moved} == {Point}
+    assert [point.x for point in moved] == list(range(1, 51))
+    assert moved.report.plan.workers == 2, moved.report.plan
+assert client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)) == 0
+assert client.submit(abs, -3).result() == 3
+print(str(allcores.plan(on=client)).splitlines()[0])
+"""
+    assert run_on_dask(program) == "2 on dask: as many as the cluster has\n"
+
+
+@pytest.mark.once
+def test_workers_that_are_killed_and_a_scheduler_that_is(run_on_dask: Any) -> None:
+    program = """
+import os, signal
+
+def work(x):
+    if x in (77, 150):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x
+
+results = allcores.map(work, range(300), on=client, errors="collect")
+assert [failure.index for failure in results.failures] == [77, 150], results.failures
+assert [x for x in results if isinstance(x, int)] == [x for x in range(300) if x not in (77, 150)]
+
+with allcores.imap(abs, range(10**6), on=cluster.address, batch=1) as results:
+    taken = [next(results) for _ in range(20)]
+    cluster.kill_scheduler()
+    try:
+        for result in results:
+            taken.append(result)
+    except allcores.WorkersUnavailable as error:
+        assert "scheduler is gone" in str(error), error
+    assert taken == list(range(len(taken)))
+print("done")
+"""
+    assert run_on_dask(program) == "done\n"
+
+
+@pytest.mark.once
+def test_a_cluster_in_threads_of_this_process_is_refused(run_python: Any) -> None:
+    if find_spec("distributed") is None:
+        pytest.skip("not installed: distributed")
+    program = """
+import allcores
+from distributed import Client
+with Client(processes=False, n_workers=1, dashboard_address=None) as client:
+    try:
+        allcores.map(abs, range(3), on=client)
+    except ValueError as error:
+        print(error)
+"""
+    output = run_python(program, warnings="default").stdout
+    assert output == "this Dask cluster runs in threads of this process; use on='threads'\n"
