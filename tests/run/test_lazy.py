@@ -194,6 +194,21 @@ def test_map_does_not_keep_the_items_of_a_generator(place: dict[str, Any]):
     assert len(items.live) == 0
 
 
+def test_what_a_function_captures_is_let_go_with_the_run(lazy: Lazy, home: dict[str, Any]):
+    """At once: nothing of a run is in a circle, which only the garbage collector would find."""
+    captured = Item()
+    alive = weakref.ref(captured)
+    gc.disable()
+    try:
+        assert len(allcores.map(lambda _, held=captured: len(held), range(10), workers=2, **home)) == 10
+        assert len(list(lazy(lambda _, held=captured: len(held), range(10), workers=2, **home))) == 10
+        del captured
+        wait_for_threads()
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
 # --------------------------------------------------------------------------------------------------------- the end
 
 

@@ -29,15 +29,10 @@ class _Asked(Record):
 
 
 class Takings:
-    """Asks workers that see their marks for what they have not begun.
+    """Asks workers that see their marks for what they have not begun."""
 
-    Args:
-        end: called with a worker, and an item that it runs, if nobody wants that.
-    """
-
-    def __init__(self, end: Callable[[int, int], None]) -> None:
+    def __init__(self) -> None:
         self._asked: dict[int, _Asked] = {}  # by worker
-        self._end = end
 
     def ask(self, worker: int, mark: Mark, held: Held, unwanted: tuple[tuple[int, int], ...] = ()) -> None:
         """Ask a worker for what it has not begun; what it cannot give, being inside of an item, `take` takes."""
@@ -59,8 +54,12 @@ class Takings:
         left = max(0.0, min(asked.due for asked in self._asked.values()) - time.monotonic())
         return left if timeout is None else min(timeout, left)
 
-    def take(self) -> Iterator[Arrival]:
-        """Take from workers what waits behind the item that they are still in."""
+    def take(self, end: Callable[[int, int], None]) -> Iterator[Arrival]:
+        """Take from workers what waits behind the item that they are still in.
+
+        Args:
+            end: called with a worker, and an item that it runs, if nobody wants that.
+        """
         now = time.monotonic() if self._asked else 0.0
         for worker, asked in list(self._asked.items()):
             if asked.due > now:
@@ -71,7 +70,7 @@ class Takings:
                 continue
             token, index, stop = running
             if any(first <= index < behind for first, behind in asked.unwanted):
-                self._end(worker, index)
+                end(worker, index)
             else:
                 yield from self._take_behind(worker, asked, token, index, stop)
 

@@ -69,7 +69,7 @@ class ThreadEngine:
         self._native = SharedLimit(find_limits(plan.threads, plan.native_set, is_asked=plan.threads_asked))
         self._conditions = Conditions.here()
         self._workers: dict[int, _Worker] = {}
-        self._takings = Takings(self._leave_alone)
+        self._takings = Takings()
         self._meters: list[ThreadMeter] = []  # of all threads that there ever were
         self._looks_at = inf  # when to look next what threads have finished that are in a long item
         self._outbox: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()  # None: wait no longer
@@ -108,9 +108,6 @@ class ThreadEngine:
     def condemn(self, worker: int, start: int, stop: int) -> None:
         """No thread can be ended in the middle of an item."""
 
-    def _leave_alone(self, worker: int, index: int) -> None:
-        """Nor can one that has begun an item which nobody wants."""
-
     def release(self, worker: int) -> None:
         """Have the thread end."""
         state = self._workers.pop(worker, None)
@@ -132,7 +129,7 @@ class ThreadEngine:
             while True:
                 reported.append(self._outbox.get_nowait())
         arrivals = [arrival for arrival in reported if arrival is not None and self._is_news(arrival)]
-        arrivals += self._takings.take()
+        arrivals += self._takings.take(_leave_alone)
         return arrivals
 
     def make_waker(self) -> Callable[[], None]:
@@ -246,6 +243,10 @@ class ThreadEngine:
             self._outbox.put(arrival_of(batch, part))
             if self._is_closed.is_set():
                 return
+
+
+def _leave_alone(worker: int, index: int) -> None:
+    """No thread can be ended in the middle of an item, which nobody wants either."""
 
 
 def _without_global_streams(job: Job) -> Job:

@@ -104,6 +104,7 @@ class SafeRegion:
         """Show nothing any more; waits for who looks."""
         self._closed.acquire()
         self.is_open = False
+        self._view = None  # or the two would hold each other, and what the items lead to
 
     @contextmanager
     def closed(self) -> Iterator[None]:

@@ -54,7 +54,7 @@ class ProcessEngine:
         self._source = source
         self._workers: dict[int, Worker] = {}  # neither dead nor dismissed
         self._arrivals: list[Arrival] = []  # to be told by the next wait
-        self._takings = Takings(self._end_cancelled)
+        self._takings = Takings()
         self._complaints = Complaints()
         self._measures = Measures(plan.recycle_bytes)
         self._watchdog = Watchdog(plan.timeout, plan.memory)
@@ -204,7 +204,7 @@ class ProcessEngine:
         for key, events in news:
             arrivals += self._attend(key, events)
         self._enforce_limits()
-        arrivals += self._takings.take()
+        arrivals += self._takings.take(self._end_cancelled)
         return arrivals
 
     def _patience(self, timeout: float | None) -> float | None:
