@@ -335,6 +335,20 @@ def test_a_call_behind_a_cancelled_one_is_not_lost(make_quick, start, gate):
     assert executor.submit(os.getpid).result(20) != pid
 
 
+def test_a_call_that_comes_back_is_sent_again_as_it_was_handed_in(make_quick, start, gate):
+    executor, _ = make_quick(start)
+    running = executor.submit(gate)
+    gate.await_begin()
+    row = {"x": 1}
+    waiting, other = executor.submit(dict, row), executor.submit(square, 2)
+    await_sent(waiting)
+    assert other.cancel()
+    row["x"] = 2
+    gate.open()
+    assert running.result(20) == 0
+    assert waiting.result(20) == {"x": 1}
+
+
 def test_shutdown_cancels_what_waits_at_a_worker_behind_another(make_quick, start, gate, tmp_path):
     executor, _ = make_quick(start)
     running = executor.submit(gate)

@@ -69,6 +69,8 @@ class Takings:
             if running is None:
                 continue
             token, index, stop = running
+            if token > asked.last:  # it was sent later, and what is in there is wanted again, or is not run
+                continue
             if any(first <= index < behind for first, behind in asked.unwanted):
                 end(worker, index)
             else:
@@ -77,7 +79,7 @@ class Takings:
     def _take_behind(self, worker: int, asked: _Asked, token: int, index: int, stop: int) -> Iterator[Arrival]:
         held, last = asked.held, asked.last
         batch = held.get(token)
-        if batch is None or not batch.start <= index < batch.stop or token > last:
+        if batch is None or not batch.start <= index < batch.stop:
             return
         stop = min(stop, batch.stop) if batch.may_give_back else batch.stop
         if stop < batch.stop or max(held) > token:

@@ -326,20 +326,17 @@ class Service:
             submission: the call.
             may_change: whether its arguments may change before it is done, as the caller does not wait for that.
         """
-        must_keep = may_change and self.sends_items
+        if may_change and self.sends_items:  # first: what was sent may come back, and is then sent again
+            self._call_snapshots.keep(submission)
         with hold_interrupts():
             is_heard = False
             if self._leadership.take(0):
                 try:
                     self._hand_in(submission)
                     is_heard = self._loop.hear_at_once()
-                    if must_keep and not submission.has_begun:  # nor will it, while the loop is held
-                        self._call_snapshots.keep(submission)
                 finally:
                     self._leadership.let_go()
             else:
-                if must_keep:
-                    self._call_snapshots.keep(submission)
                 self._hand_in(submission)
             if not is_heard:
                 self._inbox.wake()

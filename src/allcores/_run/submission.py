@@ -54,11 +54,6 @@ class Submission:
         self.unsettled = len(items)
         self._is_wanted: bool | None = None  # None: nobody has asked
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether items of it were sent."""
-        return self._is_wanted is not None
-
     def goes_with(self, other: Submission) -> bool:
         """Whether its items may share batches with those of another."""
         return self.line is other.line and (self.line.batch == 1 or self.conditions is other.conditions)
