@@ -251,13 +251,7 @@ class Service:
         What waits at a worker is asked back before this returns, unless the loop is busy for long.
         """
         self._inbox.cancel(submission)
-        if self.sends_items and self._pid == os.getpid() and not self._leadership.is_mine:
-            with hold_interrupts():
-                if self._leadership.take(CANCEL_SECONDS):  # a finalizer that cancels may not wait for ever
-                    try:
-                        self._loop.take_in()
-                    finally:
-                        self._leadership.let_go()
+        self._take_in_at_once()
 
     def withdraw(self) -> None:
         """Have nothing run that no worker has, but calls that one is being started for.
@@ -265,6 +259,7 @@ class Service:
         Receivers of what has not begun hear `ItemCancelled`.
         """
         self._inbox.withdraw(self.plan.workers)
+        self._take_in_at_once()
 
     def close(self) -> None:
         """Take nothing more; what was handed in is done, and then the workers end. A forked child closes nothing."""
@@ -340,6 +335,16 @@ class Service:
                 self._hand_in(submission)
             if not is_heard:
                 self._inbox.wake()
+
+    def _take_in_at_once(self) -> None:
+        """Have the loop hear of what is cancelled, so that workers which come to it from now on do not begin it."""
+        if self.sends_items and self._pid == os.getpid() and not self._leadership.is_mine:
+            with hold_interrupts():
+                if self._leadership.take(CANCEL_SECONDS):  # a finalizer that cancels may not wait for ever
+                    try:
+                        self._loop.take_in()
+                    finally:
+                        self._leadership.let_go()
 
     def _serve(self) -> None:
         go_on_when_leaving()
