@@ -308,13 +308,21 @@ def await_sent(future: Future[Any]) -> None:
         time.sleep(0.002)
 
 
-def test_a_cancelled_future_never_runs_that_waits_at_a_worker_behind_another(make_quick, start, gate, tmp_path):
-    executor, pid = make_quick(start)
+def send_behind(
+    executor: allcores.Executor, gate: Gate, folder: Path
+) -> tuple[Future[int], list[Path], list[Future[None]]]:
+    """Have calls wait at a worker behind the gate, which each leave a mark: give the gate's, the marks, and theirs."""
     running = executor.submit(gate)
     gate.await_begin()
-    marks = [tmp_path / f"mark{number}" for number in range(5)]
+    marks = [folder / f"mark{number}" for number in range(5)]
     waiting = [executor.submit(mark.touch) for mark in marks]
     await_sent(waiting[0])
+    return running, marks, waiting
+
+
+def test_a_cancelled_future_never_runs_that_waits_at_a_worker_behind_another(make_quick, start, gate, tmp_path):
+    executor, pid = make_quick(start)
+    running, marks, waiting = send_behind(executor, gate, tmp_path)
     assert waiting[0].cancel()
     assert waiting[2].cancel()
     gate.open()
@@ -351,11 +359,7 @@ def test_a_call_that_comes_back_is_sent_again_as_it_was_handed_in(make_quick, st
 
 def test_shutdown_cancels_what_waits_at_a_worker_behind_another(make_quick, start, gate, tmp_path):
     executor, _ = make_quick(start)
-    running = executor.submit(gate)
-    gate.await_begin()
-    marks = [tmp_path / f"mark{number}" for number in range(5)]
-    waiting = [executor.submit(mark.touch) for mark in marks]
-    await_sent(waiting[0])
+    running, marks, waiting = send_behind(executor, gate, tmp_path)
     executor.shutdown(wait=False, cancel_futures=True)
     gate.open()
     assert running.result(20) == 0

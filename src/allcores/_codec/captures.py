@@ -13,7 +13,7 @@ from allcores._codec.handover import advise_on_means
 from allcores._codec.pickling import Role, is_picklable
 from allcores._core.errors import UnpicklableError
 from allcores._core.hints import Any
-from allcores._core.kinds import is_a, type_name
+from allcores._core.kinds import is_a, is_executor, type_name
 from allcores._objects.asking import ask, text_of
 from allcores._objects.short_repr import short_repr
 
@@ -51,8 +51,8 @@ def _kind_of(culprit: Any) -> str:
 
 def _runs_others(thing: Any) -> bool:
     """Whether it is a pool or an executor: what in it stands in the way is no concern of who captures it."""
-    pool, futures = sys.modules.get("multiprocessing.pool"), sys.modules.get("concurrent.futures._base")
-    return (pool is not None and is_a(thing, pool.Pool)) or (futures is not None and is_a(thing, futures.Executor))
+    pool = sys.modules.get("multiprocessing.pool")
+    return is_executor(thing) or (pool is not None and is_a(thing, pool.Pool))
 
 
 def _advise(culprit: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from allcores._core.options import Options
+from allcores._core.options import OTHERS, Options
 
 __all__ = ["choose_devices", "hand_out"]
 
@@ -22,7 +22,7 @@ def choose_devices(options: Options, present: Sequence[str] | None) -> tuple[str
     asked = options.devices
     if asked is None or options.engine == "serial":
         return ()
-    if options.engine in {"executor", "dask"}:
+    if options.engine in OTHERS:
         raise ValueError(f"devices={asked!r} needs workers that are started for it; use on='processes'")
     if options.engine == "threads":
         raise ValueError(f"devices={asked!r} needs workers that are processes; use on='processes'")

@@ -16,7 +16,7 @@ from allcores._core.records import Record
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-__all__ = ["Engine", "Errors", "OptionKeywords", "Options", "Place", "ProgressCallback", "StartMethod"]
+__all__ = ["OTHERS", "Engine", "Errors", "OptionKeywords", "Options", "Place", "ProgressCallback", "StartMethod"]
 
 Engine = Literal["processes", "threads", "serial", "executor", "dask"]
 Place: TypeAlias = "str | Executor | DaskClient | Callable[[], Executor]"  # a string is an engine's name, or an address
@@ -28,6 +28,7 @@ Devices: TypeAlias = Literal["cuda"] | Iterable[int | str] | None
 ExceptionTypes: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 
 ENGINES = ("processes", "threads", "serial", "dask")
+OTHERS = {"executor": "an executor's", "dask": "a cluster's"}  # whose workers are not our own, and how to say so
 DASK_SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")  # of a scheduler's address
 START_METHODS = ("auto", "fork", "forkserver", "spawn")
 ERRORS = ("raise", "collect")

@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from allcores._core.bytes import format_bytes, parse_bytes
 from allcores._core.devices import choose_devices, hand_out
 from allcores._core.hints import Literal, TypeAlias
-from allcores._core.options import Engine, Errors, Options
+from allcores._core.options import OTHERS, Engine, Errors, Options
 from allcores._core.records import Record
 
 __all__ = ["OWN_THREAD", "ConcreteStart", "Facts", "Plan", "make_plan"]
 
 ConcreteStart: TypeAlias = Literal["fork", "forkserver", "spawn"]
-
-OTHERS = {"executor": "an executor's", "dask": "a cluster's"}  # whose workers are not our own, and how to say so
 
 MORE_THREADS, MOST_THREADS = 4, 32  # than cores, and in all: as concurrent.futures has it
 

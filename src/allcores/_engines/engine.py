@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from allcores._system.leadership import Leadership
     from allcores._system.processor_time import ProcessorTime
 
-__all__ = ["Arrival", "Engine", "MemoryUse"]
+__all__ = ["Arrival", "Engine", "MemoryUse", "PlainEngine"]
 
 
 class Arrival:
@@ -104,3 +104,14 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let everything go; afterwards none of this run's workers runs any more, as far as the place allows."""
+
+
+class PlainEngine:
+    """What those engines have in common whose workers are no processes of ours."""
+
+    def share(self, leadership: Leadership) -> None:
+        """Whoever waits keeps the leadership: there is no selector that others could wait on."""
+
+    def memory(self) -> MemoryUse:
+        """Nobody knows."""
+        return MemoryUse()

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-
-from allcores._core.hints import TYPE_CHECKING, Any
+from allcores._core.hints import TYPE_CHECKING
 from allcores._core.options import Place
 from allcores._core.plan import Plan
+from allcores._engines.chance import say_what_is_copied
 from allcores._engines.engine import Engine
 from allcores._input.dataset import Dataset
-from allcores._objects.outcomes import Chance
 from allcores._system.greenlets import refuse_copies
-from allcores._worker.job import Job, find_captured
+from allcores._worker.job import Job
 
 if TYPE_CHECKING:
     from allcores._worker.line import Lines
 
-__all__ = ["draw_chance", "make_engine", "say_what_is_copied"]
-
-
-def draw_chance(seed: int | None) -> Chance:
-    """Give what a run's random numbers come from: the seed, or else what the system makes up."""
-    return Chance(int.from_bytes(os.urandom(16)) if seed is None else seed, is_seeded=seed is not None)
-
-
-def say_what_is_copied(function: Callable[..., Any], initializer: Callable[..., object] | None) -> bool:
-    """Warn if a function leads to generators of which workers have copies; for a run without a seed.
-
-    Returns:
-        Whether there was something to warn of.
-    """
-    if find_captured(function) is None:  # as for most
-        return False
-    from allcores._engines.copies import warn_of_copies
-
-    return warn_of_copies(function, initializer)
+__all__ = ["make_engine"]
 
 
 def make_engine(
@@ -67,12 +46,12 @@ def make_engine(
         from allcores._engines.executors.engine import ExecutorEngine
 
         return ExecutorEngine(plan, job, dataset, place)
+    if not job.chance.is_seeded:
+        say_what_is_copied(job.function, job.initializer)
     if plan.on == "dask":
         from allcores._engines.dask.engine import DaskEngine
 
         return DaskEngine(plan, job, dataset, place)
-    if not job.chance.is_seeded:
-        say_what_is_copied(job.function, job.initializer)
     from allcores._engines.processes.engine import ProcessEngine
 
     if plan.start == "fork":

@@ -14,12 +14,11 @@ from allcores._core.hints import Any
 from allcores._core.messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
 from allcores._core.plan import Plan
 from allcores._engines.complaints import Complaints
-from allcores._engines.engine import Arrival, MemoryUse
+from allcores._engines.engine import Arrival, PlainEngine
 from allcores._input.dataset import Dataset
 from allcores._objects.outcomes import WorkerIdentity
 from allcores._settings.conditions import Conditions
 from allcores._system.interrupts import let_interrupts_in
-from allcores._system.leadership import Leadership
 from allcores._system.native_threads import SharedLimit, find_limits
 from allcores._system.processor_time import ProcessorTime, ThreadMeter
 from allcores._worker.job import Job, Part, run_batch
@@ -29,7 +28,7 @@ from allcores._worker.state import WorkerState
 __all__ = ["SerialEngine", "arrival_of"]
 
 
-class SerialEngine:
+class SerialEngine(PlainEngine):
     """Runs batches inside `wait`.
 
     KeyboardInterrupt is not an item's failure here: Ctrl-C reaches the item's own code, and must reach the caller.
@@ -99,13 +98,6 @@ class SerialEngine:
         """Give what ends a wait."""
         self._waker = threading.Event()
         return self._waker.set
-
-    def share(self, leadership: Leadership) -> None:
-        """Whoever waits keeps the leadership: the items run there."""
-
-    def memory(self) -> MemoryUse:
-        """Nobody knows: it is all this process's."""
-        return MemoryUse()
 
     def processor_time(self) -> ProcessorTime:
         """Tell what items have used."""

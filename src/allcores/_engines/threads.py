@@ -17,7 +17,7 @@ from allcores._core.hints import TYPE_CHECKING
 from allcores._core.messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
 from allcores._core.plan import Plan
 from allcores._engines.complaints import Complaints
-from allcores._engines.engine import Arrival, MemoryUse
+from allcores._engines.engine import Arrival, PlainEngine
 from allcores._engines.holdings import Held, Takings
 from allcores._engines.serial import arrival_of
 from allcores._input.dataset import Dataset
@@ -25,7 +25,6 @@ from allcores._objects.outcomes import WorkerIdentity
 from allcores._settings.conditions import Conditions
 from allcores._system.cores import limit_cores_here
 from allcores._system.interrupts import let_interrupts_in
-from allcores._system.leadership import Leadership
 from allcores._system.native_threads import SharedLimit, find_limits
 from allcores._system.processor_time import ProcessorTime, ThreadMeter
 from allcores._transport.board import IDLE, INDEX, Mark
@@ -54,7 +53,7 @@ class _Worker:
         self.has_ended = threading.Event()
 
 
-class ThreadEngine:
+class ThreadEngine(PlainEngine):
     """Provides threads for one run.
 
     A thread cannot be killed: one that is told to end does so after the item it is in, and nobody waits for it. Items
@@ -135,13 +134,6 @@ class ThreadEngine:
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
         return lambda: self._outbox.put(None)
-
-    def share(self, leadership: Leadership) -> None:
-        """Whoever waits keeps the leadership: there is no selector that others could wait on."""
-
-    def memory(self) -> MemoryUse:
-        """Nobody knows: it is all this process's."""
-        return MemoryUse()
 
     def processor_time(self) -> ProcessorTime:
         """Tell what batches that are over have used."""

@@ -27,7 +27,8 @@ from allcores._core.errors import Terminated
 from allcores._core.functions import refuse_deferring
 from allcores._core.options import Options
 from allcores._core.plan import make_plan
-from allcores._engines.launch import draw_chance, make_engine, say_what_is_copied
+from allcores._engines.chance import draw_chance, say_what_is_copied
+from allcores._engines.launch import make_engine
 from allcores._input.sharing.sharing import Belongings, Clearance
 from allcores._run.calls import Calls, CallSnapshots, run_call, run_call_with_state, run_seeded_call
 from allcores._run.driver import Run

@@ -11,7 +11,8 @@ from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._core.kinds import runs_in_threads
 from allcores._core.options import Options
 from allcores._core.plan import Plan, make_plan
-from allcores._engines.launch import draw_chance, make_engine
+from allcores._engines.chance import draw_chance
+from allcores._engines.launch import make_engine
 from allcores._input.dataset import Dataset, make_dataset
 from allcores._input.sharing.sharing import Belongings
 from allcores._objects.outcomes import Chance, Origin, Results

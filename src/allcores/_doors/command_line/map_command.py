@@ -20,6 +20,7 @@ from allcores._objects.asking import describe, text_of
 from allcores._objects.outcomes import Failure, failure_of
 from allcores._objects.short_repr import short_repr
 from allcores._run.map import ResultIterator, imap
+from allcores._system.audience import is_terminal
 
 __all__ = ["add_map", "run_map"]
 
@@ -142,7 +143,7 @@ def _noting(items: Iterable[Any], waiting: deque[Any]) -> Iterator[Any]:
 
 
 def _wants_progress(given: argparse.Namespace) -> bool:
-    return bool(sys.stderr.isatty() if given.progress is None else given.progress)
+    return is_terminal(sys.stderr) if given.progress is None else bool(given.progress)
 
 
 def _line_of(failure: Failure) -> str:

@@ -9,10 +9,8 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from allcores._core.errors import WorkerDied, WorkersUnavailable
-from allcores._core.hints import TYPE_CHECKING
 from allcores._core.messages import (
     BatchRefused,
-    BatchUnreadable,
     EngineLost,
     Moment,
     SendBatch,
@@ -23,26 +21,22 @@ from allcores._core.messages import (
 from allcores._core.options import Place
 from allcores._core.plan import Plan
 from allcores._engines.dask.cluster import Cluster, Landed, ProcessesChanged
-from allcores._engines.dask.process import Flight, Process
-from allcores._engines.engine import Arrival, MemoryUse
+from allcores._engines.dask.process import Process
+from allcores._engines.engine import Arrival
+from allcores._engines.executors.guest_engine import GuestEngine
 from allcores._engines.executors.host import find_mismatch
 from allcores._engines.executors.lessons import Lessons
-from allcores._engines.executors.replies import Replies
+from allcores._engines.executors.quarantine import Flight
 from allcores._input.dataset import Dataset
 from allcores._objects.asking import describe
-from allcores._objects.outcomes import WorkerIdentity
 from allcores._system.interrupts import let_interrupts_in
-from allcores._system.processor_time import ProcessorTime
 from allcores._worker.guest import serve, stamp_here
-from allcores._worker.job import Job, find_captured
-
-if TYPE_CHECKING:
-    from allcores._system.leadership import Leadership
+from allcores._worker.job import Job
 
 __all__ = ["DaskEngine"]
 
 
-class DaskEngine:
+class DaskEngine(GuestEngine):
     """Has a Dask cluster run batches; what runs there cannot be ended, and nothing is heard of it any more.
 
     Args:
@@ -57,13 +51,9 @@ class DaskEngine:
     """
 
     def __init__(self, plan: Plan, job: Job, dataset: Dataset, place: Place) -> None:
+        super().__init__("the cluster")
         self._dataset = dataset
-        if not job.chance.is_seeded and find_captured(job.function) is not None:
-            from allcores._engines.copies import warn_of_copies  # a function without generators does without
-
-            warn_of_copies(job.function, job.initializer)
         self._lessons = Lessons(plan, job)
-        self._replies = Replies("the cluster")
         self._processes: dict[str, Process] = {}  # by address
         self._places: dict[int, Process] = {}  # by worker
         self._calls: dict[int, Process] = {}  # by number, those that are not over
@@ -97,9 +87,6 @@ class DaskEngine:
         elif worker in self._homeless:
             self._homeless.remove(worker)
 
-    def condemn(self, worker: int, start: int, stop: int) -> None:
-        """Nobody can end a call that runs."""
-
     def release(self, worker: int) -> None:
         """Give the claim up."""
         self.kill(worker)
@@ -107,24 +94,6 @@ class DaskEngine:
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
         return lambda: self._cluster.news.put(None)
-
-    def share(self, leadership: Leadership) -> None:
-        """Whoever waits keeps the leadership: there is no selector that others could wait on."""
-
-    def memory(self) -> MemoryUse:
-        """Nobody knows."""
-        return MemoryUse()
-
-    def processor_time(self) -> ProcessorTime:
-        """Tell what batches that are over have used."""
-        return self._replies.used
-
-    def identity(self, worker: int) -> WorkerIdentity:
-        """Say which process has run the worker's latest batch."""
-        return self._replies.identity(worker)
-
-    def complaint(self) -> None:
-        """There are no finalizers."""
 
     def close(self) -> None:
         """Have the cluster forget everything that was asked for; without waiting for what still runs there."""
@@ -181,9 +150,7 @@ class DaskEngine:
         elif isinstance(error, CancelledError):
             self._replies.tell(Arrival(BatchRefused(batch.worker, batch.token)))
         else:
-            death = WorkerDied(f"was lost ({describe(error)})", exit="unknown")
-            unreadable = BatchUnreadable(batch.worker, batch.token, batch.stop, is_last=True)
-            self._replies.tell(Arrival(unreadable, cause=death))
+            self._replies.tell_doubted(batch, error)
 
     # ------------------------------------------------------------------------------------------- where batches go
 

@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections import deque
 
 from allcores._core.messages import SendBatch
-from allcores._core.records import Record
-from allcores._engines.executors.quarantine import Quarantine
+from allcores._engines.executors.quarantine import Flight, Quarantine
 
-__all__ = ["Flight", "Process"]
-
-
-class Flight(Record):
-    """A batch that is with a process."""
-
-    batch: SendBatch
-    is_alone: bool  # and so to blame if the process dies
+__all__ = ["Process"]
 
 
 class Process:
@@ -51,13 +43,8 @@ class Process:
         return len(self.workers) / self.threads
 
     def next_flight(self, quarantine: Quarantine) -> Flight | None:
-        """Give what may go there next: a suspect batch alone, all others as they come."""
-        if not self.waiting or not self.is_known:
-            return None
-        is_suspect = quarantine.has_any(self.waiting[0].start, self.waiting[0].stop)
-        if self.flights and (is_suspect or any(flight.is_alone for flight in self.flights.values())):
-            return None
-        return Flight(self.waiting.popleft(), is_suspect)
+        """Give what may go there next."""
+        return quarantine.next_flight(self.waiting, self.flights.values()) if self.is_known else None
 
     def drop(self, worker: int) -> list[int]:
         """Forget a worker and what it holds; give the calls that nobody wants any more."""

@@ -12,10 +12,9 @@ from contextlib import suppress
 from math import inf
 
 from allcores._core.errors import WorkerDied, WorkersUnavailable
-from allcores._core.hints import TYPE_CHECKING, Any
+from allcores._core.hints import Any
 from allcores._core.messages import (
     BatchRefused,
-    BatchUnreadable,
     EngineLost,
     Moment,
     SendBatch,
@@ -26,35 +25,25 @@ from allcores._core.messages import (
 )
 from allcores._core.options import Place
 from allcores._core.plan import Plan
-from allcores._core.records import Record
-from allcores._engines.engine import Arrival, MemoryUse
+from allcores._engines.chance import say_what_is_copied
+from allcores._engines.engine import Arrival
+from allcores._engines.executors.guest_engine import GuestEngine
 from allcores._engines.executors.here import Here, PartsHere
 from allcores._engines.executors.host import Host, find_mismatch
 from allcores._engines.executors.lessons import Lessons
-from allcores._engines.executors.replies import Replies
+from allcores._engines.executors.quarantine import Flight
 from allcores._engines.serial import arrival_of
 from allcores._input.dataset import Dataset
 from allcores._objects.asking import describe
 from allcores._objects.outcomes import WorkerIdentity
 from allcores._system.interrupts import let_interrupts_in
-from allcores._system.processor_time import ProcessorTime
 from allcores._worker.guest import Reply, serve, stamp_here
-from allcores._worker.job import Job, find_captured
-
-if TYPE_CHECKING:
-    from allcores._system.leadership import Leadership
+from allcores._worker.job import Job
 
 __all__ = ["ExecutorEngine"]
 
 
-class _Flight(Record):
-    """A batch that is with the executor."""
-
-    batch: SendBatch
-    is_alone: bool  # and so to blame if the executor breaks
-
-
-class ExecutorEngine:
+class ExecutorEngine(GuestEngine):
     """Has an executor run batches.
 
     What is running cannot be ended; nobody waits for it, and nothing is heard of it any more.
@@ -67,6 +56,7 @@ class ExecutorEngine:
     """
 
     def __init__(self, plan: Plan, job: Job, dataset: Dataset, place: Place) -> None:
+        super().__init__("the executor")
         self._plan = plan
         self._job = job
         self._dataset = dataset
@@ -81,9 +71,8 @@ class ExecutorEngine:
         self._preparing: list[int] = []
         self._waiting: deque[SendBatch] = deque()
         self._unread: set[int] = set()  # tokens of batches that met with a process that lacked something
-        self._flights: dict[Future[Any], _Flight] = {}
-        self._doubted: list[tuple[_Flight, BaseException]] = []  # failed for reasons of the executor's
-        self._replies = Replies("the executor")
+        self._flights: dict[Future[Any], Flight] = {}
+        self._doubted: list[tuple[Flight, BaseException]] = []  # failed for reasons of the executor's
 
     # ------------------------------------------------------------------------------------------------- commands
 
@@ -114,9 +103,6 @@ class ExecutorEngine:
                 del self._flights[future]
                 future.cancel()
 
-    def condemn(self, worker: int, start: int, stop: int) -> None:
-        """Nobody can end a call that runs."""
-
     def release(self, worker: int) -> None:
         """Let go of the claim."""
         self._workers.discard(worker)
@@ -124,24 +110,6 @@ class ExecutorEngine:
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
         return lambda: self._outbox.put(None)
-
-    def share(self, leadership: Leadership) -> None:
-        """Whoever waits keeps the leadership: there is no selector that others could wait on."""
-
-    def memory(self) -> MemoryUse:
-        """Nobody knows."""
-        return MemoryUse()
-
-    def processor_time(self) -> ProcessorTime:
-        """Tell what batches that are over have used."""
-        return self._replies.used
-
-    def identity(self, worker: int) -> WorkerIdentity:
-        """Say which process has run the worker's latest batch."""
-        return self._replies.identity(worker)
-
-    def complaint(self) -> None:
-        """There are no finalizers."""
 
     def close(self) -> None:
         """Forget everything, and shut down what was made; without waiting for what still runs there."""
@@ -174,7 +142,7 @@ class ExecutorEngine:
         elif (flight := self._flights.pop(future, None)) is not None:
             self._land(flight, future)
 
-    def _land(self, flight: _Flight, future: Future[Any]) -> None:
+    def _land(self, flight: Flight, future: Future[Any]) -> None:
         """Take in what came of a call."""
         batch = flight.batch
         if future.cancelled():
@@ -239,7 +207,7 @@ class ExecutorEngine:
         self._is_ready = True
         self._most = inf if self._plan.workers >= (self._host.slots or inf) else self._plan.workers
         for flight, failure in self._doubted:
-            self._tell_doubted(flight.batch, failure)
+            self._replies.tell_doubted(flight.batch, failure)
         self._doubted.clear()
         while self._preparing:
             if (worker := self._preparing.pop(0)) in self._workers:
@@ -250,25 +218,22 @@ class ExecutorEngine:
         if self._host.shares_objects:
             self._here = self._here or Here(self._plan, self._job)
         elif self._lessons is None:
-            if not self._job.chance.is_seeded and find_captured(self._job.function) is not None:
-                from allcores._engines.copies import warn_of_copies  # a function without generators does without
-
-                warn_of_copies(self._job.function, self._job.initializer)
+            if not self._job.chance.is_seeded:
+                say_what_is_copied(self._job.function, self._job.initializer)
             self._lessons = Lessons(self._plan, self._job)
 
     def _send_waiting(self) -> None:
         """Send what may go: a suspect batch alone, all others as they come, and no more at once than was asked for."""
         if self._waiting and not self._is_ready:
             self._open()
-        while self._waiting and self._is_ready:
-            is_suspect = self._replies.quarantine.has_any(self._waiting[0].start, self._waiting[0].stop)
-            if self._flights and (is_suspect or any(flight.is_alone for flight in self._flights.values())):
+        while self._is_ready and len(self._flights) < self._most:
+            flight = self._replies.quarantine.next_flight(self._waiting, self._flights.values())
+            if flight is None:
                 return
-            if len(self._flights) >= self._most:
-                return
-            self._submit(self._waiting.popleft(), is_alone=is_suspect)
+            self._submit(flight)
 
-    def _submit(self, batch: SendBatch, *, is_alone: bool) -> None:
+    def _submit(self, flight: Flight) -> None:
+        batch = flight.batch
         items = self._dataset.items(batch.start, batch.stop)
         call: Callable[..., Any]
         arguments: tuple[Any, ...]
@@ -285,12 +250,12 @@ class ExecutorEngine:
             self._waiting.appendleft(batch)
             self._break(error)
         else:
-            self._flights[future] = _Flight(batch, is_alone)
+            self._flights[future] = flight
             future.add_done_callback(self._outbox.put)
 
     # ----------------------------------------------------------------------------------------------- what goes wrong
 
-    def _break(self, error: BaseException, flight: _Flight | None = None) -> None:
+    def _break(self, error: BaseException, flight: Flight | None = None) -> None:
         """Take in that the executor is broken, and with it all that was on its way."""
         for future, other in list(self._flights.items()):
             if future.done() and not future.cancelled() and future.exception() is None:  # it came through before
@@ -317,7 +282,7 @@ class ExecutorEngine:
         if self._waiting or self._preparing:
             self._open()
 
-    def _tell_lost(self, flight: _Flight, error: BaseException) -> None:
+    def _tell_lost(self, flight: Flight, error: BaseException) -> None:
         batch = flight.batch
         self._replies.forget(batch.worker)  # it was of the batch before, which another process may have run
         death = WorkerDied(f"broke its executor ({describe(error)})", exit="unknown")
@@ -325,18 +290,12 @@ class ExecutorEngine:
         moment = Moment.RUNNING if flight.is_alone else Moment.IDLE
         self._replies.tell(Arrival(WorkerDown(batch.worker, moment, batch.start, batch.stop), cause=death))
 
-    def _tell_doubted(self, batch: SendBatch, error: BaseException) -> None:
-        """Tell of a batch that was lost while the executor goes on, so that one of its items must be the reason."""
-        death = WorkerDied(f"was lost ({describe(error)})", exit="unknown")
-        unreadable = BatchUnreadable(batch.worker, batch.token, batch.stop, is_last=True)
-        self._replies.tell(Arrival(unreadable, cause=death))
-
     def _lose(self, error: WorkersUnavailable) -> None:
         self._waiting.clear()
         self._replies.tell(Arrival(EngineLost(), cause=error))
 
 
-def _describe_loss(error: BaseException, lost: list[_Flight], *, can_be_rebuilt: bool) -> WorkersUnavailable:
+def _describe_loss(error: BaseException, lost: list[Flight], *, can_be_rebuilt: bool) -> WorkersUnavailable:
     ranges = sorted((flight.batch.start, flight.batch.stop) for flight in lost)
     items = ", ".join(f"{start} to {stop - 1}" if stop - start > 1 else f"{start}" for start, stop in ranges)
     among = f" while it had items {items}" if lost else ""

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["Quarantine"]
+from collections import deque
+from collections.abc import Collection
+
+from allcores._core.messages import SendBatch
+from allcores._core.records import Record
+
+__all__ = ["Flight", "Quarantine"]
+
+
+class Flight(Record):
+    """A batch that is with whoever runs it."""
+
+    batch: SendBatch
+    is_alone: bool  # and so to blame if that breaks
 
 
 class Quarantine:
@@ -22,6 +35,15 @@ class Quarantine:
     def has_any(self, start: int, stop: int) -> bool:
         """Whether any of these items is suspect."""
         return any(first < stop and start < behind for first, behind in self._ranges)
+
+    def next_flight(self, waiting: deque[SendBatch], flights: Collection[Flight]) -> Flight | None:
+        """Take the batch that may go next beside those that are under way: a suspect one alone, others as they come."""
+        if not waiting:
+            return None
+        is_suspect = self.has_any(waiting[0].start, waiting[0].stop)
+        if flights and (is_suspect or any(flight.is_alone for flight in flights)):
+            return None
+        return Flight(waiting.popleft(), is_suspect)
 
     def clear(self, start: int, stop: int) -> None:
         """Suspect these items no more: they have finished."""

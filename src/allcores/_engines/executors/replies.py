@@ -6,11 +6,20 @@ from collections import deque
 
 from allcores._codec.exceptions import decode_exception
 from allcores._codec.pickling import decode
-from allcores._core.messages import BatchAdvanced, BatchFinished, BatchWeighed, SendBatch, WorkerSetupFailed
+from allcores._core.errors import WorkerDied
+from allcores._core.messages import (
+    BatchAdvanced,
+    BatchFinished,
+    BatchUnreadable,
+    BatchWeighed,
+    SendBatch,
+    WorkerSetupFailed,
+)
 from allcores._core.scheduler.pace import HEAVY_BYTES
 from allcores._engines.engine import Arrival
 from allcores._engines.executors.quarantine import Quarantine
 from allcores._engines.reports import understand_report, understand_unreadable
+from allcores._objects.asking import describe
 from allcores._objects.outcomes import WorkerIdentity
 from allcores._system.processor_time import ProcessorTime
 from allcores._transport.wire import Kind, Message
@@ -49,6 +58,12 @@ class Replies:
         if isinstance(event, BatchAdvanced | BatchFinished):
             self.quarantine.clear(arrival.start, event.stop)
         self.arrivals.append(arrival)
+
+    def tell_doubted(self, batch: SendBatch, error: BaseException) -> None:
+        """Tell of a batch that was lost while its host goes on, so that one of its items must be the reason."""
+        death = WorkerDied(f"was lost ({describe(error)})", exit="unknown")
+        unreadable = BatchUnreadable(batch.worker, batch.token, batch.stop, is_last=True)
+        self.tell(Arrival(unreadable, cause=death))
 
     def weigh(self, batch: SendBatch, items: int, size: int) -> None:
         """Have it be told if so many of a batch's items, or results, are a lot of data."""
