@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from allcores._core.hints import TypeGuard, TypeVar
+from collections.abc import Mapping
 
-__all__ = ["is_a", "is_dask_client", "is_executor", "qualified_name", "runs_in_threads", "type_name"]
+from allcores._core.hints import Any, TypeGuard, TypeVar
+
+__all__ = ["attributes_of", "is_a", "is_dask_client", "is_executor", "qualified_name", "runs_in_threads", "type_name"]
 
 T = TypeVar("T")
 
@@ -41,5 +43,15 @@ def runs_in_threads(thing: object) -> bool:
     return _is_of(kind, "concurrent.futures.thread", "ThreadPoolExecutor") and not is_apart
 
 
+def attributes_of(kind: type) -> Mapping[str, Any]:
+    """Give what the type itself holds, without what it inherits."""
+    held: Mapping[str, Any] = vars(type)["__dict__"].__get__(kind)
+    return held
+
+
 def _is_of(kind: type, module: str, name: str) -> bool:
-    return any((base.__module__, base.__name__) == (module, name) for base in type.__dict__["__mro__"].__get__(kind))
+    for base in vars(type)["__mro__"].__get__(kind):
+        home = attributes_of(base).get("__module__")
+        if type(home) is str and home == module and str.__eq__(vars(type)["__name__"].__get__(base), name):
+            return True
+    return False

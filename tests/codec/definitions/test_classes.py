@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import pytest
 
@@ -37,6 +38,18 @@ def test_a_class_that_can_be_imported_is_not_registered(shop: ModuleType) -> Non
     for _ in range(2):
         register_local_classes()
         assert registered_name(shop.Item) is None
+
+
+def test_a_class_that_answers_nothing_is_not_asked() -> None:
+    class Mute(type):
+        def __getattribute__(cls, name: str) -> NoReturn:
+            raise ValueError(f"no {name}")
+
+    class Silent(metaclass=Mute):
+        pass
+
+    register_local_classes()
+    assert registered_name(Silent) is not None
 
 
 def test_a_class_at_the_address_of_one_that_is_gone_is_looked_at_anew(shop: ModuleType) -> None:

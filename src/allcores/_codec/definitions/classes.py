@@ -26,6 +26,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 from allcores._codec.definitions.held import held_by
 from allcores._codec.definitions.unimportable import unimportable_modules
 from allcores._core.hints import Any
+from allcores._core.kinds import attributes_of, is_a
 from allcores._objects.asking import ask
 
 __all__ = [
@@ -117,13 +118,13 @@ def _is_local(cls: type) -> bool:
     """Whether a class was made at run time and no module but ``__main__`` has it under its own name."""
     if not vars(type)["__flags__"].__get__(cls) & HEAP_TYPE:
         return False
-    module, name = vars(cls).get("__module__"), _qualified_name(cls)
+    module, name = attributes_of(cls).get("__module__"), _qualified_name(cls)
     if type(module) is not str or module == MAIN or "<" in name or module in unimportable_modules():
         return True
     outer, *inner = name.split(".")
     found = held_by(module, outer)
     for part in inner:
-        found = getattr(found, "__dict__", {}).get(part)
+        found = attributes_of(found).get(part) if is_a(found, type) else None
     return found is not cls
 
 
