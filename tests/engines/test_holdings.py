@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from allcores._core.messages import ItemsTakenBack, SendBatch
 from allcores._engines import holdings
 from allcores._engines.holdings import Takings
-from allcores._transport.board import INDEX, KEPT_TOKEN, SPAN, Board, Mark
+from allcores._transport.board import INDEX, KEPT_TOKEN, SINCE, SPAN, Board, Mark
 
 
 @pytest.fixture
@@ -48,6 +49,14 @@ def test_who_has_begun_what_nobody_wants_is_ended(mark: Mark) -> None:
     takings.ask(0, mark, held)  # for another reason: what was unwanted still is
     run(mark, 2, 1)
     assert take(takings) == ([], [(0, 1)])
+
+
+def test_who_has_marked_what_nobody_wants_since_it_was_asked_gives_it_back(mark: Mark) -> None:
+    takings, held = Takings(), {1: batch(1, 0, 1), 2: batch(2, 1, 4)}
+    takings.ask(0, mark, held, ((1, 2),))
+    mark.words[SINCE] = time.monotonic_ns() + 1
+    run(mark, 2, 1)
+    assert take(takings) == ([], [])
 
 
 def test_a_batch_that_was_sent_later_is_nobodys_business(mark: Mark) -> None:

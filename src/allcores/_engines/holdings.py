@@ -21,6 +21,7 @@ Held = dict[int, SendBatch]  # {token: what is left of the batch}, oldest first
 class _Asked(Record):
     """A worker that was asked for what it has not begun."""
 
+    since: int  # when, in nanoseconds of the monotonic clock: what it has begun later, it has not begun to run
     due: float  # when to take what it cannot give, being inside of an item
     last: int  # up to which token
     mark: Mark
@@ -41,7 +42,8 @@ class Takings:
             mark.want_back(last)
             before = self._asked.get(worker)
             unwanted += () if before is None else before.unwanted
-            self._asked[worker] = _Asked(time.monotonic() + SETTLING_SECONDS, last, mark, held, unwanted)
+            since, due = time.monotonic_ns(), time.monotonic() + SETTLING_SECONDS
+            self._asked[worker] = _Asked(since, due, last, mark, held, unwanted)
 
     def forget(self, worker: int) -> None:
         """Hear that the worker is gone, and its mark may be another's."""
@@ -72,7 +74,8 @@ class Takings:
             if token > asked.last:  # it was sent later, and what is in there is wanted again, or is not run
                 continue
             if any(first <= index < behind for first, behind in asked.unwanted):
-                end(worker, index)
+                if not _gives_back(asked, token):
+                    end(worker, index)
             else:
                 yield from self._take_behind(worker, asked, token, index, stop)
 
@@ -89,3 +92,9 @@ class Takings:
             yield Arrival(ItemsTakenBack(worker, token, stop, last))
         if batch.may_give_back and stop - index > 1:  # they are marked together; that may yet change
             self._asked[worker] = asked._replace(due=time.monotonic() + AGAIN_SECONDS)
+
+
+def _gives_back(asked: _Asked, token: int) -> bool:
+    """Whether the worker has marked the item since it was asked, and so is about to see that, and to give it back."""
+    batch, began = asked.held.get(token), asked.mark.running_since()
+    return batch is not None and batch.may_give_back and began is not None and began[1] > asked.since

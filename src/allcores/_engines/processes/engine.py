@@ -127,10 +127,9 @@ class ProcessEngine:
         state = self._workers.get(worker)
         if state is None or state.verdict is not None:
             return
-        running = state.mark.running_since()
-        index = -1 if running is None else running[0]
-        if start <= index < stop or state.holds_only(start, stop):
-            self._end_cancelled(worker, index)
+        if state.holds_only(start, stop):
+            running = state.mark.running_since()
+            self._end_cancelled(worker, -1 if running is None else running[0])
         else:
             self._takings.ask(worker, state.mark, state.held, ((start, stop),))
 
