@@ -279,3 +279,14 @@ def test_a_file_is_not_filled_with_bars(capsys, monkeypatch):
         bar.show(Standing(seconds=10.0, settled=settled, recalled=0, failed=0, workers=1))
     bar.close()
     assert capsys.readouterr().err.count("/100") == 2  # the first, and the last
+
+
+def test_the_end_of_a_run_that_took_less_than_making_the_bar_is_drawn(capsys):
+    from allcores._run.bar import Bar
+    from allcores._run.standing import Standing
+
+    bar = Bar(100, None, seconds=0.0)
+    for settled in (0, 100):
+        bar.show(Standing(seconds=0.0, settled=settled, recalled=0, failed=0, workers=1))
+    bar.close()
+    assert " 100/100 " in capsys.readouterr().err

@@ -43,6 +43,7 @@ class Bar:
 
     def __init__(self, total: int | None, description: str | None, *, seconds: float) -> None:
         self.due = 0.0
+        began = time.time() - seconds  # before the bar is made: it draws nothing that began later
         is_live = is_watched()
         self._least, self._most = (DRAW_SECONDS, TICK_SECONDS) if is_live else (QUIET_SECONDS, QUIET_SECONDS)
         self._lock = threading.RLock()
@@ -51,7 +52,7 @@ class Bar:
         self._is_amid_line = False  # somebody has written half a line
         self._drawn_at = -QUIET_SECONDS
         self._bar = _make_bar(self._lock, total=total, desc=description, dynamic_ncols=is_live)
-        self._bar.start_t = time.time() - seconds
+        self._bar.start_t = began
         is_widget = hasattr(self._bar, "container")
         streams = [] if is_widget or not is_terminal(sys.stderr) else [sys.stderr, sys.stdout]
         self._detours = [_Detour(stream, self.make_room) for stream in streams if is_terminal(stream)]
