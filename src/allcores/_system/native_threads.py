@@ -18,7 +18,16 @@ from functools import partial
 from allcores._core.hints import Protocol
 from allcores._core.records import Record
 
-__all__ = ["NativeLimits", "SharedLimit", "find_limits", "limit_process", "loaded_pools", "most_threads", "set_by_user"]
+__all__ = [
+    "NativeLimits",
+    "SharedLimit",
+    "find_limits",
+    "limit_process",
+    "loaded_pools",
+    "look_before_fork",
+    "most_threads",
+    "set_by_user",
+]
 
 OPENMP = "OMP_NUM_THREADS"
 # {variable: the interface that it is for, as threadpoolctl calls it, or the module}
@@ -128,7 +137,7 @@ def _tell(pool: Pool, number: int) -> None:
     """Set a library's number, whichever thread has set it before: threadpoolctl leaves OpenBLAS to one thread."""
     most = _most[_name_of(pool)] = most_threads(pool)
     if pool.internal_api == "openblas" and number <= most:
-        from allcores._system.dormant import bound_dormant  # for those who have it
+        from allcores._system.dormant import bound_dormant  # imported when the library was found
 
         if bound_dormant(pool, number):
             return
@@ -202,13 +211,22 @@ def loaded_pools(*, is_just_forked: bool = False) -> list[Pool]:
     return found + [(_NumbaPool if name == "numba" else _ModulePool)(name) for name in MODULES if _has_pool(name)]
 
 
+def look_before_fork() -> None:
+    """See to it that a process which is forked now need not look for itself, unless it has been done."""
+    if len(sys.modules) != _seen_modules:
+        _native_pools()
+
+
 def _native_pools() -> list[Pool]:
     global _seen, _seen_modules  # noqa: PLW0603 - facts about the process
     mapped, _seen_modules = _count_names(), len(sys.modules)
     if not any(mapped):
         _seen = mapped, []
     elif mapped != _seen[0]:
-        from threadpoolctl import ThreadpoolController  # takes as long to import as a small run
+        # These take as long to import as a small run. Both here, as workers that are forked then have both.
+        from threadpoolctl import ThreadpoolController
+
+        import allcores._system.dormant  # noqa: F401
 
         _seen = mapped, list(ThreadpoolController().lib_controllers)
     return _seen[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import NoReturn
 
 import pytest
 
+from allcores._codec.definitions import classes
 from allcores._codec.definitions.classes import register_local_classes, registered_name
 
 
@@ -21,6 +23,45 @@ def test_a_class_that_is_made_between_two_forks_is_registered() -> None:
         pass
 
     assert registered_name(Later) is None
+    register_local_classes()
+    assert registered_name(Later) is not None
+
+
+@pytest.mark.parametrize("generation", [0, 1, 2])
+def test_the_garbage_collector_hides_no_class(generation: int) -> None:
+    register_local_classes()
+
+    class Later:
+        pass
+
+    gc.collect(generation)
+    register_local_classes()
+    assert registered_name(Later) is not None
+
+
+def test_a_class_that_was_frozen_is_registered() -> None:
+    register_local_classes()
+
+    class Later:
+        pass
+
+    gc.freeze()
+    try:
+        register_local_classes()
+    finally:
+        gc.unfreeze()
+    assert registered_name(Later) is not None
+
+
+@pytest.mark.skipif(not classes.HAS_GENERATIONS, reason="the collector of this Python has no generations")
+def test_between_two_forks_only_young_classes_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.collect()
+    register_local_classes()
+    monkeypatch.setattr(classes, "_all_classes", pytest.fail)
+
+    class Later:
+        pass
+
     register_local_classes()
     assert registered_name(Later) is not None
 

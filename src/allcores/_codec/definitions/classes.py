@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import count
 from operator import attrgetter
@@ -49,19 +49,24 @@ __all__ = [
 MAIN = "__main__"
 HEAP_TYPE = 1 << 9  # the flag of classes that are made at run time
 
+YOUNGER = (0, 1)  # of the collector's generations
+
 ClassName = str | tuple[int, str]  # taught under a name; or inherited: its address and its qualified name
 
 _numbers = count()
 _registered_names: dict[int, tuple[ref[type], str]] = {}  # by address, as a metaclass may forbid to ask for a hash
 _registered_classes: WeakValueDictionary[str, type] = WeakValueDictionary()
 _importable: dict[int, ref[type]] = {}  # by address, too: those seen not to be local, of which there may be thousands
+_emptied: tuple[int, ...] = ()  # how often the younger generations had been, when all classes were known
 _names_by_driver: WeakKeyDictionary[type, ClassName | None] = WeakKeyDictionary()  # in a worker
-_inherited: WeakValueDictionary[str, type] = WeakValueDictionary()  # in a forked worker, by their registered names
 _has_inherited = False
+_first_later_number = 0  # in a forked worker: names with lower ones are of classes that it has inherited
 _inherited_addresses: set[int] | None = None  # of classes, where the garbage collector does not tell those made since
 
 # Classes are immortal on a free-threaded Python, which its collector has nothing to do with.
 COLLECTS_CLASSES = "t" not in sys.abiflags
+# Older collectors move objects from generation to generation; newer ones work through all that is old, bit by bit.
+HAS_GENERATIONS = COLLECTS_CLASSES and sys.version_info < (3, 14)
 
 
 def is_definition(thing: Any, module: str = MAIN) -> bool:
@@ -103,15 +108,47 @@ def _register(cls: type) -> str:
     return name
 
 
+def _number_in(name: str) -> int:
+    return int(name[:-1].rpartition(" ")[2])
+
+
 def register_local_classes() -> None:
-    """Register all classes that cannot be imported; what is forked from now on knows them by their names."""
-    for cls in _all_classes():
+    """Register all classes that cannot be imported; what is forked from now on knows them by their names.
+
+    To visit all classes is to write to each; between two forks every page of them would have to be copied. Those that
+    have been made since the last time are in the collector's younger generations, unless it has emptied these.
+    """
+    if HAS_GENERATIONS and _emptied == _count_emptied():
+        for generation in YOUNGER:
+            _register_among(thing for thing in gc.get_objects(generation) if is_a(thing, type))
+    else:
+        _register_among(_all_classes())
+        if HAS_GENERATIONS and gc.isenabled():
+            _age_what_is_known()
+
+
+def _register_among(classes: Iterable[type]) -> None:
+    for cls in classes:
         address = id(cls)
         if address not in _importable:
             if _is_local(cls):
                 _register(cls)
             else:
                 _importable[address] = ref(cls, partial(_importable.pop, address))  # with itself as the default
+
+
+def _age_what_is_known() -> None:
+    """Empty the younger generations, so that next time those classes alone need to be visited that are in them."""
+    global _emptied  # noqa: PLW0603 - a fact about this process
+    gc.collect(YOUNGER[-1])
+    emptied = _count_emptied()
+    _register_among(_all_classes())  # again, as another thread may have made one before
+    _emptied = emptied
+
+
+def _count_emptied() -> tuple[int, ...]:
+    """Say how often the younger generations were emptied into the oldest, or their objects put where nobody looks."""
+    return (*(told["collections"] for told in gc.get_stats()[1:]), gc.get_freeze_count())
 
 
 def _is_local(cls: type) -> bool:
@@ -199,23 +236,23 @@ def learn(definitions: Mapping[str, Any]) -> None:
 
 def inherit() -> None:
     """Take what is there as inherited: to be called in a forked worker before it does anything."""
-    global _has_inherited, _inherited_addresses  # noqa: PLW0603 - facts about this process
+    global _has_inherited, _inherited_addresses, _first_later_number  # noqa: PLW0603 - facts about this process
     _inherited_addresses = None if COLLECTS_CLASSES else set(map(id, _all_classes()))
     gc.freeze()  # it is also not ours to collect, and touching it would copy its pages
     _has_inherited = True
     _names_by_driver.clear()
-    _inherited.update(_registered_classes)  # those alone: the driver may give later ones' names, and we, too
+    _first_later_number = next(_numbers)  # later names the driver may give to others, and we, too
 
 
 def inherited_class(name: str) -> type | None:
     """Give the class that a driver's registered name stands for, if this process has inherited it."""
-    return _inherited.get(name)
+    return _registered_classes.get(name) if _number_in(name) < _first_later_number else None
 
 
 def is_inherited(cls: type) -> bool:
     """Whether the class is the driver's own."""
     name = registered_name(cls)
-    return name is not None and _inherited.get(name) is cls
+    return name is not None and inherited_class(name) is cls
 
 
 def name_by_driver(thing: type) -> ClassName | None:

@@ -29,6 +29,7 @@ from allcores._system.lifeline import (
     lead_group,
     peak_of,
 )
+from allcores._system.native_threads import look_before_fork
 from allcores._system.tracking import SharedTracker
 from allcores._transport.board import Board
 from allcores._transport.channel import Channel, channel_pair
@@ -54,6 +55,8 @@ class ForkedSource:
     keeps_processes = False  # they have inherited what belongs to this run alone
 
     def __init__(self, plan: Plan, job: Job, dataset: Dataset) -> None:
+        if job.settings is not None:
+            import allcores._settings.adoption  # noqa: F401 - or each worker would have to
         self._settings = job.settings
         self.has_finalizer = job.finalizer is not None
         self._job = job if job.settings is None else job._replace(settings=job.settings.sealed)
@@ -74,6 +77,7 @@ class ForkedSource:
         """Fork a worker."""
         if self._columns is None:  # items will travel, and with them classes that the worker shall know
             register_local_classes()
+        look_before_fork()
         with _no_fork_warnings():
             child = partial(become_forked_child, self._kinship, next_number(), tracker.descriptor)
             return ForkedProcess(self._board, self._job, self._columns, self._share, child)
