@@ -20,7 +20,7 @@ from allcores._core.messages import (
     Moment,
     RunStarted,
     SendBatch,
-    StartWorker,
+    StartWorkers,
     WorkerDown,
     WorkerReady,
     WorkerUp,
@@ -63,8 +63,8 @@ def simulate(workers: int, items: int, batch: int | None, death_rate: float = 0.
                 over = now + (command.stop - command.start) * ITEM_SECONDS
                 heappush(agenda, (over, command.token, command))
                 tally.sent += 1
-            elif type(command) is StartWorker:
-                newcomers.append(command.worker)
+            elif type(command) is StartWorkers:
+                newcomers.extend(command.workers)
             elif type(command) is FailItem:
                 tally.failed += 1
         if newcomers:

@@ -19,7 +19,7 @@ from allcores._core.messages import (
     KillWorker,
     ReleaseWorker,
     SendBatch,
-    StartWorker,
+    StartWorkers,
     TakeBackItems,
     WorkerReady,
     WorkerUp,
@@ -31,7 +31,7 @@ from allcores._system.leadership import Leadership
 
 __all__ = ["PROMISES", "FakeClock", "FakeEngine", "Promise", "come_up"]
 
-EngineCommand = StartWorker | SendBatch | TakeBackItems | KillWorker | CondemnItems | ReleaseWorker
+EngineCommand = StartWorkers | SendBatch | TakeBackItems | KillWorker | CondemnItems | ReleaseWorker
 News = Arrival | BaseException
 
 
@@ -56,8 +56,8 @@ class FakeClock:
 
 def come_up(command: EngineCommand) -> list[News]:
     """Answer as workers do that start at once; no batch ever comes back."""
-    if isinstance(command, StartWorker):
-        return [Arrival(WorkerUp(command.worker)), Arrival(WorkerReady(command.worker))]
+    if isinstance(command, StartWorkers):
+        return [Arrival(event(worker)) for worker in command.workers for event in (WorkerUp, WorkerReady)]
     return []
 
 
@@ -73,11 +73,11 @@ class FakeEngine:
         is_closed: whether it was closed.
 
     Example:
-        >>> from allcores._core.messages import StartWorker
+        >>> from allcores._core.messages import StartWorkers
         >>> engine = FakeEngine()
-        >>> engine.start(0)
+        >>> engine.start((0,))
         >>> engine.commands
-        [StartWorker(worker=0)]
+        [StartWorkers(workers=(0,))]
         >>> [arrival.event for arrival in engine.wait(None)]
         [WorkerUp(worker=0), WorkerReady(worker=0)]
     """
@@ -95,9 +95,9 @@ class FakeEngine:
         """Script what `wait` gives next, after what was scripted before; an exception is raised when its turn comes."""
         self._news.extend(news)
 
-    def start(self, worker: int) -> None:
+    def start(self, workers: tuple[int, ...]) -> None:
         """Write the command down."""
-        self._obey(StartWorker(worker))
+        self._obey(StartWorkers(workers))
 
     def send(self, batch: SendBatch) -> None:
         """Write the command down."""

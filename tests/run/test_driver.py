@@ -21,7 +21,7 @@ from allcores._core.messages import (
     Moment,
     ReleaseWorker,
     SendBatch,
-    StartWorker,
+    StartWorkers,
     WorkerDown,
     WorkerSetupFailed,
     WorkerUp,
@@ -269,7 +269,7 @@ def test_a_worker_that_never_comes_up_is_killed_and_after_some_the_run_gives_up(
     run = make_run(engine, ListSink(), range(1), clock=clock)
     run.run_to_end()
     assert engine.commands == [
-        command for worker in range(FAILED_STARTS) for command in (StartWorker(worker), KillWorker(worker))
+        command for worker in range(FAILED_STARTS) for command in (StartWorkers((worker,)), KillWorker(worker))
     ]
     pauses = sum(PAUSE_SECONDS * 2**put_off for put_off in range(FAILED_STARTS - HASTY_STARTS))
     assert clock.now == pytest.approx(FAILED_STARTS * START_SECONDS + pauses)
@@ -346,8 +346,9 @@ def test_the_error_of_a_failed_setup_is_what_the_run_raises() -> None:
     error = ValueError("no such database")
 
     def fail_setup(command: EngineCommand) -> list[News]:
-        if isinstance(command, StartWorker):
-            return [Arrival(WorkerUp(command.worker)), Arrival(WorkerSetupFailed(command.worker), cause=error)]
+        if isinstance(command, StartWorkers):
+            (worker,) = command.workers
+            return [Arrival(WorkerUp(worker)), Arrival(WorkerSetupFailed(worker), cause=error)]
         return []
 
     engine = FakeEngine(fail_setup)
@@ -493,7 +494,7 @@ def test_an_item_whose_worker_dies_at_every_try_fails_with_a_sentence_that_says_
     assert failure.tries == 3
     assert str(failure.exception).endswith("while it ran item 2 (2), try 3 of 3")
     assert (run.report.deaths, run.report.tries) == (3, 6)
-    assert len([command for command in engine.commands if isinstance(command, StartWorker)]) == 4
+    assert len([command for command in engine.commands if isinstance(command, StartWorkers)]) == 4
 
 
 def test_without_retries_nothing_is_said_about_tries() -> None:
@@ -815,7 +816,7 @@ def test_a_watcher_hears_of_every_growth_and_of_the_end() -> None:
 
 def test_a_watcher_hears_when_it_wants_to_though_nothing_has_happened() -> None:
     clock, listener = FakeClock(), Listener(every=2.0)
-    engine = FakeEngine(lambda command: come_up(command) if isinstance(command, StartWorker) else [], clock)
+    engine = FakeEngine(lambda command: come_up(command) if isinstance(command, StartWorkers) else [], clock)
     run = make_run(engine, ListSink(), range(7), clock=clock, watcher=listener)
     while len(listener.heard) < 3:
         run.turn()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,10 @@ class OneProcess:
     def __init__(self, process: EndedProcess) -> None:
         self.start = lambda _: process
 
+    def starting(self) -> AbstractContextManager[None]:
+        """Do nothing for others."""
+        return nullcontext()
+
     def set_up(self) -> Setup:
         """It needs nothing."""
         return Setup([], b"", Known(), {}, [], None, None)
@@ -306,7 +311,7 @@ def after(mark: Mark) -> Iterator[Callable[..., list[Arrival]]]:
     engine = ProcessEngine(OneProcess(process), Columns((range(100),)), PLAN)
 
     def wait(live: Callable[[EndedProcess], None]) -> list[Arrival]:
-        engine.start(3)
+        engine.start((3,))
         engine.send(SendBatch(3, TOKEN - 1, START + 50, START + 51, may_give_back=True))
         engine.send(SendBatch(3, TOKEN, START, START + 20, may_give_back=True))
         live(process)

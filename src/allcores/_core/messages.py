@@ -40,7 +40,7 @@ __all__ = [
     "RunStarted",
     "RunStopped",
     "SendBatch",
-    "StartWorker",
+    "StartWorkers",
     "StretchBegan",
     "TakeBackItems",
     "WorkerDown",
@@ -267,10 +267,10 @@ Event = (
 # -------------------------------------------------------------------------------------------------- commands
 
 
-class StartWorker(Record):
-    """Start a worker under this number; numbers are never used twice in a run."""
+class StartWorkers(Record):
+    """Start workers under these numbers, which are never used twice in a run."""
 
-    worker: int
+    workers: tuple[int, ...]
 
 
 class SendBatch(Record):
@@ -335,7 +335,7 @@ class AbortRun(Record):
 
 
 Command = (
-    StartWorker
+    StartWorkers
     | SendBatch
     | TakeBackItems
     | KillWorker

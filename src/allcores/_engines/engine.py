@@ -63,8 +63,8 @@ class Engine(Protocol):
     `WorkerDown` of its worker; unless the worker was killed or released, of which nothing is heard any more.
     """
 
-    def start(self, worker: int) -> None:
-        """Begin to start a worker; `WorkerUp`, then `WorkerReady` will tell, or `WorkerDown`."""
+    def start(self, workers: tuple[int, ...]) -> None:
+        """Begin to start workers; `WorkerUp`, then `WorkerReady` will tell of each, or `WorkerDown`."""
 
     def send(self, batch: SendBatch) -> None:
         """Hand a batch over; never blocks."""

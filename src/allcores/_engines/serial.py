@@ -50,8 +50,9 @@ class SerialEngine(PlainEngine):
         self._state = WorkerState()
         self._complaints = Complaints()
 
-    def start(self, worker: int) -> None:
-        """Run the initializer, and make the state."""
+    def start(self, workers: tuple[int, ...]) -> None:
+        """Run the initializer, and make the state; there is never more than one worker."""
+        (worker,) = workers
         self._arrivals.append(Arrival(WorkerUp(worker)))
         try:
             with let_interrupts_in():

@@ -77,11 +77,12 @@ class ThreadEngine(PlainEngine):
         self._complaints = Complaints()
         self._has_told = False
 
-    def start(self, worker: int) -> None:
-        """Start a thread."""
-        state = self._workers[worker] = _Worker()
-        name = f"allcores-worker-{worker}"
-        threading.Thread(target=self._serve, args=(worker, state), name=name, daemon=True).start()
+    def start(self, workers: tuple[int, ...]) -> None:
+        """Start threads."""
+        for worker in workers:
+            state = self._workers[worker] = _Worker()
+            name = f"allcores-worker-{worker}"
+            threading.Thread(target=self._serve, args=(worker, state), name=name, daemon=True).start()
 
     def send(self, batch: SendBatch) -> None:
         """Hand the batch's own items over."""

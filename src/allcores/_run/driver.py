@@ -34,7 +34,7 @@ from allcores._core.messages import (
     RunStarted,
     RunStopped,
     SendBatch,
-    StartWorker,
+    StartWorkers,
     TakeBackItems,
 )
 from allcores._core.plan import Plan
@@ -395,12 +395,12 @@ class Run:
 
     def _carry_out(self, command: Command, arrival: Arrival) -> None:  # noqa: C901 - a line or two for each command
         match command:
-            case SendBatch() | StartWorker() | TakeBackItems() | PullInput() if self._is_closing:
+            case SendBatch() | StartWorkers() | TakeBackItems() | PullInput() if self._is_closing:
                 pass  # what had arrived is being taken in; nothing new begins
             case SendBatch():
                 self._send(command)
-            case StartWorker(worker):
-                self.open().start(worker)
+            case StartWorkers(workers):
+                self.open().start(workers)
             case TakeBackItems(worker):
                 self.open().take_back(worker)
             case KillWorker(worker):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from allcores._core.messages import Command, Excuse, PullInput, SendBatch, StartWorker
+from allcores._core.messages import Command, Excuse, PullInput, SendBatch, StartWorkers
 from allcores._core.scheduler.backlog import Backlog
 from allcores._core.scheduler.dispatcher import Dispatcher
 from allcores._core.scheduler.horizon import Horizon
@@ -112,7 +112,7 @@ def test_a_starved_item_waits_until_nobody_is_busy_and_runs_alone() -> None:
 def test_workers_are_started_one_at_a_time_as_far_as_there_are_batches_for_them() -> None:
     scene = Scene(items=3, workers=9)
     for number in range(3):
-        assert scene.go_on(now=7.0) == [StartWorker(number)]
+        assert scene.go_on(now=7.0) == [StartWorkers((number,))]
         assert scene.roster.start_due == 7.0 or number == 2
     assert scene.go_on() == []
     assert scene.roster.due > 7.0
@@ -121,11 +121,11 @@ def test_workers_are_started_one_at_a_time_as_far_as_there_are_batches_for_them(
 def test_a_start_that_is_put_off_is_due_later() -> None:
     scene = Scene(workers=1)
     for number in range(HASTY_STARTS):
-        assert scene.go_on() == [StartWorker(number)]
+        assert scene.go_on() == [StartWorkers((number,))]
         scene.roster.lose(number, 0.0)
     assert scene.go_on() == []
     assert scene.roster.due == PAUSE_SECONDS
-    assert scene.go_on(PAUSE_SECONDS) == [StartWorker(HASTY_STARTS)]
+    assert scene.go_on(PAUSE_SECONDS) == [StartWorkers((HASTY_STARTS,))]
 
 
 def test_input_is_pulled_once_for_workers_that_could_be_there() -> None:
@@ -133,7 +133,7 @@ def test_input_is_pulled_once_for_workers_that_could_be_there() -> None:
     assert scene.go_on() == [PullInput(4)]
     assert scene.go_on() == []
     scene.horizon.bring(4, ())
-    assert scene.go_on() == [StartWorker(0)]
+    assert scene.go_on() == [StartWorkers((0,))]
 
 
 def test_somebody_without_work_is_seen_to_be_idle() -> None:

@@ -50,7 +50,7 @@ from allcores._core.messages import (
     RunStarted,
     RunStopped,
     SendBatch,
-    StartWorker,
+    StartWorkers,
     StretchBegan,
     TakeBackItems,
     WorkerDown,
@@ -140,7 +140,9 @@ def test_starts_as_many_workers_as_have_a_batch_to_run(workers: int, length: int
     scheduler, commands = start(workers=workers, length=length, batch=batch)
     while scheduler.next_deadline == 0.0:
         commands += tell(scheduler, DeadlinePassed())
-    assert commands == [StartWorker(worker) for worker in range(started)]
+    groups = [command.workers for command in only(StartWorkers, commands)]
+    assert [number for group in groups for number in group] == list(range(started))
+    assert all(len(group) <= max(1, group[0]) for group in groups), "no more at once than there are"
     assert scheduler.peak_workers == 0
     tell(scheduler, *map(WorkerUp, range(started)))
     assert scheduler.peak_workers == started
@@ -148,9 +150,9 @@ def test_starts_as_many_workers_as_have_a_batch_to_run(workers: int, length: int
 
 def test_starts_one_worker_at_a_time_and_asks_to_be_called_at_once_for_the_next() -> None:
     scheduler, commands = start(workers=2)
-    assert commands == [StartWorker(0)]
+    assert commands == [StartWorkers((0,))]
     assert scheduler.next_deadline == 0.0
-    assert tell(scheduler, DeadlinePassed(), now=1.0) == [StartWorker(1)]
+    assert tell(scheduler, DeadlinePassed(), now=1.0) == [StartWorkers((1,))]
     assert scheduler.next_deadline == START_SECONDS
 
 
@@ -175,7 +177,7 @@ def test_an_early_worker_runs_while_later_ones_are_still_to_be_started() -> None
 def test_kills_a_worker_that_does_not_come_up_and_starts_another() -> None:
     scheduler, _ = start(workers=1)
     assert tell(scheduler, DeadlinePassed(), now=START_SECONDS - 1) == []
-    assert tell(scheduler, DeadlinePassed(), now=START_SECONDS) == [KillWorker(0), StartWorker(1)]
+    assert tell(scheduler, DeadlinePassed(), now=START_SECONDS) == [KillWorker(0), StartWorkers((1,))]
     assert scheduler.next_deadline == 2 * START_SECONDS
 
 
@@ -192,7 +194,7 @@ def test_failed_starts_in_a_row_abort_the_run(moment: Moment) -> None:
     for worker in range(FAILED_STARTS - 1):
         tell(scheduler, WorkerUp(worker), now=now)
         commands, now = fail_start(scheduler, WorkerDown(worker, moment), now)
-        assert commands == [StartWorker(worker + 1)]
+        assert commands == [StartWorkers((worker + 1,))]
     assert tell(scheduler, WorkerDown(FAILED_STARTS - 1, moment), now=now) == [AbortRun(AbortReason.NO_WORKERS)]
     assert scheduler.is_finished
 
@@ -209,18 +211,18 @@ def test_after_a_few_failed_starts_in_a_row_each_further_one_is_put_off_twice_as
 def test_nobody_is_started_before_a_start_that_was_put_off_is_due() -> None:
     scheduler, _ = start(workers=1)
     assert tell(scheduler, *[WorkerDown(worker, Moment.STARTING) for worker in range(HASTY_STARTS)])[-1:] == [
-        StartWorker(HASTY_STARTS - 1)
+        StartWorkers((HASTY_STARTS - 1,))
     ]
     assert scheduler.next_deadline == PAUSE_SECONDS
     assert tell(scheduler, DeadlinePassed(), now=0.9 * PAUSE_SECONDS) == []
-    assert tell(scheduler, DeadlinePassed(), now=PAUSE_SECONDS) == [StartWorker(HASTY_STARTS)]
+    assert tell(scheduler, DeadlinePassed(), now=PAUSE_SECONDS) == [StartWorkers((HASTY_STARTS,))]
 
 
 def test_starts_that_fail_together_count_as_one() -> None:
     scheduler, _ = start(workers=5)
     tell(scheduler, *[DeadlinePassed()] * 4)
     commands = tell(scheduler, *[WorkerDown(worker, Moment.STARTING) for worker in range(5)])
-    assert only(StartWorker, commands) == [StartWorker(worker) for worker in range(5, 10)]
+    assert only(StartWorkers, commands) == [StartWorkers((worker,)) for worker in range(5, 10)]
     assert scheduler.next_deadline == START_SECONDS, "none was put off"
 
 
@@ -228,14 +230,14 @@ def test_a_start_that_succeeds_forgives_the_failed_ones() -> None:
     scheduler, _ = start(workers=1)
     tell(scheduler, WorkerDown(0, Moment.STARTING), WorkerDown(1, Moment.STARTING))
     tell(scheduler, WorkerUp(2), WorkerReady(2), WorkerDown(2, Moment.IDLE))
-    assert tell(scheduler, WorkerDown(3, Moment.STARTING)) == [StartWorker(4)]
+    assert tell(scheduler, WorkerDown(3, Moment.STARTING)) == [StartWorkers((4,))]
 
 
 def test_what_had_failed_before_a_start_that_succeeds_does_not_count_for_those_under_way_either() -> None:
     scheduler, _ = start(workers=2)
     tell(scheduler, WorkerDown(0, Moment.STARTING), WorkerDown(1, Moment.STARTING), DeadlinePassed())
     tell(scheduler, WorkerUp(2), WorkerReady(2))  # worker 3 has been started after two that failed, like this one
-    assert tell(scheduler, WorkerDown(3, Moment.STARTING)) == [StartWorker(4)]
+    assert tell(scheduler, WorkerDown(3, Moment.STARTING)) == [StartWorkers((4,))]
 
 
 def test_failed_starts_do_not_abort_while_there_is_somebody_but_no_more_are_tried() -> None:
@@ -243,7 +245,7 @@ def test_failed_starts_do_not_abort_while_there_is_somebody_but_no_more_are_trie
     now = 0.0
     for worker in range(1, FAILED_STARTS):
         commands, now = fail_start(scheduler, WorkerDown(worker, Moment.STARTING), now)
-        assert commands == [StartWorker(worker + 1)]
+        assert commands == [StartWorkers((worker + 1,))]
     assert tell(scheduler, WorkerDown(FAILED_STARTS, Moment.STARTING), now=now) == []
     assert not scheduler.is_finished
     assert scheduler.next_deadline is None
@@ -253,9 +255,9 @@ def test_all_that_do_not_come_up_in_time_are_killed_once() -> None:
     scheduler, _ = start(workers=5)
     tell(scheduler, *[DeadlinePassed()] * 4)
     commands = tell(scheduler, DeadlinePassed(), now=START_SECONDS)
-    assert commands == [*[KillWorker(worker) for worker in range(5)], StartWorker(5)]
-    for worker in range(5, 9):
-        assert tell(scheduler, DeadlinePassed(), now=START_SECONDS) == [StartWorker(worker + 1)]
+    assert commands == [*[KillWorker(worker) for worker in range(5)], StartWorkers((5,))]
+    for workers in ((6,), (7, 8), (9,)):
+        assert tell(scheduler, DeadlinePassed(), now=START_SECONDS) == [StartWorkers(workers)]
     assert tell(scheduler, DeadlinePassed(), now=START_SECONDS) == []
 
 
@@ -285,7 +287,7 @@ def test_nobody_is_started_and_nothing_is_pulled_before_something_is_handed_in()
     scheduler, commands = start(length=None, is_served=True)
     assert commands == []
     assert tell(scheduler, StretchBegan(0, **SINGLE)) == []
-    assert tell(scheduler, InputPulled(1)) == [StartWorker(0)]
+    assert tell(scheduler, InputPulled(1)) == [StartWorkers((0,))]
 
 
 def test_tells_whether_new_items_would_be_sent_at_once_or_make_no_difference() -> None:
@@ -545,7 +547,7 @@ def test_what_waits_behind_the_only_worker_is_taken_back_for_one_that_can_be_sta
     running, waiting = tell(scheduler, finish(first, SHORT), InputPulled(3))
     assert tell(scheduler, DeadlinePassed(), now=IDLE_SECONDS) == [TakeBackItems(0)]
     commands = tell(scheduler, ItemsTakenBack(0, running.token, running.stop, waiting.token))
-    assert commands == [StartWorker(1)]
+    assert commands == [StartWorkers((1,))]
     assert ranges(tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(waiting.start, waiting.stop)]
 
 
@@ -554,7 +556,7 @@ def test_what_waits_behind_the_only_worker_is_taken_back_for_one_that_can_be_sta
 
 def test_a_death_inside_an_item_fails_exactly_that_item_and_returns_the_rest() -> None:
     scheduler, _ = start(ready=1, workers=1, length=5, batch=5, stops_at_failure=False)
-    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 2, 3)) == [FailItem(2), StartWorker(1)]
+    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 2, 3)) == [FailItem(2), StartWorkers((1,))]
     first = tell(scheduler, WorkerUp(1), WorkerReady(1))
     second = tell(scheduler, *map(finish, only(SendBatch, first)))
     assert ranges(first + second) == [(0, 2), (3, 5)]
@@ -577,26 +579,26 @@ def test_a_death_blames_the_batch_that_holds_the_item_not_the_one_behind_it() ->
 @pytest.mark.parametrize("moment", [Moment.IDLE, Moment.STARTING, Moment.PREPARING])
 def test_a_death_between_batches_blames_nobody(moment: Moment) -> None:
     scheduler, _ = start(ready=1, workers=1, length=3, batch=3, stops_at_failure=False)
-    assert tell(scheduler, WorkerDown(0, moment)) == [StartWorker(1)]
+    assert tell(scheduler, WorkerDown(0, moment)) == [StartWorkers((1,))]
     assert ranges(tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(0, 3)]
 
 
 def test_a_death_among_several_items_makes_suspects_of_them_alone() -> None:
     scheduler, _ = start(ready=1, workers=1, length=8, batch=8, stops_at_failure=False)
-    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 3, 5)) == [StartWorker(1)]
+    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 3, 5)) == [StartWorkers((1,))]
     assert run_on(scheduler, tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(0, 3), (3, 4), (4, 5), (5, 8)]
 
 
 def test_a_death_among_items_that_were_partly_reported_suspects_the_others() -> None:
     scheduler, _ = start(ready=1, workers=1, length=8, batch=8, stops_at_failure=False)
     tell(scheduler, BatchAdvanced(0, 0, 4, LONG))
-    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 3, 5)) == [FailItem(4), StartWorker(1)]
+    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 3, 5)) == [FailItem(4), StartWorkers((1,))]
     assert run_on(scheduler, tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(5, 8)]
 
 
 def test_a_death_inside_an_item_that_the_worker_did_not_hold_blames_nobody() -> None:
     scheduler, _ = start(ready=1, workers=1, length=3, batch=1)
-    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 2, 3)) == [StartWorker(1)]
+    assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 2, 3)) == [StartWorkers((1,))]
 
 
 @pytest.mark.parametrize("moment", [Moment.MOVING, Moment.UNKNOWN])
@@ -618,12 +620,12 @@ def test_suspects_run_in_smaller_and_smaller_pieces_until_the_culprit_is_alone(m
 @pytest.mark.parametrize("moment", [Moment.MOVING, Moment.UNKNOWN])
 def test_few_suspects_run_alone_until_one_of_them_fails(moment: Moment) -> None:
     scheduler, _ = start(ready=1, workers=1, length=3, batch=3, stops_at_failure=False)
-    assert tell(scheduler, WorkerDown(0, moment)) == [StartWorker(1)]
+    assert tell(scheduler, WorkerDown(0, moment)) == [StartWorkers((1,))]
     commands = tell(scheduler, WorkerUp(1), WorkerReady(1))
     assert ranges(commands) == [(0, 1)]
     commands = tell(scheduler, *map(finish, only(SendBatch, commands)))
     assert ranges(commands) == [(1, 2)]
-    assert tell(scheduler, WorkerDown(1, moment)) == [FailItem(1), StartWorker(2)]
+    assert tell(scheduler, WorkerDown(1, moment)) == [FailItem(1), StartWorkers((2,))]
     commands = tell(scheduler, WorkerUp(2), WorkerReady(2))
     assert ranges(commands) == [(2, 3)]
     assert tell(scheduler, *map(finish, only(SendBatch, commands))) == [ReleaseWorker(2)]
@@ -760,14 +762,14 @@ def test_of_several_failures_only_those_that_are_excused_are_tried_again() -> No
 def test_an_item_of_a_batch_that_goes_on_is_tried_again_elsewhere_at_once() -> None:
     scheduler, _ = start(ready=1, workers=2, length=4, batch=4, retries=1)
     commands = tell(scheduler, BatchAdvanced(0, 0, 1, LONG, (0,), ((0, Excuse.RETRIABLE),)))
-    assert commands == [RetryItem(0), StartWorker(1)]
+    assert commands == [RetryItem(0), StartWorkers((1,))]
     assert ranges(tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(0, 1)]
 
 
 def test_a_death_that_is_excused_is_no_failure() -> None:
     scheduler, _ = start(ready=1, workers=1, batch=3, retries=1)
     commands = tell(scheduler, WorkerDown(0, Moment.RUNNING, 1, 2, Excuse.RETRIABLE))
-    assert commands == [RetryItem(1), StartWorker(1)]
+    assert commands == [RetryItem(1), StartWorkers((1,))]
     commands = tell(scheduler, WorkerUp(1), WorkerReady(1))
     assert ranges(commands) == [(0, 1)]
     commands = tell(scheduler, finish(*only(SendBatch, commands)))
@@ -784,7 +786,7 @@ def test_a_result_that_cannot_be_read_may_be_tried_again() -> None:
 
 def test_a_death_among_several_items_is_no_try_of_any() -> None:
     scheduler, _ = start(ready=1, workers=1, batch=3, length=3, retries=1)
-    assert tell(scheduler, WorkerDown(0, Moment.UNKNOWN, excuse=Excuse.RETRIABLE)) == [StartWorker(1)]
+    assert tell(scheduler, WorkerDown(0, Moment.UNKNOWN, excuse=Excuse.RETRIABLE)) == [StartWorkers((1,))]
     (batch,) = only(SendBatch, tell(scheduler, WorkerUp(1), WorkerReady(1)))
     assert batch.tries == 1
     commands = tell(scheduler, WorkerDown(1, Moment.UNKNOWN, excuse=Excuse.RETRIABLE))
@@ -864,7 +866,7 @@ def test_a_worker_is_replaced_after_as_many_items_as_it_may_take() -> None:
     assert ranges(commands) == [(0, 2)]
     commands = tell(scheduler, finish(*only(SendBatch, commands)))
     assert ranges(commands) == [(2, 3)]
-    assert tell(scheduler, finish(*only(SendBatch, commands))) == [KillWorker(0), StartWorker(1)]
+    assert tell(scheduler, finish(*only(SendBatch, commands))) == [KillWorker(0), StartWorkers((1,))]
     assert ranges(tell(scheduler, WorkerUp(1), WorkerReady(1))) == [(3, 5)]
     assert scheduler.deaths == 0
 
@@ -875,7 +877,7 @@ def test_a_batch_that_waits_counts_among_the_items_that_a_worker_may_take() -> N
     assert ranges(commands) == [(1, 2), (2, 3)]
     first, second = only(SendBatch, commands)
     assert tell(scheduler, finish(first, SHORT)) == []
-    assert tell(scheduler, finish(second, SHORT)) == [KillWorker(0), StartWorker(1)]
+    assert tell(scheduler, finish(second, SHORT)) == [KillWorker(0), StartWorkers((1,))]
 
 
 def test_items_that_a_worker_gives_back_do_not_count() -> None:
@@ -890,14 +892,14 @@ def test_items_that_a_worker_gives_back_do_not_count() -> None:
 def test_items_that_were_lost_in_a_worker_count() -> None:
     scheduler, commands = start(ready=1, workers=1, batch=2, recycle=2, stops_at_failure=False)
     (batch,) = only(SendBatch, commands)
-    assert tell(scheduler, BatchUnreadable(0, batch.token, 2, is_last=True)) == [KillWorker(0), StartWorker(1)]
+    assert tell(scheduler, BatchUnreadable(0, batch.token, 2, is_last=True)) == [KillWorker(0), StartWorkers((1,))]
 
 
 def test_a_worn_worker_that_is_idle_is_replaced_at_once() -> None:
     scheduler, commands = start(ready=1, workers=1, batch=1, ahead=1, is_lazy=True)
     assert tell(scheduler, *map(finish, only(SendBatch, commands))) == []
     assert tell(scheduler, WorkerWorn(0)) == [KillWorker(0)]
-    assert tell(scheduler, ResultsTaken(1)) == [StartWorker(1)]
+    assert tell(scheduler, ResultsTaken(1)) == [StartWorkers((1,))]
 
 
 def test_a_worn_worker_ends_what_it_has_and_is_replaced() -> None:
@@ -905,13 +907,13 @@ def test_a_worn_worker_ends_what_it_has_and_is_replaced() -> None:
     first, second = only(SendBatch, tell(scheduler, finish(*only(SendBatch, commands), SHORT)))
     assert tell(scheduler, WorkerWorn(0)) == []
     assert tell(scheduler, finish(first, SHORT)) == []
-    assert tell(scheduler, BatchRefused(0, second.token)) == [KillWorker(0), StartWorker(1)]
+    assert tell(scheduler, BatchRefused(0, second.token)) == [KillWorker(0), StartWorkers((1,))]
 
 
 def test_a_worker_that_is_worn_before_it_is_ready_takes_nothing() -> None:
     scheduler, _ = start(workers=1)
     assert tell(scheduler, WorkerUp(0), WorkerWorn(0)) == []
-    assert tell(scheduler, WorkerReady(0)) == [KillWorker(0), StartWorker(1)]
+    assert tell(scheduler, WorkerReady(0)) == [KillWorker(0), StartWorkers((1,))]
 
 
 # ----------------------------------------------------------------------------------------------------- room in memory
@@ -939,9 +941,9 @@ def test_while_memory_is_short_no_batch_waits_behind_another() -> None:
 
 def test_no_more_workers_are_started_than_there_is_room_for() -> None:
     scheduler, _ = start(workers=4, batch=1)
-    assert tell(scheduler, RoomMeasured(2)) == [StartWorker(1)]
+    assert tell(scheduler, RoomMeasured(2)) == [StartWorkers((1,))]
     assert tell(scheduler, DeadlinePassed()) == []
-    assert tell(scheduler, RoomMeasured(None)) == [StartWorker(2)]
+    assert tell(scheduler, RoomMeasured(None)) == [StartWorkers((2, 3))]
 
 
 def test_nobody_is_called_back_when_the_room_gets_smaller() -> None:
@@ -969,9 +971,9 @@ def test_an_empty_stream_starts_nothing() -> None:
 def test_a_stream_is_pulled_as_far_as_there_are_workers_without_work() -> None:
     scheduler, commands = start(length=None, workers=2, batch=3)
     assert commands == [PullInput(3)]
-    assert tell(scheduler, InputPulled(3)) == [StartWorker(0)]
+    assert tell(scheduler, InputPulled(3)) == [StartWorkers((0,))]
     assert tell(scheduler, WorkerUp(0)) == [PullInput(6)]
-    assert tell(scheduler, InputPulled(6)) == [StartWorker(1)]
+    assert tell(scheduler, InputPulled(6)) == [StartWorkers((1,))]
     assert tell(scheduler, WorkerReady(0)) == [SendBatch(0, 0, 0, 3, may_give_back=False)]
     assert tell(scheduler, finish(SendBatch(0, 0, 0, 3, may_give_back=False))) == [
         SendBatch(0, 1, 3, 6, may_give_back=False),
@@ -1006,7 +1008,7 @@ def test_a_lazy_run_sends_no_further_than_ahead_of_what_was_taken() -> None:
 def test_a_lazy_run_pulls_no_further_than_ahead_of_what_was_taken() -> None:
     scheduler, commands = start(length=None, workers=4, batch=2, ahead=3, is_lazy=True)
     assert commands == [PullInput(2)]
-    assert tell(scheduler, InputPulled(2), WorkerUp(0)) == [StartWorker(0), PullInput(3)]
+    assert tell(scheduler, InputPulled(2), WorkerUp(0)) == [StartWorkers((0,)), PullInput(3)]
     assert only(PullInput, tell(scheduler, InputPulled(3), WorkerReady(0))) == []
     assert only(PullInput, tell(scheduler, ResultsTaken(2))) == [PullInput(5)]
 
@@ -1042,7 +1044,7 @@ def test_adaptive_batches_leave_room_for_all_workers_within_ahead() -> None:
 def test_an_input_of_known_length_that_is_pulled_is_pulled_to_its_end_and_no_further() -> None:
     scheduler, commands = start(workers=1, length=5, is_pulled=True, batch=3)
     assert commands == [PullInput(3)]
-    assert tell(scheduler, InputPulled(3)) == [StartWorker(0)]
+    assert tell(scheduler, InputPulled(3)) == [StartWorkers((0,))]
     (batch,) = only(SendBatch, tell(scheduler, WorkerUp(0), WorkerReady(0)))
     commands = tell(scheduler, finish(batch))
     assert commands == [PullInput(5)]
@@ -1082,8 +1084,8 @@ def test_an_input_that_is_recalled_altogether_starts_nothing(length: int | None)
 def test_workers_are_started_for_items_that_are_not_recalled() -> None:
     scheduler, _ = start(workers=4, length=9, is_pulled=True, batch=1)
     commands = tell(scheduler, InputPulled(4, ((1, 3),)))
-    assert only(StartWorker, commands + tell(scheduler, DeadlinePassed())) == [StartWorker(0), StartWorker(1)]
-    assert only(StartWorker, tell(scheduler, DeadlinePassed(), DeadlinePassed())) == []
+    assert only(StartWorkers, commands + tell(scheduler, DeadlinePassed())) == [StartWorkers((0,)), StartWorkers((1,))]
+    assert only(StartWorkers, tell(scheduler, DeadlinePassed(), DeadlinePassed())) == []
 
 
 def test_a_worker_is_started_for_an_item_that_may_be_sent_whatever_is_recalled_behind_it() -> None:
@@ -1093,7 +1095,7 @@ def test_a_worker_is_started_for_an_item_that_may_be_sent_whatever_is_recalled_b
     assert only(PullInput, tell(scheduler, InputPulled(5))) == [PullInput(9)]
     tell(scheduler, RoomMeasured(1), InputPulled(9, ((6, 9),)), BatchAdvanced(0, 1, 4, LONG))
     assert tell(scheduler, WorkerDown(0, Moment.RUNNING, 4, 5)) == [FailItem(4)]
-    assert tell(scheduler, ResultsTaken(2)) == [StartWorker(1)]
+    assert tell(scheduler, ResultsTaken(2)) == [StartWorkers((1,))]
 
 
 def test_pulls_grow_while_they_bring_nothing_to_run() -> None:
@@ -1143,7 +1145,7 @@ LATE = [
 @pytest.mark.parametrize("event", LATE, ids=repr)
 def test_late_events_of_a_worker_that_is_gone_are_ignored(event: Event) -> None:
     scheduler, _ = start(ready=1, workers=1, batch=2)
-    assert tell(scheduler, WorkerDown(0, Moment.IDLE)) == [StartWorker(1)]
+    assert tell(scheduler, WorkerDown(0, Moment.IDLE)) == [StartWorkers((1,))]
     assert tell(scheduler, event) == []
     assert scheduler.settled == 0
 
@@ -1727,16 +1729,20 @@ class World:
     def _runs_alone(self) -> bool:
         return any(batch.is_alone for worker in self.workers.values() for batch in worker.held)
 
-    def _obey(self, command: Command) -> None:
+    def _start(self, number: int) -> None:
+        assert not self.must_end
+        assert number > self.last_worker
+        self.last_worker = number
+        self.workers[number] = OutsideWorker(self.now + START_SECONDS, self.failed_starts)
+        assert len(self.workers) <= min(self.setting.workers, self.room or inf)
+        assert self.now >= self.may_start_at
+        assert self.failed_starts < FAILED_STARTS or len(self.workers) == 1
+
+    def _obey(self, command: Command) -> None:  # noqa: C901 - a line or two for each command
         match command:
-            case StartWorker(number):
-                assert not self.must_end
-                assert number > self.last_worker
-                self.last_worker = number
-                self.workers[number] = OutsideWorker(self.now + START_SECONDS, self.failed_starts)
-                assert len(self.workers) <= min(self.setting.workers, self.room or inf)
-                assert self.now >= self.may_start_at
-                assert self.failed_starts < FAILED_STARTS or len(self.workers) == 1
+            case StartWorkers(numbers):
+                for number in numbers:
+                    self._start(number)
             case SendBatch():
                 assert not self.must_end
                 self._receive(command)

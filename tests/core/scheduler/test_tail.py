@@ -30,7 +30,7 @@ from allcores._core.messages import (
     ItemsTakenBack,
     RunStarted,
     SendBatch,
-    StartWorker,
+    StartWorkers,
     TakeBackItems,
     WorkerReady,
     WorkerUp,
@@ -106,10 +106,11 @@ class Simulation:
     def _obey(self, commands: Iterable[Command]) -> None:
         for command in commands:
             match command:
-                case StartWorker(number):
-                    worker = self._workers[number] = Simulated()
-                    worker.done = self.now + BIRTH_SECONDS
-                    self._later(BIRTH_SECONDS, self._tell, WorkerUp(number), WorkerReady(number))
+                case StartWorkers(numbers):
+                    for number in numbers:
+                        worker = self._workers[number] = Simulated()
+                        worker.done = self.now + BIRTH_SECONDS
+                        self._later(BIRTH_SECONDS, self._tell, WorkerUp(number), WorkerReady(number))
                 case SendBatch(number, token):
                     self.batches += 1
                     self._workers[number].unreported[token] = command

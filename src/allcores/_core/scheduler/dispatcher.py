@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from allcores._core.messages import Command, PullInput, SendBatch, StartWorker
+from allcores._core.messages import Command, PullInput, SendBatch, StartWorkers
 from allcores._core.scheduler.backlog import Backlog
 from allcores._core.scheduler.horizon import Horizon
 from allcores._core.scheduler.idleness import Idleness
@@ -116,18 +116,22 @@ class Dispatcher:
         return self._horizon.next_pull(roster.coming + (len(roster.workers) < roster.limit))
 
     def _recruit(self, now: float, commands: list[Command]) -> None:
-        """Start one worker if there is work for it, and ask to be called again at once while there is more.
+        """Start workers if there is work for them, and ask to be called again at once while there is more.
 
-        One at a time, so that the first ones get their first batches while later ones are still being started.
+        At most as many as there are, so that the first ones get their first batches while later ones are still being
+        started; and as many, since processes that are forked together cost less.
         """
-        if not self._needs_worker():
-            return
-        worker = self._roster.start(now)
-        if worker is None:
-            return
-        commands.append(StartWorker(worker.number))
-        if self._needs_worker() or self._next_pull() is not None:
-            self._roster.start_due = now
+        roster = self._roster
+        started: list[int] = []
+        for _ in range(max(1, len(roster.workers))):
+            worker = roster.start(now) if self._needs_worker() else None
+            if worker is None:
+                break
+            started.append(worker.number)
+        if started:
+            commands.append(StartWorkers(tuple(started)))
+            if self._needs_worker() or self._next_pull() is not None:
+                roster.start_due = now
 
     def _needs_worker(self) -> bool:
         backlog, horizon, roster = self._backlog, self._horizon, self._roster

@@ -63,10 +63,11 @@ class DaskEngine(GuestEngine):
 
     # ------------------------------------------------------------------------------------------------- commands
 
-    def start(self, worker: int) -> None:
-        """Claim a thread, as soon as there is one; it is ready once its process has told its versions."""
-        self._replies.tell(Arrival(WorkerUp(worker)))
-        self._homeless.append(worker)
+    def start(self, workers: tuple[int, ...]) -> None:
+        """Claim a thread for each, as soon as there is one; it is ready once its process has told its versions."""
+        for worker in workers:
+            self._replies.tell(Arrival(WorkerUp(worker)))
+        self._homeless += workers
         self._find_homes()
 
     def send(self, batch: SendBatch) -> None:

@@ -76,14 +76,16 @@ class ExecutorEngine(GuestEngine):
 
     # ------------------------------------------------------------------------------------------------- commands
 
-    def start(self, worker: int) -> None:
-        """Claim a place; it is ready once the executor has answered."""
-        self._workers.add(worker)
-        self._replies.tell(Arrival(WorkerUp(worker)))
-        if self._is_ready:
-            self._replies.tell(Arrival(WorkerReady(worker)))
-        else:
-            self._preparing.append(worker)
+    def start(self, workers: tuple[int, ...]) -> None:
+        """Claim places; they are ready once the executor has answered."""
+        self._workers.update(workers)
+        for worker in workers:
+            self._replies.tell(Arrival(WorkerUp(worker)))
+            if self._is_ready:
+                self._replies.tell(Arrival(WorkerReady(worker)))
+            else:
+                self._preparing.append(worker)
+        if not self._is_ready:
             self._open()
 
     def send(self, batch: SendBatch) -> None:

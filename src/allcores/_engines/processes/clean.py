@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import AbstractContextManager, nullcontext
 
 from allcores._codec.definitions.contents import Inspection
 from allcores._codec.definitions.globals import Known
@@ -54,6 +55,10 @@ class CleanSource:
             surroundings = pickle.dumps((kinship, Surroundings.here(Share.of(plan)), settings.sealed.early))
             segment = fill_segment(frames)
             self._setup = Setup(frames, surroundings, known, unsure, descriptors, segment, settings)
+
+    def starting(self) -> AbstractContextManager[None]:
+        """Do nothing for all: each is started by the fork server."""
+        return nullcontext()
 
     def set_up(self) -> Setup:
         """Give what the next worker must be sent first."""

@@ -23,7 +23,7 @@ from allcores._engines.processes.deaths import DeathReader
 from allcores._engines.processes.endings import Endings
 from allcores._engines.processes.listener import Listener
 from allcores._engines.processes.measures import Measures
-from allcores._engines.processes.process import Process, ProcessSource
+from allcores._engines.processes.process import Process, ProcessSource, Setup
 from allcores._engines.processes.supplies import Supplies
 from allcores._engines.processes.watchdog import Verdict, Watchdog
 from allcores._engines.processes.worker import Worker
@@ -67,15 +67,25 @@ class ProcessEngine:
 
     # ------------------------------------------------------------------------------------------------- commands
 
-    def start(self, worker: int) -> None:
-        """Start a process, and send it what it was not born with."""
-        setup = self._source.set_up()
+    def start(self, workers: tuple[int, ...]) -> None:
+        """Start processes, and then send them what they were not born with.
+
+        What is touched between two forks has to be copied after each, so nothing is that can be touched after all.
+        """
+        started: list[tuple[int, Setup, Process]] = []
         try:
-            with shield_children():
-                process = self._start_process()
-        except OSError as error:
-            self._arrivals.append(Arrival(WorkerDown(worker, Moment.STARTING), cause=error))
-            return
+            with shield_children(), self._source.starting():
+                for worker in workers:
+                    setup = self._source.set_up()
+                    try:
+                        started.append((worker, setup, self._start_process()))
+                    except OSError as error:
+                        self._arrivals.append(Arrival(WorkerDown(worker, Moment.STARTING), cause=error))
+        finally:
+            for worker, setup, process in started:
+                self._meet(worker, setup, process)
+
+    def _meet(self, worker: int, setup: Setup, process: Process) -> None:
         inherits = self._source.inherits
         state = Worker(worker, process, setup, self._connections.selector, inherits=inherits)
         self._workers[worker] = state

@@ -65,22 +65,27 @@ class ForkedSource:
         self._kinship = Kinship.here("fork", is_daemon=job.is_daemon)
         self._board = Board(2 * plan.workers)  # a killed worker holds its slot until it is seen to end
 
-    def set_up(self) -> Setup:
-        """Say what a worker is born with: the whole of the caller's ``__main__``."""
-        known = Known(vars(sys.modules["__main__"]))
-        for function in filter(None, (self._job.initializer, self._job.state)):
-            # What they may set stays, unless the caller's changes from now on.
-            known.contents |= find_lacking(function, known, Inspection()).unsure
-        return Setup([], b"", known, {}, [], None, self._settings)
-
-    def start(self, tracker: SharedTracker) -> ForkedProcess:
-        """Fork a worker."""
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Look at what workers shall know without looking."""
         if self._columns is None:  # items will travel, and with them classes that the worker shall know
             register_local_classes()
         look_before_fork()
-        with _no_fork_warnings():
-            child = partial(become_forked_child, self._kinship, next_number(), tracker.descriptor)
-            return ForkedProcess(self._board, self._job, self._columns, self._share, child)
+        self._setup = self._find_setup()
+        try:
+            with _no_fork_warnings():
+                yield
+        finally:
+            del self._setup  # it holds all that ``__main__`` has now
+
+    def set_up(self) -> Setup:
+        """Say what a worker is born with: the whole of the caller's ``__main__``."""
+        return self._setup
+
+    def start(self, tracker: SharedTracker) -> ForkedProcess:
+        """Fork a worker."""
+        child = partial(become_forked_child, self._kinship, next_number(), tracker.descriptor)
+        return ForkedProcess(self._board, self._job, self._columns, self._share, child)
 
     def forget(self, process: ForkedProcess) -> None:
         """It has nothing that another could have instead."""
@@ -91,6 +96,13 @@ class ForkedSource:
     def close(self) -> None:
         """Let go of the mark board."""
         self._board.close()
+
+    def _find_setup(self) -> Setup:
+        known = Known(vars(sys.modules["__main__"]))
+        for function in filter(None, (self._job.initializer, self._job.state)):
+            # What they may set stays, unless the caller's changes from now on.
+            known.contents |= find_lacking(function, known, Inspection()).unsure
+        return Setup([], b"", known, {}, [], None, self._settings)
 
 
 class ForkedProcess:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 
 from allcores._codec.definitions.contents import Contents
@@ -74,6 +75,9 @@ class ProcessSource(Protocol):
     inherits: bool  # whether its processes are born with the job, the dataset's columns and the caller's __main__
     keeps_processes: bool  # whether idle ones are of use to later runs
     has_finalizer: bool  # whether they have something to do before they end, or are kept
+
+    def starting(self) -> AbstractContextManager[None]:
+        """Do once what is to be done for all processes that are started meanwhile."""
 
     def set_up(self) -> Setup:
         """Give what the next process must be sent first."""
