@@ -54,7 +54,9 @@ class PlayedCluster:
     def _come_to(self, address: str, batch: Any, do: Callable[[], Any]) -> int:
         self._count += 1
         result = self.happen(address, batch)
-        if isinstance(result, BaseException):
+        if isinstance(result, Landed):
+            self.news.put(result._replace(call=self._count))
+        elif isinstance(result, BaseException):
             self.news.put(Landed(self._count, error=result))
         elif isinstance(result, ProcessesChanged):
             self.here.pop(result.gone or "", None)
@@ -155,6 +157,20 @@ def test_a_call_that_is_lost_while_its_process_stays_blames_one_item(play: Any) 
     results = allcores.map(abs, range(20), on=PLAYED, workers=2, batch=5, errors="collect")
     assert [failure.index for failure in results.failures] == [7]
     assert "was lost (OSError: no reply)" in str(results.failures[0].exception)
+
+
+def test_a_value_that_is_lost_on_its_way_back_is_no_items_fault(play: Any) -> None:
+    lost: list[int] = []
+
+    def lose(address: str, batch: Any) -> Any:
+        if batch is not None and batch.start == 8 and not lost:
+            lost.append(1)
+            return Landed(0, error=OSError("closed"), was_done=True)
+        return None
+
+    play(lose)
+    assert allcores.map(abs, range(20), on=PLAYED, workers=2, batch=1) == list(range(20))
+    assert lost
 
 
 def test_a_lost_scheduler_ends_the_run_and_what_was_finished_is_kept(play: Any) -> None:

@@ -23,11 +23,13 @@ class Landed(Record):
         call: its number.
         value: what it returned.
         error: what it raised, or why nothing came of it.
+        was_done: whether it had come to its end, and the error is of the way back.
     """
 
     call: int
     value: Any = None
     error: BaseException | None = None
+    was_done: bool = False
 
 
 class ProcessesChanged(Record):
@@ -110,7 +112,7 @@ class Cluster:
         try:
             value = await self._client.gather(future, asynchronous=True)
         except BaseException as error:
-            self.news.put(Landed(number, error=error))
+            self.news.put(Landed(number, error=error, was_done=future.status == "finished"))
         else:
             self.news.put(Landed(number, value))
         finally:

@@ -148,7 +148,7 @@ class DaskEngine(GuestEngine):
                 self._send(process, flight, is_whole=True)
         elif isinstance(error, WorkersUnavailable) or not self._cluster.is_alive:
             self._lose(error)
-        elif isinstance(error, CancelledError):
+        elif isinstance(error, CancelledError) or landed.was_done:  # if the scheduler is gone, that is yet to be told
             self._replies.tell(Arrival(BatchRefused(batch.worker, batch.token)))
         else:
             self._replies.tell_doubted(batch, error)
