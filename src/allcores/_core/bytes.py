@@ -10,7 +10,7 @@ from allcores._core.hints import Any
 __all__ = ["format_bytes", "parse_bytes"]
 
 DECIMAL = ("", "k", "M", "G", "T", "P")  # powers of 1000; with an i, of 1024
-AMOUNT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?\s*", re.IGNORECASE)
+AMOUNT = r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?\s*"
 ROUNDED_UP = 999.5  # what three digits cannot show any more
 ALLOWED = "allowed: a number of bytes greater than 0, or a text such as '2GB', '1.5 GB' or '512MiB'"
 
@@ -43,7 +43,7 @@ def format_bytes(number: int) -> str:
 
 
 def _parse_text(text: str) -> int:
-    match = AMOUNT.fullmatch(text)
+    match = re.fullmatch(AMOUNT, text, re.IGNORECASE)
     if match is None or (match[3] and not match[2]):
         raise ValueError(f"{text!r} is no amount of memory; {ALLOWED}")
     power = [unit.lower() for unit in DECIMAL].index(match[2].lower())

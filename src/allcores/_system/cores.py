@@ -49,7 +49,7 @@ ALLOTTED = (
 )
 SLURM_NODES = "SLURM_JOB_CPUS_PER_NODE"  # as in ``16(x2),8``
 OAR_FILE = "OAR_NODEFILE"  # a line for each core of each node
-NODE_CORES = re.compile(r"(\d+)(?:\(x(\d+)\))?")
+NODE_CORES = r"(\d+)(?:\(x(\d+)\))?"
 CPUS = "/sys/devices/system/cpu"
 
 _here = threading.local()
@@ -179,7 +179,7 @@ def _allotted() -> Iterator[tuple[int, str]]:
 
 def _cores_of_node(nodes: str, number: str) -> int | None:
     """Read ``16(x2),8`` for one node; where nobody says which one this is, the least holds."""
-    parts = [NODE_CORES.fullmatch(part) for part in nodes.split(",")]
+    parts = [re.fullmatch(NODE_CORES, part) for part in nodes.split(",")]
     counts = [int(part[1]) for part in parts if part is not None for _ in range(int(part[2] or 1))]
     if number.isdecimal() and int(number) < len(counts):
         return counts[int(number)]

@@ -10,7 +10,6 @@ import functools
 import os
 import site
 import sys
-import sysconfig
 from types import ModuleType
 
 from allcores._core.hints import Any
@@ -64,6 +63,8 @@ def _is_users(module: ModuleType) -> bool:
 @functools.cache
 def _installed() -> tuple[str, ...]:
     """Give the folders of the standard library and of installed packages."""
+    import sysconfig  # not for those who have defined all in ``__main__``
+
     folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     folders += [*site.getsitepackages(), site.getusersitepackages()] if hasattr(site, "getsitepackages") else []
     folders += [entry for entry in sys.path if os.path.basename(entry) in ("site-packages", "dist-packages")]

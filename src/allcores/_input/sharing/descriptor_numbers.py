@@ -14,14 +14,14 @@ from allcores._input.sharing.variables import exact_names, rough_names
 
 __all__ = ["CONTAINERS", "LARGE", "find_number", "has_number", "is_named_as_number"]
 
-DESCRIPTOR = re.compile(r"(^|_|sock|ep|[rw])(fds?|filenos?|filedes|file_?descriptors?)\d*$", re.IGNORECASE)
+DESCRIPTOR = r"(^|_|sock|ep|[rw])(fds?|filenos?|filedes|file_?descriptors?)\d*$"
 CONTAINERS = {list, tuple, set, frozenset, dict}
 LARGE = 1_000  # elements: a container that holds other things than a few descriptors
 
 
 def is_named_as_number(name: str) -> bool:
     """Whether a variable's name says that it is the number of a descriptor."""
-    return DESCRIPTOR.search(name) is not None
+    return re.search(DESCRIPTOR, name, re.IGNORECASE) is not None
 
 
 def has_number(value: Any, foreign: Mapping[int, str]) -> bool:
