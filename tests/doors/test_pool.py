@@ -459,6 +459,13 @@ def test_a_pool_that_is_forgotten_warns_and_ends_its_workers(start, outliving):
         assert outliving([pid]) == set()
 
 
+def test_a_pool_that_is_forgotten_at_the_interpreters_end_warns_without_the_names_of_its_module(monkeypatch):
+    pools = [allcores.Pool(1)]
+    monkeypatch.setattr(sys.modules[allcores.Pool.__module__], "warnings", None)
+    with pytest.warns(ResourceWarning, match="unclosed"):
+        pools.clear()
+
+
 def test_a_pool_lasts_until_the_last_result_has_come(gate):
     result = allcores.Pool(1).apply_async(gate.enter, (7,))
     gate.await_entry()

@@ -406,9 +406,10 @@ class Pool(multiprocessing.pool.Pool):
     def __exit__(self, *_: object) -> None:
         self.terminate()
 
-    def __del__(self) -> None:
-        if self._state == "RUN":  # at the interpreter's end, names of this module may stand for nothing any more
-            warnings.warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, stacklevel=2, source=self)
+    # At the interpreter's end, names of this module may stand for nothing any more.
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        if self._state == "RUN":
+            warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, stacklevel=2, source=self)
 
     def __reduce__(self) -> NoReturn:
         raise NotImplementedError("a pool belongs to its process: it can neither be pickled nor sent to a worker")
