@@ -48,6 +48,7 @@ __all__ = [
 
 MAIN = "__main__"
 HEAP_TYPE = 1 << 9  # the flag of classes that are made at run time
+READY_TYPE = 1 << 12  # ... of those that are not just being made, by another thread
 
 YOUNGER = (0, 1)  # of the collector's generations
 
@@ -120,7 +121,8 @@ def register_local_classes() -> None:
     """
     if HAS_GENERATIONS and _emptied == _count_emptied():
         for generation in YOUNGER:
-            _register_among(thing for thing in gc.get_objects(generation) if is_a(thing, type))
+            young = [thing for thing in gc.get_objects(generation) if is_a(thing, type)]
+            _register_among(cls for cls in young if _flags_of(cls) & READY_TYPE)
     else:
         _register_among(_all_classes())
         if HAS_GENERATIONS and gc.isenabled():
@@ -153,7 +155,7 @@ def _count_emptied() -> tuple[int, ...]:
 
 def _is_local(cls: type) -> bool:
     """Whether a class was made at run time and no module but ``__main__`` has it under its own name."""
-    if not vars(type)["__flags__"].__get__(cls) & HEAP_TYPE:
+    if not _flags_of(cls) & HEAP_TYPE:
         return False
     module, name = attributes_of(cls).get("__module__"), _qualified_name(cls)
     if type(module) is not str or module == MAIN or "<" in name or module in unimportable_modules():
@@ -163,6 +165,11 @@ def _is_local(cls: type) -> bool:
     for part in inner:
         found = attributes_of(found).get(part) if is_a(found, type) else None
     return found is not cls
+
+
+def _flags_of(cls: type) -> int:
+    flags: int = vars(type)["__flags__"].__get__(cls)
+    return flags
 
 
 def _qualified_name(cls: type) -> str:
