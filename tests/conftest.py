@@ -315,6 +315,7 @@ def leaves_nothing() -> Iterator[None]:
     _end_tracker()
     _wait_until(lambda: not _children())
     _wait_until(lambda: set(threading.enumerate()) <= threads)
+    _wait_until(lambda: _descriptors() <= descriptors)  # a thread that is no longer listed may yet hold some
     assert _children() == []
     assert set(threading.enumerate()) <= threads
     assert _descriptors() <= descriptors
