@@ -56,6 +56,7 @@ class OptionKeywords(TypedDict, total=False):
     initargs: Iterable[Any]
     finalizer: Callable[..., object] | None
     timeout: float | None
+    timeout_start: float | None
     retries: int
     retry_on: ExceptionTypes
     memory: str | int | None
@@ -99,6 +100,9 @@ class Options(Record):
             `RuntimeWarning`.
         timeout: how many seconds an item may run; one that overstays fails with `ItemTimeout`, and its worker is
             killed, C code included.
+        timeout_start: how many seconds to wait where an executor or a cluster has nobody who could run items, whether
+            none has come yet or all have gone; then the run ends with `WorkersUnavailable`. By default it waits for
+            ever, and says for what.
         retries: how many further tries an item has that failed; they are its own, and each is a batch of its own.
         retry_on: the exceptions that are worth another try, one type or several; by default every `Exception`, deaths
             (`WorkerDied`) and timeouts (`ItemTimeout`) included.
@@ -137,6 +141,7 @@ class Options(Record):
     state: Callable[[], Any] | None = None
     finalizer: Callable[..., object] | None = None
     timeout: float | None = None
+    timeout_start: float | None = None
     retries: int = 0
     retry_on: ExceptionTypes = (Exception,)
     memory: str | int | None = None
@@ -169,7 +174,8 @@ class Options(Record):
             batch=_whole_number("batch", asked.batch, least=1),
             ahead=_whole_number("ahead", asked.ahead, least=1),
             initargs=initargs,
-            timeout=_seconds(asked.timeout),
+            timeout=_seconds("timeout", asked.timeout),
+            timeout_start=_seconds("timeout_start", asked.timeout_start),
             retries=_whole_number("retries", asked.retries, least=0) or 0,
             memory=None if asked.memory is None else _size("memory", asked.memory),
             recycle=_items_or_size("recycle", asked.recycle),
@@ -238,7 +244,7 @@ def _whole_number(name: str, value: Any, *, least: int) -> int | None:
     return number
 
 
-def _seconds(value: Any) -> float | None:
+def _seconds(name: str, value: Any) -> float | None:
     allowed = "allowed: a number of seconds greater than 0, or None for no limit"
     if value is None:
         return None
@@ -247,9 +253,9 @@ def _seconds(value: Any) -> float | None:
     except (TypeError, ValueError):
         seconds = None
     if seconds is None:
-        raise TypeError(f"timeout={value!r} is not a number; {allowed}")
+        raise TypeError(f"{name}={value!r} is not a number; {allowed}")
     if not (isfinite(seconds) and seconds > 0):
-        raise ValueError(f"timeout={value!r} makes no sense; {allowed}")
+        raise ValueError(f"{name}={value!r} makes no sense; {allowed}")
     return seconds
 
 

@@ -16,6 +16,7 @@ import pytest
 import allcores
 from allcores._engines.dask import engine as module
 from allcores._engines.dask.cluster import Landed, ProcessesChanged
+from allcores._run import standstill
 
 PLAYED = "tcp://played:1"
 TESTS = Path(__file__).parents[2]
@@ -38,6 +39,9 @@ class PlayedCluster:
         self.happen = happen
         self.forgotten: set[int] = set()
         self._count = 0
+
+    def __str__(self) -> str:
+        return "the played cluster"
 
     def threads(self) -> dict[str, int]:
         return dict(self.here)
@@ -203,6 +207,41 @@ def test_who_has_no_dask_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch
         allcores.map(abs, range(3), on="dask", workers=2)
 
 
+def test_a_cluster_without_workers_is_waited_for_and_told_of(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = play()
+    cluster.here = {}
+    said: list[str] = []
+
+    def come(line: str) -> None:
+        said.append(line)
+        cluster.here["late"] = 1
+        cluster.news.put(ProcessesChanged())
+
+    monkeypatch.setattr(standstill, "SAY_SECONDS", 0.0)
+    monkeypatch.setattr(standstill, "_write", come)
+    assert allcores.map(abs, range(50), on=PLAYED, workers=2) == list(range(50))
+    assert said == ["allcores: waiting for workers of the played cluster, which has none\n"]
+
+
+def test_who_waits_for_workers_in_vain_has_what_was_finished_before(play: Any) -> None:
+    def leave(address: str, batch: Any) -> Any:
+        if batch is not None and batch.start == 20:
+            cluster.here = {}
+            for gone in ("a", "b"):
+                cluster.news.put(ProcessesChanged(gone, is_expected=True))
+        return None
+
+    cluster = play(leave)
+    with pytest.raises(
+        allcores.WorkersUnavailable,
+        match=r"waited 0\.05 seconds \(timeout_start\) for workers of the played cluster, which has none",
+    ) as caught:
+        allcores.map(abs, range(60), on=PLAYED, workers=2, batch=1, timeout_start=0.05)
+    finished = allcores.finished(caught.value)
+    assert len(finished) >= 20
+    assert all(index == value for index, value in finished.items())
+
+
 # --------------------------------------------------------------------------------------------------- a real cluster
 
 
@@ -212,11 +251,11 @@ def run_on_dask(run_python: Any) -> Callable[[str], str]:
     if find_spec("distributed") is None:
         pytest.skip("not installed: distributed")
 
-    def run(program: str) -> str:
+    def run(program: str, workers: int = 2) -> str:
         begin = (
             f"import sys\nsys.path.insert(0, {str(TESTS)!r})\nfrom dask_cluster import DaskCluster\nimport allcores\n"
         )
-        begin += "if __name__ == '__main__':\n  with DaskCluster() as cluster, cluster.connect() as client:\n"
+        begin += f"if __name__ == '__main__':\n  with DaskCluster({workers}) as cluster, cluster.connect() as client:\n"
         source = begin + "".join(f"    {line}\n" for line in program.splitlines())
         output: str = run_python(source, warnings="default", timeout=55).stdout
         return output
@@ -298,3 +337,40 @@ with Client(processes=False, n_workers=1, dashboard_address=None) as client:
 """
     output = run_python(program, warnings="default").stdout
     assert output == "this Dask cluster runs in threads of this process; use on='threads'\n"
+
+
+@pytest.mark.once
+def test_workers_that_come_late_and_are_told_to_go(run_on_dask: Any) -> None:
+    program = """
+import os
+try:
+    allcores.map(abs, range(9), on=client, timeout_start=0.5)
+except allcores.WorkersUnavailable as error:
+    assert "which has none" in str(error), error
+else:
+    assert False
+
+def numbers():
+    cluster.add_worker()
+    yield from range(400)
+
+def work(x):
+    return x, os.getpid()
+
+taken, pids = [], set()
+with allcores.imap(work, numbers(), on=client, workers=2, batch=1, ahead=4) as results:
+    for number, pid in results:
+        taken.append(number)
+        pids.add(pid)
+        if number == 10:
+            cluster.add_worker()
+            client.wait_for_workers(2, timeout=20)
+        if number == 300:
+            first, *_ = client.scheduler_info()["workers"]
+            client.retire_workers([first])
+assert taken == list(range(400)), taken
+assert len(pids) == 2, pids
+assert results.failures == []
+print("done")
+"""
+    assert run_on_dask(program, workers=0) == "done\n"

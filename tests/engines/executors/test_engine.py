@@ -308,6 +308,20 @@ def test_what_an_executor_cannot_keep_is_refused_by_name_before_anything_runs(op
     assert courier.sizes == []
 
 
+def test_an_executor_that_runs_nothing_is_waited_for_no_longer_than_was_said() -> None:
+    class Queue(Courier):
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            asked.append(Future())
+            return asked[-1]
+
+    asked: list[Future[Any]] = []
+    with pytest.raises(
+        allcores.WorkersUnavailable, match=r"waited 0\.05 seconds \(timeout_start\) for the Queue to run a first call"
+    ):
+        allcores.map(abs, range(9), on=Queue(), workers=2, timeout_start=0.05)
+    assert [future.cancelled() for future in asked] == [True]
+
+
 def test_what_makes_something_else_is_refused() -> None:
     with pytest.raises(TypeError, match=r"made 3, which is not a concurrent\.futures\.Executor"):
         allcores.map(abs, range(3), on=lambda: 3)  # type: ignore[call-overload]  # that is the point

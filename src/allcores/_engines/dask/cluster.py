@@ -65,6 +65,9 @@ class Cluster:
             self._connection.close()
             raise
 
+    def __str__(self) -> str:
+        return f"the Dask cluster at {self._client.scheduler.address}"
+
     @property
     def is_alive(self) -> bool:
         """Whether the scheduler is there."""

@@ -91,6 +91,15 @@ class DaskEngine(GuestEngine):
         """Give the claim up."""
         self.kill(worker)
 
+    def awaited(self) -> str | None:
+        """Say that nobody is there, or that nobody has answered."""
+        if any(process.is_known for process in self._processes.values()):
+            return None
+        if not self._processes:
+            return f"workers of {self._cluster}, which has none"
+        busy = len(self._processes)
+        return f"workers of {self._cluster} to tell their versions: its {busy} may be busy for others"
+
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
         return lambda: self._cluster.news.put(None)

@@ -107,6 +107,12 @@ class ExecutorEngine(GuestEngine):
         """Let go of the claim."""
         self._workers.discard(worker)
 
+    def awaited(self) -> str | None:
+        """Say that the executor has yet to run its first call."""
+        if self._is_ready or self._question is None:
+            return None
+        return f"{self._host} to run a first call, which tells its versions: nobody there is free, or nobody is there"
+
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
         return lambda: self._outbox.put(None)

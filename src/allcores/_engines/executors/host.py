@@ -40,6 +40,9 @@ class Host:
         self._executor: Any = None
         self._arrived: list[bool] = []
 
+    def __str__(self) -> str:
+        return "the executor" if self._executor is None else f"the {type(self._executor).__name__}"
+
     @property
     def is_open(self) -> bool:
         """Whether there is one."""
