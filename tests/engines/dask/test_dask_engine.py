@@ -19,6 +19,7 @@ from allcores._engines.dask.cluster import Landed, ProcessesChanged
 from allcores._run import standstill
 
 PLAYED = "tcp://played:1"
+HERE = sys.version_info[:2]
 TESTS = Path(__file__).parents[2]
 
 
@@ -47,7 +48,7 @@ class PlayedCluster:
         return dict(self.here)
 
     def ask(self, address: str) -> int:
-        return self._come_to(address, None, lambda: (sys.version_info[:2], allcores.__version__))
+        return self._come_to(address, None, lambda: (HERE, allcores.__version__, None, None))
 
     def call(self, address: str, function: Callable[..., Any], *arguments: Any) -> int:
         call, args = pickle.loads(pickle.dumps((function, arguments)))
@@ -181,7 +182,10 @@ def test_a_lost_scheduler_ends_the_run_and_what_was_finished_is_kept(play: Any) 
 
 @pytest.mark.parametrize(
     ("answer", "said"),
-    [(((3, 1), "0.1"), r"Python 3\.1 runs there"), ((sys.version_info[:2], None), "allcores is not installed there")],
+    [
+        (((3, 1), "0.1", None, None), r"Python 3\.1 runs there"),
+        ((HERE, None, None, None), "allcores is not installed there"),
+    ],
 )
 def test_other_versions_are_told_with_the_address_before_the_first_item(play: Any, answer: Any, said: str) -> None:
     cluster = play(lambda address, batch: answer if batch is None else None)
@@ -374,3 +378,53 @@ assert results.failures == []
 print("done")
 """
     assert run_on_dask(program, workers=0) == "done\n"
+
+
+@pytest.mark.once
+def test_modules_that_workers_lack_travel_and_others_of_their_names_stand_back(run_on_dask: Any) -> None:
+    program = """
+import os, sys, tempfile
+from importlib import import_module
+from pathlib import Path
+here = Path(__file__).parent
+(here / "late.py").write_text("X = 3")  # imported by items alone
+(here / "other.py").write_text("class Other:\\n    whose = 'mine'\\n")
+(here / "pack").mkdir()
+(here / "pack" / "__init__.py").write_text("from pack.inner import triple")
+(here / "pack" / "inner.py").write_text("def triple(x):\\n    import late\\n    return late.X * x\\n")
+pack, other = import_module("pack"), import_module("other")
+
+def work(x):
+    return pack.triple(x), other.Other()
+
+with tempfile.TemporaryDirectory() as far:
+    Path(far, "other.py").write_text("class Other:\\n    whose = 'theirs'\\n")
+    Path(far, "sitecustomize.py").write_text(HIDE.format(folder=str(here)))
+    cluster.add_worker(cwd=far, env={"PYTHONPATH": os.pathsep.join([far, os.environ.get("PYTHONPATH", "")])})
+    client.wait_for_workers(1, timeout=20)
+    def is_hidden():
+        import importlib.util
+        return [importlib.util.find_spec(name) is None for name in ("pack", "late", "other")]
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = allcores.map(work, range(40), on=client)
+        assert [x for x, _ in found] == [3 * x for x in range(40)], found
+        assert {type(y) for _, y in found} == {other.Other}
+        said = [str(each.message) for each in caught if "yours" in str(each.message)]
+        assert len(said) == 1 and "the module other is another than yours; this run had yours there" in said[0], said
+        assert client.submit(is_hidden, pure=False).result() == [True, True, False]
+    print("done")
+"""
+    hide = """
+import importlib.machinery, os, sys
+class Nothing:
+    def find_spec(self, name, target=None):
+        return None
+def hide(path):
+    if os.path.abspath(path) == {folder!r}:
+        return Nothing()
+    raise ImportError
+sys.path_hooks.insert(0, hide)
+"""
+    assert run_on_dask(f"import warnings\nHIDE = {hide!r}\n{program}", workers=0) == "done\n"

@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection
 from allcores._core.hints import Any
 from allcores._core.options import Place
 from allcores._core.records import Record
-from allcores._engines.executors.host import QUESTION
 from allcores._system.dask_cluster import Connection
+from allcores._worker.stamp import QUESTION
 
 __all__ = ["Cluster", "Landed", "ProcessesChanged"]
 

@@ -24,14 +24,14 @@ from allcores._engines.dask.cluster import Cluster, Landed, ProcessesChanged
 from allcores._engines.dask.process import Process
 from allcores._engines.engine import Arrival
 from allcores._engines.executors.guest_engine import GuestEngine
-from allcores._engines.executors.host import find_mismatch
 from allcores._engines.executors.lessons import Lessons
 from allcores._engines.executors.quarantine import Flight
 from allcores._input.dataset import Dataset
 from allcores._objects.asking import describe
 from allcores._system.interrupts import let_interrupts_in
-from allcores._worker.guest import serve, stamp_here
+from allcores._worker.guest import serve
 from allcores._worker.job import Job
+from allcores._worker.stamp import stamp_here
 
 __all__ = ["DaskEngine"]
 
@@ -138,9 +138,7 @@ class DaskEngine(GuestEngine):
         if landed.error is not None:
             self._lose(landed.error)
             return
-        difference = find_mismatch(landed.value)
-        if difference is not None:
-            self._lose(WorkersUnavailable(f"the worker at {process.address} cannot be used: {difference}"))
+        if not self._understands(f"the worker at {process.address}", landed.value):
             return
         process.is_known = True
         for worker in process.workers:

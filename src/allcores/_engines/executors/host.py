@@ -8,19 +8,9 @@ from allcores._core.hints import Any
 from allcores._core.kinds import is_executor
 from allcores._core.options import Place
 from allcores._system.machine import slots_of
-from allcores._worker.guest import differ, stamp_here
+from allcores._worker.stamp import QUESTION, Stamp
 
-__all__ = ["QUESTION", "Answer", "Host", "find_mismatch"]
-
-Answer = tuple[tuple[int, ...], str | None]  # Python's minor version, and allcores' own if that is there
-
-# What a worker is asked first, by builtins alone: these any Python can read. The list that comes along shows whether it
-# was the very object that arrived there.
-QUESTION = """(
-    arrived.append(True),
-    __import__('sys').version_info[:2],
-    __import__('importlib.util', fromlist=['find_spec']).find_spec('allcores') and __import__('allcores').__version__,
-)[1:]"""
+__all__ = ["Host"]
 
 
 class Host:
@@ -72,7 +62,7 @@ class Host:
             raise TypeError(f"on={self._place!r} made {made!r}, which is not a concurrent.futures.Executor")
         self._executor = made
 
-    def ask(self) -> Future[Answer]:
+    def ask(self) -> Future[Stamp]:
         """Ask a worker which versions it has."""
         self._arrived = []
         return self.executor.submit(eval, QUESTION, {"arrived": self._arrived})
@@ -93,12 +83,3 @@ class Host:
         executor, self._executor = self._executor, None
         if executor is not None and self.can_be_rebuilt:
             executor.shutdown(wait=is_idle)  # not all know of more to say
-
-
-def find_mismatch(answer: Answer) -> str | None:
-    """Say in what a worker differs so that it cannot be used; None where it can."""
-    python, version = answer
-    here = stamp_here()
-    if version is None and tuple(python) == here[0]:
-        return "allcores is not installed there"
-    return differ((tuple(python), version or ""), here)
