@@ -178,6 +178,9 @@ LikeDask.__module__, LikeDask.__name__ = "distributed.client", "Client"
         ("tcp://10.0.0.1:8786", "dask"),
         ("tls://scheduler:8786", "dask"),
         (LikeDask(), "dask"),
+        ("ray", "ray"),
+        ("ray://head:10001", "ray"),
+        ("mpi", "executor"),
     ],
 )
 def test_what_is_given_says_which_engine_it_is(place: Any, engine: str) -> None:

@@ -16,6 +16,7 @@ ConcreteStart: TypeAlias = Literal["fork", "forkserver", "spawn"]
 
 MORE_THREADS, MOST_THREADS = 4, 32  # than cores, and in all: as concurrent.futures has it
 
+RANK_DIES = "the death of one ends the job, and resume= goes on"
 OWN_THREAD = "a thread of its own starts the workers"
 
 
@@ -279,6 +280,8 @@ def _decide_workers(options: Options, facts: Facts, devices: int) -> tuple[int, 
 
 
 def _usual_workers(options: Options, facts: Facts, bound: str) -> tuple[int, str]:
+    if options.is_mpi:
+        return facts.slots or 1, f"ranks of the MPI job but the first; {RANK_DIES}"
     if facts.slots is not None:
         return facts.slots, f"as many as the {'executor' if options.engine == 'executor' else 'cluster'} has"
     if options.engine in OTHERS:

@@ -24,9 +24,8 @@ class Host:
     """
 
     def __init__(self, place: Place) -> None:
-        assert not isinstance(place, str)
         self.can_be_rebuilt = not is_executor(place)
-        self._place = place
+        self._place = _make_over_ranks if isinstance(place, str) else place
         self._executor: Any = None
         self._arrived: list[bool] = []
 
@@ -83,3 +82,10 @@ class Host:
         executor, self._executor = self._executor, None
         if executor is not None and self.can_be_rebuilt:
             executor.shutdown(wait=is_idle)  # not all know of more to say
+
+
+def _make_over_ranks() -> Executor:
+    from allcores._system.mpi import make_executor  # heavy: for who is in an MPI job
+
+    executor: Executor = make_executor()
+    return executor

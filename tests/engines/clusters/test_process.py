@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from allcores._core.messages import SendBatch
-from allcores._engines.dask.process import Flight, Process
+from allcores._engines.clusters.process import Flight, Process
 from allcores._engines.executors.quarantine import Quarantine
 
 

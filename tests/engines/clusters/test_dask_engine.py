@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import allcores
-from allcores._engines.dask import engine as module
-from allcores._engines.dask.cluster import Landed, ProcessesChanged
+from allcores._engines.clusters import dask as module
+from allcores._engines.clusters.cluster import Landed, ProcessesChanged
 from allcores._run import standstill
 
 PLAYED = "tcp://played:1"
@@ -37,20 +37,31 @@ class PlayedCluster:
         self.here = {"a": 1, "b": 1}
         self.sent: list[tuple[str, Any]] = []
         self.is_closed = False
+        self.wanted = 0
+        self.left: list[str] = []
         self.happen = happen
         self.forgotten: set[int] = set()
         self._count = 0
 
-    def __str__(self) -> str:
+    def awaited(self, processes: int) -> str:
         return "the played cluster"
+
+    def name(self, address: str) -> str:
+        return f"process {address}"
+
+    def want(self, workers: int) -> None:
+        self.wanted = workers
+
+    def leave(self, address: str) -> bool:
+        self.left.append(address)
+        return False
 
     def threads(self) -> dict[str, int]:
         return dict(self.here)
 
-    def ask(self, address: str) -> int:
-        return self._come_to(address, None, lambda: (HERE, allcores.__version__, None, None))
-
     def call(self, address: str, function: Callable[..., Any], *arguments: Any) -> int:
+        if function is eval:
+            return self._come_to(address, None, lambda: (HERE, allcores.__version__, None, None))
         call, args = pickle.loads(pickle.dumps((function, arguments)))
         batch = pickle.loads(args[1]).batch
         self.sent.append((address, batch))
@@ -83,7 +94,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., PlayedCluster]:
 
     def make(*arguments: Any) -> PlayedCluster:
         cluster = PlayedCluster(*arguments)
-        monkeypatch.setattr(module, "Cluster", lambda place, workers: cluster)
+        monkeypatch.setattr(module, "DaskCluster", lambda place, workers: cluster)
         return cluster
 
     return make
@@ -93,6 +104,8 @@ def test_batches_go_to_all_processes_and_the_cluster_is_let_go(play: Any) -> Non
     cluster = play()
     assert allcores.map(lambda x: x * x, range(200), on=PLAYED, workers=2) == [x * x for x in range(200)]
     assert {address for address, _ in cluster.sent} == {"a", "b"}
+    assert cluster.wanted == 2
+    assert set(cluster.left) == {"a", "b"}
     assert cluster.is_closed
 
 
@@ -118,7 +131,7 @@ def test_an_item_whose_processes_go_is_blamed_and_no_other(play: Any) -> None:
     (failure,) = results.failures
     assert failure.index == 33
     assert isinstance(failure.exception, allcores.WorkerDied)
-    assert "has gone, with the process at " in str(failure.exception)
+    assert "has gone, with process " in str(failure.exception)
     assert [x for x in results if isinstance(x, int)] == [x for x in range(60) if x != 33]
     died = [batch for _, batch in cluster.sent if batch.start <= 33 < batch.stop]
     assert (died[-1].start, died[-1].stop) == (33, 34)
@@ -170,9 +183,7 @@ def test_a_lost_scheduler_ends_the_run_and_what_was_finished_is_kept(play: Any) 
         return None
 
     cluster = play(end)
-    with pytest.raises(
-        allcores.WorkersUnavailable, match=r"the cluster's scheduler is gone \(CancelledError"
-    ) as caught:
+    with pytest.raises(allcores.WorkersUnavailable, match=r"the cluster is gone \(CancelledError") as caught:
         allcores.map(abs, range(100), on=PLAYED, workers=2, batch=1, errors="collect")
     finished = allcores.finished(caught.value)
     assert len(finished) >= 20
@@ -189,7 +200,7 @@ def test_a_lost_scheduler_ends_the_run_and_what_was_finished_is_kept(play: Any) 
 )
 def test_other_versions_are_told_with_the_address_before_the_first_item(play: Any, answer: Any, said: str) -> None:
     cluster = play(lambda address, batch: answer if batch is None else None)
-    with pytest.raises(allcores.WorkersUnavailable, match=f"the worker at [ab] cannot be used: {said}"):
+    with pytest.raises(allcores.WorkersUnavailable, match=f"process [ab] cannot be used: {said}"):
         allcores.map(abs, range(9), on=PLAYED, workers=2)
     assert cluster.sent == []
 
@@ -224,7 +235,7 @@ def test_a_cluster_without_workers_is_waited_for_and_told_of(play: Any, monkeypa
     monkeypatch.setattr(standstill, "SAY_SECONDS", 0.0)
     monkeypatch.setattr(standstill, "_write", come)
     assert allcores.map(abs, range(50), on=PLAYED, workers=2) == list(range(50))
-    assert said == ["allcores: waiting for workers of the played cluster, which has none\n"]
+    assert said == ["allcores: waiting for the played cluster\n"]
 
 
 def test_who_waits_for_workers_in_vain_has_what_was_finished_before(play: Any) -> None:
@@ -238,7 +249,7 @@ def test_who_waits_for_workers_in_vain_has_what_was_finished_before(play: Any) -
     cluster = play(leave)
     with pytest.raises(
         allcores.WorkersUnavailable,
-        match=r"waited 0\.05 seconds \(timeout_start\) for workers of the played cluster, which has none",
+        match=r"waited 0\.05 seconds \(timeout_start\) for the played cluster",
     ) as caught:
         allcores.map(abs, range(60), on=PLAYED, workers=2, batch=1, timeout_start=0.05)
     finished = allcores.finished(caught.value)
@@ -319,7 +330,7 @@ with allcores.imap(abs, range(10**6), on=cluster.address, batch=1) as results:
         for result in results:
             taken.append(result)
     except allcores.WorkersUnavailable as error:
-        assert "scheduler is gone" in str(error), error
+        assert "cluster is gone" in str(error), error
     assert taken == list(range(len(taken)))
 print("done")
 """

@@ -1,4 +1,4 @@
-"""Has processes of a Dask cluster run the batches of one run."""
+"""Has processes of a cluster run the batches of one run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from allcores._core.messages import (
     WorkerReady,
     WorkerUp,
 )
-from allcores._core.options import Place
 from allcores._core.plan import Plan
-from allcores._engines.dask.cluster import Cluster, Landed, ProcessesChanged
-from allcores._engines.dask.process import Process
+from allcores._engines.clusters.cluster import Cluster, Landed, ProcessesChanged
+from allcores._engines.clusters.process import Process
 from allcores._engines.engine import Arrival
 from allcores._engines.executors.guest_engine import GuestEngine
 from allcores._engines.executors.lessons import Lessons
@@ -31,26 +30,25 @@ from allcores._objects.asking import describe
 from allcores._system.interrupts import let_interrupts_in
 from allcores._worker.guest import serve
 from allcores._worker.job import Job
-from allcores._worker.stamp import stamp_here
+from allcores._worker.stamp import QUESTION, stamp_here
 
-__all__ = ["DaskEngine"]
+__all__ = ["ClusterEngine"]
 
 
-class DaskEngine(GuestEngine):
-    """Has a Dask cluster run batches; what runs there cannot be ended, and nothing is heard of it any more.
+class ClusterEngine(GuestEngine):
+    """Has a cluster run batches; what runs there when the run is over is not heard of any more.
 
     Args:
         plan: how the run is done.
         job: what runs the items.
         dataset: where items come from.
-        place: the cluster.
+        connect: gives the cluster, once it is known that the job can travel; may raise what the caller must mend.
 
     Raises:
         UnpicklableError: the job cannot travel.
-        ImportError, OSError, ValueError: as `Connection`.
     """
 
-    def __init__(self, plan: Plan, job: Job, dataset: Dataset, place: Place) -> None:
+    def __init__(self, plan: Plan, job: Job, dataset: Dataset, connect: Callable[[], Cluster]) -> None:
         super().__init__("the cluster")
         self._dataset = dataset
         self._lessons = Lessons(plan, job)
@@ -58,7 +56,7 @@ class DaskEngine(GuestEngine):
         self._places: dict[int, Process] = {}  # by worker
         self._calls: dict[int, Process] = {}  # by number, those that are not over
         self._homeless: deque[int] = deque()  # workers that wait for a process to come
-        self._cluster = Cluster(place, plan.workers)
+        self._cluster = connect()
         self._cluster.news.put(ProcessesChanged())  # those who are there already
 
     # ------------------------------------------------------------------------------------------------- commands
@@ -67,6 +65,7 @@ class DaskEngine(GuestEngine):
         """Claim a thread, as soon as there is one; it is ready once its process has told its versions."""
         self._replies.tell(Arrival(WorkerUp(worker)))
         self._homeless.append(worker)
+        self._cluster.want(len(self._places) + len(self._homeless))
         self._find_homes()
 
     def send(self, batch: SendBatch) -> None:
@@ -84,6 +83,8 @@ class DaskEngine(GuestEngine):
         process = self._places.pop(worker, None)
         if process is not None:
             self._forget(process.drop(worker))
+            if not process.workers and self._cluster.leave(process.address):
+                self._processes.pop(process.address, None)
         elif worker in self._homeless:
             self._homeless.remove(worker)
 
@@ -93,12 +94,8 @@ class DaskEngine(GuestEngine):
 
     def awaited(self) -> str | None:
         """Say that nobody is there, or that nobody has answered."""
-        if any(process.is_known for process in self._processes.values()):
-            return None
-        if not self._processes:
-            return f"workers of {self._cluster}, which has none"
-        busy = len(self._processes)
-        return f"workers of {self._cluster} to tell their versions: its {busy} may be busy for others"
+        is_there = any(process.is_known for process in self._processes.values())
+        return None if is_there else self._cluster.awaited(len(self._processes))
 
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
@@ -138,7 +135,7 @@ class DaskEngine(GuestEngine):
         if landed.error is not None:
             self._lose(landed.error)
             return
-        if not self._understands(f"the worker at {process.address}", landed.value):
+        if not self._understands(self._cluster.name(process.address), landed.value):
             return
         process.is_known = True
         for worker in process.workers:
@@ -173,7 +170,7 @@ class DaskEngine(GuestEngine):
             if process.is_known:
                 self._replies.tell(Arrival(WorkerReady(worker)))
             elif process.question is None:
-                process.question = self._cluster.ask(process.address)
+                process.question = self._cluster.call(process.address, eval, QUESTION, {"arrived": []})
                 self._calls[process.question] = process
 
     def _send_waiting(self, process: Process) -> None:
@@ -211,7 +208,7 @@ class DaskEngine(GuestEngine):
             self._replies.quarantine.add(flight.batch.start, flight.batch.stop)
             if flight.is_alone:
                 blamed[flight.batch.worker] = flight.batch
-        death = WorkerDied(f"has gone, with the process at {process.address},", exit="unknown")
+        death = WorkerDied(f"has gone, with {self._cluster.name(process.address)},", exit="unknown")
         for worker in process.workers:
             del self._places[worker]
             self._replies.forget(worker)
@@ -231,5 +228,5 @@ class DaskEngine(GuestEngine):
     def _lose(self, error: BaseException) -> None:
         if not isinstance(error, WorkersUnavailable):
             why = describe(error).partition("\n")[0]
-            error = WorkersUnavailable(f"the cluster's scheduler is gone ({why})")
+            error = WorkersUnavailable(f"the cluster is gone ({why})")
         self._replies.tell(Arrival(EngineLost(), cause=error))

@@ -1,4 +1,4 @@
-"""What is asked of Dask, and what it tells; every answer goes into one queue, for one thread to read."""
+"""A Dask cluster, whose processes are somebody else's."""
 
 from __future__ import annotations
 
@@ -9,52 +9,25 @@ from collections.abc import Callable, Collection
 
 from allcores._core.hints import Any
 from allcores._core.options import Place
-from allcores._core.records import Record
+from allcores._engines.clusters.cluster import Inbox, Landed, ProcessesChanged
 from allcores._system.dask_cluster import Connection
-from allcores._worker.stamp import QUESTION
 
-__all__ = ["Cluster", "Landed", "ProcessesChanged"]
-
-
-class Landed(Record):
-    """A call is over.
-
-    Attributes:
-        call: its number.
-        value: what it returned.
-        error: what it raised, or why nothing came of it.
-    """
-
-    call: int
-    value: Any = None
-    error: BaseException | None = None
+__all__ = ["DaskCluster"]
 
 
-class ProcessesChanged(Record):
-    """Processes have come, or one has gone.
-
-    Attributes:
-        gone: the address of the one that has gone; None where some have come.
-        is_expected: whether it was told to go, and so has not died of an item.
-    """
-
-    gone: str | None = None
-    is_expected: bool = False
-
-
-class Cluster:
-    """A cluster.
+class DaskCluster:
+    """Speaks with Dask; see `Cluster`.
 
     Args:
         place: where it is.
         workers: how many processes it has if it is made here.
 
-    Attributes:
-        news: what has happened, oldest first; None ends a wait.
+    Raises:
+        ImportError, OSError, ValueError: as `Connection`.
     """
 
     def __init__(self, place: Place, workers: int) -> None:
-        self.news: queue.SimpleQueue[Landed | ProcessesChanged | None] = queue.SimpleQueue()
+        self.news: Inbox = queue.SimpleQueue()
         self._connection = Connection(place, workers=workers)
         self._client = self._connection.client
         self._futures: dict[int, Any] = {}
@@ -65,24 +38,35 @@ class Cluster:
             self._connection.close()
             raise
 
-    def __str__(self) -> str:
-        return f"the Dask cluster at {self._client.scheduler.address}"
-
     @property
     def is_alive(self) -> bool:
         """Whether the scheduler is there."""
         return bool(self._client.status == "running")
 
     def threads(self) -> dict[str, int]:
-        """Give how many threads each process has, by address."""
+        """Ask the scheduler."""
         return dict(self._client.nthreads())
 
-    def ask(self, address: str) -> int:
-        """Ask a process which versions it has; give the number of the call."""
-        return self.call(address, eval, QUESTION, {"arrived": []})
+    def awaited(self, processes: int) -> str:
+        """Say whether there is nobody, or nobody is free."""
+        cluster = f"the Dask cluster at {self._client.scheduler.address}"
+        if not processes:
+            return f"workers of {cluster}, which has none"
+        return f"workers of {cluster} to tell their versions: all {processes} may be busy for others"
+
+    def name(self, address: str) -> str:
+        """Name it by its address."""
+        return f"the process at {address}"
+
+    def want(self, workers: int) -> None:
+        """How many there are is not ours to say."""
+
+    def leave(self, address: str) -> bool:
+        """It is not ours to end."""
+        return False
 
     def call(self, address: str, function: Callable[..., Any], *arguments: Any) -> int:
-        """Have a process call a function; give the number of the call. Raises whatever Dask raises."""
+        """Submit it to that process alone, for one try."""
         self._count = number = self._count + 1
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sending large graph")  # it is but a few batches at a time
@@ -94,13 +78,13 @@ class Cluster:
         return number
 
     def forget(self, numbers: Collection[int]) -> None:
-        """Have Dask not go on with calls; those that run go on to their end."""
+        """Cancel them; those that run go on to their end."""
         futures = [future for number in numbers if (future := self._futures.pop(number, None)) is not None]
         if futures:
             self._do(self._cancel(futures))
 
     def close(self) -> None:
-        """Have nothing more to do with it."""
+        """End the connection, with which Dask forgets all that was asked for."""
         self._futures.clear()
         self._connection.close()
 
