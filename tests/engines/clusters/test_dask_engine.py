@@ -39,6 +39,7 @@ class PlayedCluster:
         self.is_closed = False
         self.wanted = 0
         self.left: list[str] = []
+        self.sizes: list[int] = []  # of what goes along with batches
         self.happen = happen
         self.forgotten: set[int] = set()
         self._count = 0
@@ -64,6 +65,7 @@ class PlayedCluster:
             return self._come_to(address, None, lambda: (HERE, allcores.__version__, None, None))
         call, args = pickle.loads(pickle.dumps((function, arguments)))
         batch = pickle.loads(args[1]).batch
+        self.sizes.append(len(args[1]))
         self.sent.append((address, batch))
         return self._come_to(address, batch, lambda: pickle.loads(pickle.dumps(call(*args))))
 
@@ -107,6 +109,13 @@ def test_batches_go_to_all_processes_and_the_cluster_is_let_go(play: Any) -> Non
     assert cluster.wanted == 2
     assert set(cluster.left) == {"a", "b"}
     assert cluster.is_closed
+
+
+def test_a_large_job_goes_once_to_each_process(play: Any) -> None:
+    table = bytes(1 << 20)
+    cluster = play()
+    assert allcores.map(lambda x: len(table) + x, range(40), on=PLAYED, workers=2, batch=1)[-1] == (1 << 20) + 39
+    assert sum(size > len(table) for size in cluster.sizes) == 2
 
 
 def test_no_more_threads_are_claimed_than_there_are_and_those_that_come_late_are(play: Any) -> None:

@@ -148,7 +148,7 @@ class ClusterEngine(GuestEngine):
             question = self._replies.take_in(batch, landed.value)
             if question is not None:
                 self._lessons.answer(question)
-                self._send(process, flight, is_whole=True)
+                self._send(process, flight, asking=batch.token)
         elif isinstance(error, WorkersUnavailable) or not self._cluster.is_alive:
             self._lose(error)
         elif isinstance(error, CancelledError):
@@ -177,8 +177,9 @@ class ClusterEngine(GuestEngine):
         while (flight := process.next_flight(self._replies.quarantine)) is not None:
             self._send(process, flight)
 
-    def _send(self, process: Process, flight: Flight, *, is_whole: bool = False) -> None:
+    def _send(self, process: Process, flight: Flight, *, asking: int | None = None) -> None:
         batch = flight.batch
+        is_whole = process.must_be_taught(self._lessons.edition, asking)
         items = self._dataset.items(batch.start, batch.stop)
         head, frames = self._lessons.order(batch, items, is_whole=is_whole)
         self._replies.weigh(batch, batch.stop - batch.start, sum(map(len, frames)))

@@ -40,12 +40,16 @@ class Lessons:
         plan: says what share of the cores each worker has.
         job: what runs the items.
 
+    Attributes:
+        edition: grows with all that there is to be learnt.
+
     Raises:
         UnpicklableError: the job cannot travel.
     """
 
     def __init__(self, plan: Plan, job: Job) -> None:
         settings = (find_settings() if job.settings is None else job.settings).sealed
+        self.edition = 0
         self._run = os.urandom(16).hex()
         self._cores = plan.cores
         self._has_seed = job.chance.is_seeded
@@ -83,6 +87,7 @@ class Lessons:
         """Put into a lesson what a process has asked for that it lacks, or has otherwise."""
         if not question.frames:
             return
+        self.edition += 1
         if self._lessons[question.start].kind is Kind.SOURCES:
             self._bring({top for top, _ in pickle.loads(question.frames[0])})  # from our own worker
         else:
@@ -109,6 +114,7 @@ class Lessons:
             self._teach(Kind.COMPARE, [pickle.dumps((unsure, []))])
 
     def _teach(self, kind: Kind, frames: list[Buffer]) -> None:
+        self.edition += 1
         self._lessons.append(Message(kind, frames=[*as_bytes(frames)]))
 
     def _first_of_small(self) -> int:
