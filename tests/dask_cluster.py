@@ -1,4 +1,4 @@
-"""A Dask scheduler and two workers, started as from a shell, on loopback alone; for programs that tests run."""
+"""A Dask scheduler and workers, started as from a shell, on loopback alone; for programs that tests run."""
 
 from __future__ import annotations
 
@@ -17,19 +17,29 @@ SECONDS = 20  # for processes to come up, and to end
 class DaskCluster:
     """Runs within a ``with`` block.
 
+    Args:
+        workers: how many there are from the beginning.
+
     Attributes:
         address: of the scheduler.
     """
+
+    def __init__(self, workers: int = 2) -> None:
+        self._workers = workers
 
     def __enter__(self) -> Self:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.address = f"tcp://127.0.0.1:{port}"
-        common = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")
-        self._processes = [self._start("scheduler", "--port", str(port), *common)]
-        self._processes += [self._start("worker", self.address, "--nthreads", "1", *common) for _ in range(2)]
+        self._processes = [self._start("scheduler", "--port", str(port))]
+        for _ in range(self._workers):
+            self.add_worker()
         return self
+
+    def add_worker(self, **how: Any) -> None:
+        """Start one more, in a way that `subprocess.Popen` knows: ``cwd=``, ``env=``."""
+        self._processes.append(self._start("worker", self.address, "--nthreads", "1", **how))
 
     def __exit__(self, *_: object) -> None:
         scheduler, *workers = self._processes
@@ -46,11 +56,12 @@ class DaskCluster:
             each.wait()
 
     def connect(self) -> Any:
-        """Give a client, once both workers are there."""
+        """Give a client, once all workers are there that there are from the beginning."""
         from distributed import Client
 
         client = Client(self.address, timeout=SECONDS)
-        client.wait_for_workers(2, timeout=SECONDS)
+        if self._workers:
+            client.wait_for_workers(self._workers, timeout=SECONDS)
         return client
 
     def kill_scheduler(self) -> None:
@@ -58,12 +69,12 @@ class DaskCluster:
         self._processes[0].kill()
         self._processes[0].wait()
 
-    def _start(self, kind: str, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *arguments]
+    def _start(self, kind: str, *arguments: str, **how: Any) -> subprocess.Popen[bytes]:
+        loopback = ("--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0")
+        command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *arguments, *loopback]
         quiet = subprocess.DEVNULL
-        return subprocess.Popen(
-            command, stdout=quiet, stderr=quiet, env={**os.environ, "DASK_LOGGING__DISTRIBUTED": "error"}
-        )
+        env = {**os.environ, "DASK_LOGGING__DISTRIBUTED": "error", **how.pop("env", {})}
+        return subprocess.Popen(command, stdout=quiet, stderr=quiet, env=env, **how)
 
 
 def _children_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:

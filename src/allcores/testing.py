@@ -71,6 +71,7 @@ class FakeEngine:
     Attributes:
         commands: what the engine was told to do, in order.
         is_closed: whether it was closed.
+        awaits: what it says must come before any item can run.
 
     Example:
         >>> from allcores._core.messages import StartWorkers
@@ -87,6 +88,7 @@ class FakeEngine:
     ) -> None:
         self.commands: list[EngineCommand] = []
         self.is_closed = False
+        self.awaits: str | None = None
         self._answer = answer
         self._clock = FakeClock() if clock is None else clock
         self._news: deque[News] = deque()
@@ -138,6 +140,10 @@ class FakeEngine:
             arrivals.append(more)
             self._news.popleft()
         return arrivals
+
+    def awaited(self) -> str | None:
+        """Say what was set."""
+        return self.awaits
 
     def make_waker(self) -> Callable[[], None]:
         """Nobody needs to be woken: a `wait` in which nothing happens ends by itself, or fails."""

@@ -35,7 +35,7 @@ WRONG_TYPES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("initargs", 3, ("tuple",)),
     ("initargs", None, ("tuple",)),
     ("progress", 3, ("None", "True", "False", "a description", "a callback")),
-    *[("timeout", value, SECONDS) for value in ("5", True, [1], 1j)],
+    *[(name, value, SECONDS) for name in ("timeout", "timeout_start") for value in ("5", True, [1], 1j)],
     *[(name, value, NUMBERS_FROM_0) for name in ("retries", "seed") for value in ("4", 2.0, True, [1])],
     *[("retry_on", value, EXCEPTIONS) for value in (None, "OSError", OSError(), int, [OSError], (OSError, int))],
     *[("memory", value, AMOUNTS) for value in (True, 2e9, b"2GB", ["2GB"])],
@@ -54,7 +54,7 @@ WRONG_VALUES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("start", "Fork", START_METHODS),
     ("errors", "ignore", ERRORS),
     ("initargs", (1,), ("need an initializer",)),
-    *[("timeout", value, SECONDS) for value in (0, -1.5, float("nan"), float("inf"))],
+    *[(n, value, SECONDS) for n in ("timeout", "timeout_start") for value in (0, -1.5, float("nan"), float("inf"))],
     *[(name, -1, NUMBERS_FROM_0) for name in ("retries", "seed")],
     *[(name, value, AMOUNTS) for name in ("memory", "recycle") for value in ("", "lots", "-1 GB", "0", "2 XB")],
     *[("memory", value, AMOUNTS) for value in (0, -1)],
@@ -178,6 +178,9 @@ LikeDask.__module__, LikeDask.__name__ = "distributed.client", "Client"
         ("tcp://10.0.0.1:8786", "dask"),
         ("tls://scheduler:8786", "dask"),
         (LikeDask(), "dask"),
+        ("ray", "ray"),
+        ("ray://head:10001", "ray"),
+        ("mpi", "executor"),
     ],
 )
 def test_what_is_given_says_which_engine_it_is(place: Any, engine: str) -> None:

@@ -209,6 +209,16 @@ def test_serial_takes_every_option_since_it_is_for_debugging() -> None:
     assert (made.on, made.retries) == ("serial", 2)
 
 
+@pytest.mark.parametrize("on", ["processes", "threads"])
+def test_only_workers_that_others_start_are_waited_for(on: str) -> None:
+    with pytest.raises(ValueError, match=r"^timeout_start=5\.0 is for workers that others start.*leave it out"):
+        plan(on=on, timeout_start=5)
+    made = plan(on="tcp://scheduler:8786", timeout_start=5)
+    assert made.timeout_start == 5.0
+    assert "timeout_start 5 s for workers to be there" in str(made).splitlines()
+    assert plan(on="serial", timeout_start=5).timeout_start is None
+
+
 def test_threads_try_again_and_record() -> None:
     made = plan(on="threads", retries=2, resume="run.journal")
     assert (made.retries, made.resume) == (2, "run.journal")

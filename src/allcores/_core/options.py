@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OTHERS", "Engine", "Errors", "OptionKeywords", "Options", "Place", "ProgressCallback", "StartMethod"]
 
-Engine = Literal["processes", "threads", "serial", "executor", "dask"]
+Engine = Literal["processes", "threads", "serial", "executor", "dask", "ray"]
 Place: TypeAlias = "str | Executor | DaskClient | Callable[[], Executor]"  # a string is an engine's name, or an address
 StartMethod = Literal["auto", "fork", "forkserver", "spawn"]
 Errors = Literal["raise", "collect"]
@@ -27,9 +27,12 @@ Workers: TypeAlias = int | float | Literal["physical"] | None
 Devices: TypeAlias = Literal["cuda"] | Iterable[int | str] | None
 ExceptionTypes: TypeAlias = type[BaseException] | tuple[type[BaseException], ...]
 
-ENGINES = ("processes", "threads", "serial", "dask")
-OTHERS = {"executor": "an executor's", "dask": "a cluster's"}  # whose workers are not our own, and how to say so
+ENGINES = ("processes", "threads", "serial", "dask", "ray", "mpi")
+# Whose workers are not our own, and how to say so.
+OTHERS = {"executor": "an executor's", "dask": "a cluster's", "ray": "a cluster's"}
 DASK_SCHEMES = ("tcp://", "tls://", "ucx://", "ws://", "wss://")  # of a scheduler's address
+RAY_SCHEME = "ray://"
+MPI = "mpi"  # an executor over the ranks of the job that this program is the first rank of
 START_METHODS = ("auto", "fork", "forkserver", "spawn")
 ERRORS = ("raise", "collect")
 
@@ -56,6 +59,7 @@ class OptionKeywords(TypedDict, total=False):
     initargs: Iterable[Any]
     finalizer: Callable[..., object] | None
     timeout: float | None
+    timeout_start: float | None
     retries: int
     retry_on: ExceptionTypes
     memory: str | int | None
@@ -77,7 +81,10 @@ class Options(Record):
         on: the engine: ``"processes"``, ``"threads"`` or ``"serial"`` (in the caller's own thread, for debugging); or
             any `concurrent.futures.Executor`, whichever library it is of, or a function that makes one, which is then
             made anew if it breaks, and shut down at the end; or a Dask cluster: its client, its scheduler's address
-            (``"tcp://host:8786"``), or ``"dask"`` for the current client, and where there is none a cluster here.
+            (``"tcp://host:8786"``), or ``"dask"`` for the current client, and where there is none a cluster here;
+            or a Ray cluster: ``"ray"`` for the one that this program is connected to, or that is found, and where there
+            is none one here, or the address of a Ray client's server (``"ray://host:10001"``); or
+            ``"mpi"``, in ``mpiexec -n 3 python -m mpi4py.futures program.py``, for all ranks but the first.
         start: how processes start: ``"fork"``, ``"forkserver"``, ``"spawn"``, or ``"auto"``, which heeds
             ``multiprocessing.set_start_method``, and else forks where that is safe, or where a worker is to have what
             only forked ones can, and starts clean otherwise.
@@ -99,6 +106,9 @@ class Options(Record):
             `RuntimeWarning`.
         timeout: how many seconds an item may run; one that overstays fails with `ItemTimeout`, and its worker is
             killed, C code included.
+        timeout_start: how many seconds to wait where an executor or a cluster has nobody who could run items, whether
+            none has come yet or all have gone; then the run ends with `WorkersUnavailable`. By default it waits for
+            ever, and says for what.
         retries: how many further tries an item has that failed; they are its own, and each is a batch of its own.
         retry_on: the exceptions that are worth another try, one type or several; by default every `Exception`, deaths
             (`WorkerDied`) and timeouts (`ItemTimeout`) included.
@@ -137,6 +147,7 @@ class Options(Record):
     state: Callable[[], Any] | None = None
     finalizer: Callable[..., object] | None = None
     timeout: float | None = None
+    timeout_start: float | None = None
     retries: int = 0
     retry_on: ExceptionTypes = (Exception,)
     memory: str | int | None = None
@@ -169,7 +180,8 @@ class Options(Record):
             batch=_whole_number("batch", asked.batch, least=1),
             ahead=_whole_number("ahead", asked.ahead, least=1),
             initargs=initargs,
-            timeout=_seconds(asked.timeout),
+            timeout=_seconds("timeout", asked.timeout),
+            timeout_start=_seconds("timeout_start", asked.timeout_start),
             retries=_whole_number("retries", asked.retries, least=0) or 0,
             memory=None if asked.memory is None else _size("memory", asked.memory),
             recycle=_items_or_size("recycle", asked.recycle),
@@ -186,9 +198,19 @@ class Options(Record):
     @property
     def engine(self) -> Engine:
         """Which engine that is."""
-        if is_dask_client(self.on) or (isinstance(self.on, str) and self.on.startswith(DASK_SCHEMES)):
+        on = self.on
+        if not isinstance(on, str):
+            return "dask" if is_dask_client(on) else "executor"
+        if on.startswith(DASK_SCHEMES):
             return "dask"
-        return self.on if isinstance(self.on, str) else "executor"  # type: ignore[return-value]  # it was checked
+        if on.startswith(RAY_SCHEME):
+            return "ray"
+        return "executor" if self.is_mpi else on  # type: ignore[return-value]  # it was checked
+
+    @property
+    def is_mpi(self) -> bool:
+        """Whether the executor is to be over the ranks of an MPI job."""
+        return isinstance(self.on, str) and self.on == MPI
 
     @property
     def retry_on_types(self) -> tuple[type[BaseException], ...]:
@@ -238,7 +260,7 @@ def _whole_number(name: str, value: Any, *, least: int) -> int | None:
     return number
 
 
-def _seconds(value: Any) -> float | None:
+def _seconds(name: str, value: Any) -> float | None:
     allowed = "allowed: a number of seconds greater than 0, or None for no limit"
     if value is None:
         return None
@@ -247,9 +269,9 @@ def _seconds(value: Any) -> float | None:
     except (TypeError, ValueError):
         seconds = None
     if seconds is None:
-        raise TypeError(f"timeout={value!r} is not a number; {allowed}")
+        raise TypeError(f"{name}={value!r} is not a number; {allowed}")
     if not (isfinite(seconds) and seconds > 0):
-        raise ValueError(f"timeout={value!r} makes no sense; {allowed}")
+        raise ValueError(f"{name}={value!r} makes no sense; {allowed}")
     return seconds
 
 
@@ -332,7 +354,7 @@ def _require_choice(name: str, value: Any, allowed: tuple[str, ...], hint: str =
 def _require_place(value: Any) -> None:
     if is_dask_client(value) or is_executor(value) or callable(value):
         return
-    if not (isinstance(value, str) and value.startswith(DASK_SCHEMES)):
+    if not (isinstance(value, str) and value.startswith((*DASK_SCHEMES, RAY_SCHEME))):
         others = ", a concurrent.futures.Executor, a function that makes one, a Dask client, or a scheduler's address"
         _require_choice("on", value, ENGINES, others)
 

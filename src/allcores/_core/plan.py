@@ -16,6 +16,7 @@ ConcreteStart: TypeAlias = Literal["fork", "forkserver", "spawn"]
 
 MORE_THREADS, MOST_THREADS = 4, 32  # than cores, and in all: as concurrent.futures has it
 
+RANK_DIES = "the death of one ends the job, and resume= goes on"
 OWN_THREAD = "a thread of its own starts the workers"
 
 
@@ -78,6 +79,7 @@ class Plan(Record):
         ahead: how far a lazy run reads ahead, in items, or None for a few batches per worker.
         errors: what a failure does.
         timeout: how many seconds an item may run, or None.
+        timeout_start: how many seconds to wait where nobody is there to run items, or None for ever.
         retries: how many further tries an item has.
         memory: how many bytes a worker may use, or None.
         recycle_items: after how many items a worker is replaced, or None.
@@ -105,6 +107,7 @@ class Plan(Record):
     ahead: int | None
     errors: Errors
     timeout: float | None = None
+    timeout_start: float | None = None
     retries: int = 0
     memory: int | None = None
     recycle_items: int | None = None
@@ -156,6 +159,8 @@ class Plan(Record):
     def _limits(self) -> Iterator[str]:
         if self.timeout is not None:
             yield f"timeout {self.timeout:g} s per item"
+        if self.timeout_start is not None:
+            yield f"timeout_start {self.timeout_start:g} s for workers to be there"
         if self.retries:
             yield f"retries {self.retries} per item"
         if self.memory is not None:
@@ -182,6 +187,8 @@ def make_plan(options: Options, facts: Facts) -> Plan:
     _require_workers_that_can_be_killed(options)
     if options.engine in OTHERS:
         _require_what_others_can(options)
+    else:
+        _require_no_wait_for_others(options)
     keeps_limits = options.engine == "processes"
     devices = choose_devices(options, facts.devices)
     workers, workers_reason = _decide_workers(options, facts, len(devices))
@@ -200,6 +207,7 @@ def make_plan(options: Options, facts: Facts) -> Plan:
         ahead=options.ahead,
         errors=options.errors,
         timeout=options.timeout if keeps_limits else None,
+        timeout_start=options.timeout_start if options.engine in OTHERS else None,
         retries=options.retries,
         memory=parse_bytes(options.memory) if keeps_limits and options.memory is not None else None,
         recycle_items=options.recycle if keeps_limits and isinstance(options.recycle, int) else None,
@@ -227,6 +235,15 @@ def _require_workers_that_can_be_killed(options: Options) -> None:
             raise ValueError(
                 f"{name}={value!r} needs workers that can be killed, and {whose} cannot; use on='processes'"
             )
+
+
+def _require_no_wait_for_others(options: Options) -> None:
+    """Refuse to wait for workers that are started here at once; `on="serial"` has none to wait for."""
+    if options.timeout_start is not None and options.engine != "serial":
+        raise ValueError(
+            f"timeout_start={options.timeout_start!r} is for workers that others start, as an executor's or a "
+            f"cluster's; on={options.engine!r} starts its own at once: leave it out"
+        )
 
 
 def _require_what_others_can(options: Options) -> None:
@@ -263,6 +280,8 @@ def _decide_workers(options: Options, facts: Facts, devices: int) -> tuple[int, 
 
 
 def _usual_workers(options: Options, facts: Facts, bound: str) -> tuple[int, str]:
+    if options.is_mpi:
+        return facts.slots or 1, f"ranks of the MPI job but the first; {RANK_DIES}"
     if facts.slots is not None:
         return facts.slots, f"as many as the {'executor' if options.engine == 'executor' else 'cluster'} has"
     if options.engine in OTHERS:

@@ -23,6 +23,7 @@ CALLED_OTHERWISE = {  # {our name: what it is called by others}
     "state": ("use_worker_state", "worker_state", "shared_objects"),
     "finalizer": ("worker_exit", "teardown"),
     "timeout": ("task_timeout", "item_timeout", "time_limit"),
+    "timeout_start": ("start_timeout", "worker_timeout", "connect_timeout", "startup_timeout"),
     "retries": ("max_retries", "n_retries", "max_tries"),
     "memory": ("memory_limit", "max_memory", "mem_limit"),
     "recycle": ("maxtasksperchild", "max_tasks_per_child", "worker_lifespan"),

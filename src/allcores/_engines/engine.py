@@ -84,6 +84,9 @@ class Engine(Protocol):
     def wait(self, timeout: float | None) -> list[Arrival]:
         """Wait until something happens, at most `timeout` seconds (None: for ever); the one place that blocks."""
 
+    def awaited(self) -> str | None:
+        """Say what others must bring before any item can run; None where nothing is missing."""
+
     def make_waker(self) -> Callable[[], None]:
         """Give what any thread may call to end the present `wait`, or the next; after `close` it does nothing."""
 
@@ -111,6 +114,10 @@ class PlainEngine:
 
     def share(self, leadership: Leadership) -> None:
         """Whoever waits keeps the leadership: there is no selector that others could wait on."""
+
+    def awaited(self) -> str | None:
+        """Nothing, but where workers are somebody else's."""
+        return None
 
     def memory(self) -> MemoryUse:
         """Nobody knows."""

@@ -12,6 +12,7 @@ from allcores._system.greenlets import refuse_copies
 from allcores._worker.job import Job
 
 if TYPE_CHECKING:
+    from allcores._engines.clusters.cluster import Cluster
     from allcores._worker.line import Lines
 
 __all__ = ["make_engine"]
@@ -48,10 +49,10 @@ def make_engine(
         return ExecutorEngine(plan, job, dataset, place)
     if not job.chance.is_seeded:
         say_what_is_copied(job.function, job.initializer)
-    if plan.on == "dask":
-        from allcores._engines.dask.engine import DaskEngine
+    if plan.on in {"dask", "ray"}:
+        from allcores._engines.clusters.engine import ClusterEngine
 
-        return DaskEngine(plan, job, dataset, place)
+        return ClusterEngine(plan, job, dataset, lambda: _connect(plan, place))
     from allcores._engines.processes.engine import ProcessEngine
 
     if plan.start == "fork":
@@ -62,3 +63,13 @@ def make_engine(
     from allcores._engines.processes.clean import CleanSource
 
     return ProcessEngine(CleanSource(plan, job, is_last=lines is None), dataset, plan, lines)
+
+
+def _connect(plan: Plan, place: Place) -> Cluster:
+    if plan.on == "ray":
+        from allcores._engines.clusters.ray import RayCluster
+
+        return RayCluster(place, plan.workers)
+    from allcores._engines.clusters.dask import DaskCluster
+
+    return DaskCluster(place, plan.workers)

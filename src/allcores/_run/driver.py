@@ -56,6 +56,7 @@ from allcores._system.interrupts import let_interrupts_in
 if TYPE_CHECKING:
     from allcores._journal.recorder import Recorder
     from allcores._run.inbox import Inbox
+    from allcores._run.standstill import Standstill
 
 __all__ = ["Run"]
 
@@ -75,6 +76,7 @@ class Run:
         is_lazy: whether a consumer takes results one by one; it tells with `took`.
         hears_others: whether other threads may `tell` it something.
         watcher: hears how the run stands; None if nobody watches.
+        standstill: watches over the wait for workers that others bring; None where there are none of these.
         clock: seconds that never go back.
     """
 
@@ -92,6 +94,7 @@ class Run:
         is_lazy: bool,
         hears_others: bool = False,
         watcher: Watcher | None = None,
+        standstill: Standstill | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan = plan
@@ -104,6 +107,7 @@ class Run:
         self._intake = Intake(dataset, self._delivery)
         self._recorder = recorder
         self._watcher = watcher
+        self._standstill = standstill
         self._clock = clock
         self._scheduler = Scheduler(
             workers=plan.workers,
@@ -125,7 +129,7 @@ class Run:
         self._began = self._clock()
         self._room: int | None = None  # as the scheduler was told last
         self._admission = self._make_admission(plan)
-        self._timers = [timer for timer in (recorder, self._admission, watcher) if timer is not None]
+        self._timers = [timer for timer in (recorder, self._admission, watcher, standstill) if timer is not None]
         self._ended: float | None = None
         self._is_closing = self._is_closed = False
         self._is_lazy = is_lazy
@@ -213,6 +217,9 @@ class Run:
         self._hear_others()
         engine = self._engine
         if engine is not None and not self._arrivals and not self._scheduler.is_finished:
+            if self._standstill is not None:
+                self._arrivals += self._standstill.look(engine.awaited(), self._clock())
+            may_block = may_block and not self._arrivals
             deadline = self._scheduler.next_deadline
             self._arrivals += engine.wait(self._patience(deadline, until) if may_block else 0)
             if deadline is not None and self._clock() >= deadline:

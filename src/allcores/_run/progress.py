@@ -19,7 +19,7 @@ from allcores._worker.current import is_inside_item
 if TYPE_CHECKING:
     from allcores._run.bar import Bar
 
-__all__ = ["Progress", "make_progress", "show_progress"]
+__all__ = ["Progress", "make_progress", "may_show", "show_progress"]
 
 PATIENCE_SECONDS = 1.0  # a run that is over by then needs no bar
 PROGRESS_VARIABLE = "ALLCORES_PROGRESS"
@@ -157,10 +157,15 @@ def make_progress(
         return Progress(_Callback(wanted, total))
     if wanted is False or (wanted is None and (is_lazy or not is_watched() or started_by_multiprocessing())):
         return None
-    if not _switch["is_on"] or os.environ.get(PROGRESS_VARIABLE) == "0" or is_inside_item():
+    if not may_show():
         return None
     description = wanted if isinstance(wanted, str) else None
     return Progress(_PatientBar(total, description, is_asked=wanted is not None))
+
+
+def may_show() -> bool:
+    """Whether this run may show anything: it is not inside of another's item, and nobody has turned that off."""
+    return _switch["is_on"] and os.environ.get(PROGRESS_VARIABLE) != "0" and not is_inside_item()
 
 
 def _tqdm_draws() -> bool:

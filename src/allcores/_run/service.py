@@ -25,7 +25,7 @@ from allcores._codec.definitions.contents import Inspection
 from allcores._codec.definitions.globals import Known
 from allcores._core.errors import Terminated
 from allcores._core.functions import refuse_deferring
-from allcores._core.options import Options
+from allcores._core.options import OTHERS, Options
 from allcores._core.plan import make_plan
 from allcores._engines.chance import draw_chance, say_what_is_copied
 from allcores._engines.launch import make_engine
@@ -78,7 +78,7 @@ class Service:
     ) -> None:
         if options.resume is not None:
             raise ValueError(f"resume={options.resume!r} is for a run over one dataset: allcores.map has it")
-        if options.engine in {"executor", "dask"}:
+        if options.engine in OTHERS:
             raise ValueError(f"on={options.on!r} is for a run over one dataset: allcores.map has it")
         here = Descriptors()
         belongings = Belongings.of(options)

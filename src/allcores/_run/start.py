@@ -9,7 +9,7 @@ from allcores._codec.codec import encode_job
 from allcores._core.functions import refuse_deferring
 from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._core.kinds import runs_in_threads
-from allcores._core.options import Options
+from allcores._core.options import OTHERS, Options
 from allcores._core.plan import Plan, make_plan
 from allcores._engines.chance import draw_chance
 from allcores._engines.launch import make_engine
@@ -18,7 +18,7 @@ from allcores._input.sharing.sharing import Belongings
 from allcores._objects.outcomes import Chance, Origin, Results
 from allcores._objects.short_repr import short_repr
 from allcores._run.driver import Run
-from allcores._run.progress import Progress, make_progress
+from allcores._run.progress import Progress, make_progress, may_show
 from allcores._run.sinks import Sink
 from allcores._run.standing import Watcher
 from allcores._system.descriptors import Descriptors
@@ -28,6 +28,7 @@ from allcores._worker.job import Job
 
 if TYPE_CHECKING:
     from allcores._journal.recorder import Recorder
+    from allcores._run.standstill import Standstill
 
 __all__ = ["Start", "conclude", "prepare"]
 
@@ -72,7 +73,15 @@ class Start:
             is_lazy=is_lazy,
             hears_others=hears_others,
             watcher=watcher,
+            standstill=self._standstill(),
         )
+
+    def _standstill(self) -> Standstill | None:
+        if self._plan.on not in OTHERS:
+            return None
+        from allcores._run.standstill import Standstill  # a small script does without
+
+        return Standstill(self._plan.timeout_start, is_told=self._options.progress is not False and may_show())
 
     def _open_journal(self) -> Recorder | None:
         if self._plan.resume is None:

@@ -60,12 +60,20 @@ def find_facts(
 
 def _find_slots(options: Options) -> int | None:
     """Give how many calls run at once there; whoever says how many workers there shall be need not know."""
+    if options.is_mpi:
+        from allcores._system.mpi import count_ranks  # heavy: for who is in an MPI job
+
+        return count_ranks()
     if options.engine == "executor":
         return slots_of(options.on)
     if options.engine == "dask" and options.workers is None:
-        from allcores._system.dask_cluster import count_threads  # heavy: for who has a cluster
+        from allcores._system.dask_cluster import count_threads  # likewise
 
         return count_threads(options.on)
+    if options.engine == "ray":
+        from allcores._system.ray_cluster import count_cpus  # likewise
+
+        return count_cpus()
     return None
 
 

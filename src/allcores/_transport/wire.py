@@ -49,6 +49,7 @@ class Kind(IntEnum):
     SETTINGS = 9  # frames: the settings that were in force where the items were handed in that come from now on
     COMPARE = 10  # frames: what things consist of at the caller's, by module and name; the worker may ASK
     ANSWER = 11  # frames: what the worker asked for
+    SOURCES = 13  # frames: of which contents the user's modules are at the caller's, and sources; a guest may ASK
     FINALIZE = 12  # the run is over: have its finalizer do what is left to do; FINALIZED is the answer
     # from the worker
     HELLO = 20  # `start` is the process id

@@ -44,16 +44,16 @@ from allcores._system.processor_time import ProcessorTime, ThreadMeter
 from allcores._transport.wire import Buffer, Kind, Message
 from allcores._worker.exit import flush_output
 from allcores._worker.job import Job, handed_out, part_generators, run_batch
+from allcores._worker.luggage import Luggage
+from allcores._worker.stamp import Stamp, describe_process, differ, stamp_here
 from allcores._worker.state import WorkerState
 
 if TYPE_CHECKING:
     from allcores._codec.answers import Answer
 
-__all__ = ["STAYS", "Order", "Reply", "Stamp", "as_bytes", "as_frames", "differ", "serve", "stamp_here"]
+__all__ = ["STAYS", "Order", "Reply", "as_bytes", "as_frames", "serve"]
 
 STAYS = 8  # runs that a process remembers, unless it is told that they are over: what is forgotten has to come again
-
-Stamp = tuple[tuple[int, ...], str]  # Python's minor version, and allcores' own
 
 
 class Order(Record):
@@ -88,25 +88,14 @@ class Reply(Record):
         host: that it is on.
         messages: as a worker process sends them; an ASK without frames asks for the lessons that the process lacks.
         used: of the processor.
+        remarks: on what differs here.
     """
 
     pid: int
     host: str
     messages: list[Message]
     used: ProcessorTime = ProcessorTime()
-
-
-def stamp_here() -> Stamp:
-    """Tell what must be the same at both ends."""
-    return sys.version_info[:2], vars(sys.modules["allcores"])["__version__"]
-
-
-def differ(there: Stamp, here: Stamp) -> str | None:
-    """Say in what two ends differ; None where they don't."""
-    if there[0] != here[0]:
-        versions = [".".join(map(str, python)) for python, _ in (there, here)]
-        return "Python {} runs there and Python {} here, between which functions cannot travel".format(*versions)
-    return None if there == here else f"allcores {there[1]} is installed there and allcores {here[1]} here"
+    remarks: tuple[str, ...] = ()
 
 
 def as_bytes(frames: list[Buffer]) -> list[bytes]:
@@ -132,16 +121,17 @@ def serve(stamp: Stamp, head: bytes, *sent: bytes) -> Reply:
     """
     difference = differ(stamp_here(), stamp)
     if difference is not None:
-        raise WorkersUnavailable(f"a worker cannot be used: {difference}")
+        raise WorkersUnavailable(f"{describe_process()} cannot be used: {difference}")
     order: Order = pickle.loads(head)
     leave_behind(sys.exc_info()[1])
     meter = ThreadMeter()
     with closing(meter):
+        stay = _find_stay(order)
         try:
-            messages = _find_stay(order).serve(order, as_frames([*sent]), meter)
+            messages = stay.serve(order, as_frames([*sent]), meter)
         except BaseException as error:  # nothing of ours may end somebody else's worker
             messages = [_tell(Kind.UNREADABLE, error, order.batch)]
-    return Reply(os.getpid(), socket.gethostname(), messages, meter.used)
+    return Reply(os.getpid(), socket.gethostname(), messages, meter.used, (*stay.luggage.remarks,))
 
 
 def _tell(kind: Kind, error: BaseException, batch: SendBatch) -> Message:
@@ -156,23 +146,24 @@ def _sendable(frames: list[Buffer]) -> list[Buffer]:
 
 
 class _Stage:
-    """Has a run's ``__main__`` be the process's while its batches run; those of another run wait for their end."""
+    """Has a run's modules be the process's while its batches run; those of another run wait for their end."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._run: ModuleType | None = None
+        self._run: _Stay | None = None
         self._count = 0  # of that run's batches that are on the stage
 
     @contextmanager
-    def taken_by(self, main: ModuleType, *, is_alone: bool) -> Iterator[None]:
-        """Have this ``__main__`` within the block."""
+    def taken_by(self, stay: _Stay, *, is_alone: bool) -> Iterator[None]:
+        """Have this run's ``__main__``, and what it has brought along, within the block."""
         with self._changed:
-            while self._run is not None and (is_alone or self._run is not main):
+            while self._run is not None and (is_alone or self._run is not stay):
                 self._changed.wait()
             if self._run is None:
                 self._before = sys.modules.get(MAIN)
-                sys.modules[MAIN] = main
-            self._run = main
+                sys.modules[MAIN] = stay.main
+                stay.luggage.arrive()
+            self._run = stay
             self._count += 1
         try:
             yield
@@ -181,6 +172,7 @@ class _Stage:
                 self._count -= 1
                 if not self._count:
                     self._run = None
+                    stay.luggage.leave()
                     if self._before is not None:
                         sys.modules[MAIN] = self._before
                     self._changed.notify_all()
@@ -253,12 +245,17 @@ class _Stay:
 
     Args:
         path: the caller's ``sys.path``: what is missing here is added behind, for the user's own modules.
+
+    Attributes:
+        main: the run's ``__main__``.
+        luggage: the user's own modules that it has brought along.
     """
 
     def __init__(self, path: list[str]) -> None:
         sys.path += [entry for entry in path if entry not in sys.path]
-        self._main = ModuleType(MAIN)
-        vars(self._main)["__builtins__"] = builtins
+        self.main = ModuleType(MAIN)
+        self.luggage = Luggage()
+        vars(self.main)["__builtins__"] = builtins
         self._learnt = 0  # how many lessons
         self._job: Job | BaseException | None = None  # or why there is none
         self._learning = threading.RLock()
@@ -267,7 +264,7 @@ class _Stay:
     def serve(self, order: Order, frames: list[Buffer], meter: ThreadMeter) -> list[Message]:
         """Run a batch, or say what it takes to run it."""
         here = cores_limited_here(order.cores)
-        with _stage.taken_by(self._main, is_alone=order.has_seed), _settings_kept(), here:
+        with _stage.taken_by(self, is_alone=order.has_seed), _settings_kept(), here:
             with self._learning:
                 question = self._learn(order)
             if question is not None:
@@ -330,6 +327,8 @@ class _Stay:
         """Take in one; give the keys of what this process has to be sent first."""
         if lesson.kind is Kind.COMPARE:
             return self._compare(lesson.frames)
+        if lesson.kind is Kind.SOURCES:
+            return [(top, "") for top in self.luggage.unpack(*pickle.loads(lesson.frames[0]))]
         if lesson.kind is Kind.SETUP:
             early, *frames = lesson.frames
             adoption = Adoption()

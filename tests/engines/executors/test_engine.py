@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import importlib
 import itertools
 import multiprocessing
 import os
@@ -22,6 +23,18 @@ import pytest
 import allcores
 
 FORK = multiprocessing.get_context("fork")
+HERE = sys.version_info[:2]
+
+# Has a process not find what lies in a folder, as if it were on another machine.
+HIDE = """
+import sys
+def find_nothing(path, folder=%r):
+    if path != folder:
+        raise ImportError
+    return type("Nothing", (), {"find_spec": lambda self, name, target=None: None})()
+sys.path_hooks.insert(0, find_nothing)
+sys.path_importer_cache.clear()
+"""
 
 
 def make_pool() -> ProcessPoolExecutor:
@@ -159,6 +172,26 @@ def test_a_variable_that_the_caller_has_changed_since_in_a_module_is_the_one_tha
 
 
 # ------------------------------------------------------------------------------------------------------ what is kept
+
+
+def test_a_module_that_processes_lack_travels_and_is_gone_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "class Number(int):\n    def more(self):\n        return Number(self + 1)\n"
+    (tmp_path / "brought_along.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    brought = importlib.import_module("brought_along")
+    try:
+        hide = HIDE % str(tmp_path) + "del sys.modules['brought_along']\n"
+        with ProcessPoolExecutor(2, mp_context=FORK, initializer=exec, initargs=(hide, {})) as executor:
+            for _ in range(2):
+                found = allcores.map(lambda x: x.more(), map(brought.Number, range(40)), on=executor)
+                assert found == list(range(1, 41))
+                assert {type(number) for number in found} == {brought.Number}
+            left = executor.submit(eval, "'brought_along' in __import__('sys').modules").result()
+            assert not left
+    finally:
+        del sys.modules["brought_along"]
 
 
 def test_arrays_come_back_as_ones_that_can_be_written_to(pool: ProcessPoolExecutor) -> None:
@@ -308,6 +341,20 @@ def test_what_an_executor_cannot_keep_is_refused_by_name_before_anything_runs(op
     assert courier.sizes == []
 
 
+def test_an_executor_that_runs_nothing_is_waited_for_no_longer_than_was_said() -> None:
+    class Queue(Courier):
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            asked.append(Future())
+            return asked[-1]
+
+    asked: list[Future[Any]] = []
+    with pytest.raises(
+        allcores.WorkersUnavailable, match=r"waited 0\.05 seconds \(timeout_start\) for the Queue to run a first call"
+    ):
+        allcores.map(abs, range(9), on=Queue(), workers=2, timeout_start=0.05)
+    assert [future.cancelled() for future in asked] == [True]
+
+
 def test_what_makes_something_else_is_refused() -> None:
     with pytest.raises(TypeError, match=r"made 3, which is not a concurrent\.futures\.Executor"):
         allcores.map(abs, range(3), on=lambda: 3)  # type: ignore[call-overload]  # that is the point
@@ -330,17 +377,27 @@ def test_a_function_that_cannot_travel_is_refused_before_it_runs(pool: ProcessPo
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (((3, 1), "0.0.1"), "Python 3.1 runs there and Python 3"),
-        (((3, 1), None), "Python 3.1 runs there and Python 3"),
-        ((sys.version_info[:2], "0.0.1"), "allcores 0.0.1 is installed there and allcores"),
-        ((sys.version_info[:2], None), "allcores is not installed there"),
+        (((3, 1), "0.0.1", None, None), "Python 3.1 runs there and Python 3"),
+        (((3, 1), None, None, None), "Python 3.1 runs there and Python 3"),
+        ((HERE, "0.0.1", None, None), "allcores 0.0.1 is installed there and allcores"),
+        ((HERE, None, None, None), "allcores is not installed there"),
+        ((HERE, allcores.__version__, "1.2", None), "cloudpickle 1.2 is installed there and cloudpickle"),
+        ((HERE, allcores.__version__, None, "0.9"), "NumPy 0.9 is installed there and NumPy"),
     ],
 )
 def test_other_versions_are_told_in_one_sentence_before_the_first_item(answer: object, said: str) -> None:
     courier = Courier(answer=answer)
-    with pytest.raises(allcores.WorkersUnavailable, match=f"cannot be used: {said}"):
+    with pytest.raises(allcores.WorkersUnavailable, match=f"a worker of the executor cannot be used: {said}"):
         allcores.map(abs, range(3), on=courier)
     assert courier.sizes == []
+
+
+def test_a_numpy_that_may_give_other_numbers_is_told_when_the_run_is_over() -> None:
+    other = f"{np.__version__.partition('.')[0]}.999"
+    courier = Courier(answer=(HERE, allcores.__version__, None, other))
+    said = f"^on a worker of the executor NumPy {other} is installed there and NumPy .* so numbers need not be the same"
+    with pytest.warns(RuntimeWarning, match=said):
+        assert allcores.map(abs, range(3), on=courier) == [0, 1, 2]
 
 
 # --------------------------------------------------------------------------------------------------- what breaks

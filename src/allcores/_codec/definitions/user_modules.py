@@ -14,7 +14,7 @@ from types import ModuleType
 
 from allcores._core.hints import Any
 
-__all__ = ["is_of_user", "user_module", "user_modules"]
+__all__ = ["MAIN", "is_of_user", "is_path_of_user", "user_module", "user_modules"]
 
 MAIN = "__main__"
 OURS = __name__.partition(".")[0]
@@ -57,7 +57,12 @@ def _is_users(module: ModuleType) -> bool:
     name = module.__name__
     if name == MAIN or name.partition(".")[0] == OURS:
         return False
-    return not os.path.abspath(path).startswith(_installed())
+    return is_path_of_user(os.path.abspath(path))
+
+
+def is_path_of_user(path: str) -> bool:
+    """Whether an absolute path leads to what is neither Python's own nor an installed package's."""
+    return not os.path.join(path, "").startswith(_installed())
 
 
 @functools.cache

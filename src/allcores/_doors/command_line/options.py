@@ -51,6 +51,7 @@ OPTIONS: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "state": ("FUNCTION", load_function, "makes what each call of the function is given first, once in each worker"),
     "finalizer": ("FUNCTION", load_function, "called at the end of each worker"),
     "timeout": ("SECONDS", float, "how long an item may run"),
+    "timeout-start": ("SECONDS", float, "how long to wait where an executor or a cluster has no workers"),
     "retries": ("N", int, "further tries of an item that failed"),
     "retry-on": ("EXCEPTION", load_exception, "what is worth another try; may be given several times"),
     "memory": ("SIZE", _number_or_text, "how much a worker may use, such as 2GB"),

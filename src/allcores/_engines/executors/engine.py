@@ -29,7 +29,7 @@ from allcores._engines.chance import say_what_is_copied
 from allcores._engines.engine import Arrival
 from allcores._engines.executors.guest_engine import GuestEngine
 from allcores._engines.executors.here import Here, PartsHere
-from allcores._engines.executors.host import Host, find_mismatch
+from allcores._engines.executors.host import Host
 from allcores._engines.executors.lessons import Lessons
 from allcores._engines.executors.quarantine import Flight
 from allcores._engines.serial import arrival_of
@@ -37,8 +37,9 @@ from allcores._input.dataset import Dataset
 from allcores._objects.asking import describe
 from allcores._objects.outcomes import WorkerIdentity
 from allcores._system.interrupts import let_interrupts_in
-from allcores._worker.guest import Reply, serve, stamp_here
+from allcores._worker.guest import Reply, serve
 from allcores._worker.job import Job
+from allcores._worker.stamp import stamp_here
 
 __all__ = ["ExecutorEngine"]
 
@@ -108,6 +109,12 @@ class ExecutorEngine(GuestEngine):
     def release(self, worker: int) -> None:
         """Let go of the claim."""
         self._workers.discard(worker)
+
+    def awaited(self) -> str | None:
+        """Say that the executor has yet to run its first call."""
+        if self._is_ready or self._question is None:
+            return None
+        return f"{self._host} to run a first call, which tells its versions: nobody there is free, or nobody is there"
 
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
@@ -198,12 +205,11 @@ class ExecutorEngine(GuestEngine):
 
     def _hear_answer(self, future: Future[Any]) -> None:
         try:
-            difference = find_mismatch(future.result())
+            stamp = future.result()
         except BaseException as error:  # whatever an executor may say
             self._break(error)
             return
-        if difference is not None:
-            self._lose(WorkersUnavailable(f"the executor's workers cannot be used: {difference}"))
+        if not self._understands("a worker of the executor", stamp):
             return
         self._prepare()
         self._is_ready = True

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from allcores._engines.engine import PlainEngine
+from allcores._core.errors import WorkersUnavailable
+from allcores._core.messages import EngineLost
+from allcores._engines.engine import Arrival, PlainEngine
 from allcores._engines.executors.replies import Replies
 from allcores._objects.outcomes import WorkerIdentity
 from allcores._system.processor_time import ProcessorTime
+from allcores._worker.stamp import Stamp, differ, doubt, stamp_here
 
 __all__ = ["GuestEngine"]
 
@@ -31,5 +34,18 @@ class GuestEngine(PlainEngine):
         """Say which process has run the worker's latest batch."""
         return self._replies.identity(worker)
 
-    def complaint(self) -> None:
-        """There are no finalizers."""
+    def complaint(self) -> RuntimeWarning | None:
+        """Tell in what workers differ from here, though they could be used; there are no finalizers."""
+        return self._replies.remarks.warning()
+
+    def _understands(self, worker: str, stamp: Stamp) -> bool:
+        """Compare a worker's versions with those here; if it cannot be used, the run ends."""
+        here = stamp_here()
+        difference = differ(stamp, here)
+        if difference is not None:
+            error = WorkersUnavailable(f"{worker} cannot be used: {difference}")
+            self._replies.tell(Arrival(EngineLost(), cause=error))
+            return False
+        if (doubtful := doubt(stamp, here)) is not None:
+            self._replies.remarks.hear(worker, doubtful)
+        return True

@@ -8,19 +8,9 @@ from allcores._core.hints import Any
 from allcores._core.kinds import is_executor
 from allcores._core.options import Place
 from allcores._system.machine import slots_of
-from allcores._worker.guest import differ, stamp_here
+from allcores._worker.stamp import QUESTION, Stamp
 
-__all__ = ["QUESTION", "Answer", "Host", "find_mismatch"]
-
-Answer = tuple[tuple[int, ...], str | None]  # Python's minor version, and allcores' own if that is there
-
-# What a worker is asked first, by builtins alone: these any Python can read. The list that comes along shows whether it
-# was the very object that arrived there.
-QUESTION = """(
-    arrived.append(True),
-    __import__('sys').version_info[:2],
-    __import__('importlib.util', fromlist=['find_spec']).find_spec('allcores') and __import__('allcores').__version__,
-)[1:]"""
+__all__ = ["Host"]
 
 
 class Host:
@@ -34,11 +24,13 @@ class Host:
     """
 
     def __init__(self, place: Place) -> None:
-        assert not isinstance(place, str)
         self.can_be_rebuilt = not is_executor(place)
-        self._place = place
+        self._place = _make_over_ranks if isinstance(place, str) else place
         self._executor: Any = None
         self._arrived: list[bool] = []
+
+    def __str__(self) -> str:
+        return "the executor" if self._executor is None else f"the {type(self._executor).__name__}"
 
     @property
     def is_open(self) -> bool:
@@ -69,7 +61,7 @@ class Host:
             raise TypeError(f"on={self._place!r} made {made!r}, which is not a concurrent.futures.Executor")
         self._executor = made
 
-    def ask(self) -> Future[Answer]:
+    def ask(self) -> Future[Stamp]:
         """Ask a worker which versions it has."""
         self._arrived = []
         return self.executor.submit(eval, QUESTION, {"arrived": self._arrived})
@@ -92,10 +84,8 @@ class Host:
             executor.shutdown(wait=is_idle)  # not all know of more to say
 
 
-def find_mismatch(answer: Answer) -> str | None:
-    """Say in what a worker differs so that it cannot be used; None where it can."""
-    python, version = answer
-    here = stamp_here()
-    if version is None and tuple(python) == here[0]:
-        return "allcores is not installed there"
-    return differ((tuple(python), version or ""), here)
+def _make_over_ranks() -> Executor:
+    from allcores._system.mpi import make_executor  # heavy: for who is in an MPI job
+
+    executor: Executor = make_executor()
+    return executor

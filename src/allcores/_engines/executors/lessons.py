@@ -15,6 +15,7 @@ from allcores._codec.answers import encode_answer
 from allcores._codec.codec import encode_definitions, encode_items
 from allcores._codec.definitions.contents import Contents, Inspection
 from allcores._codec.definitions.globals import Key, Known
+from allcores._codec.definitions.sources import Source, find_sources, make_manifest
 from allcores._core.hints import Any
 from allcores._core.messages import SendBatch
 from allcores._core.plan import Plan
@@ -39,12 +40,16 @@ class Lessons:
         plan: says what share of the cores each worker has.
         job: what runs the items.
 
+    Attributes:
+        edition: grows with all that there is to be learnt.
+
     Raises:
         UnpicklableError: the job cannot travel.
     """
 
     def __init__(self, plan: Plan, job: Job) -> None:
         settings = (find_settings() if job.settings is None else job.settings).sealed
+        self.edition = 0
         self._run = os.urandom(16).hex()
         self._cores = plan.cores
         self._has_seed = job.chance.is_seeded
@@ -52,6 +57,11 @@ class Lessons:
         self._known, self._inspection = Known(), Inspection(is_only=True)
         self._lessons: list[Message] = []
         self._compared: dict[int, tuple[dict[Key, Contents], list[Key]]] = {}  # {lesson: what, and what it answers}
+        self._sources = find_sources()
+        self._manifest = make_manifest(self._sources)
+        self._brought: dict[str, Source] = {}  # that somebody has asked for
+        if self._manifest:
+            self._teach(Kind.SOURCES, [pickle.dumps((self._manifest, self._brought))])
         frames, _, unsure = encode_for_strangers(job._replace(settings=settings), self._known, self._inspection)
         self._compare(unsure)
         self._teach(Kind.SETUP, [pickle.dumps(settings.early), *frames])
@@ -74,14 +84,24 @@ class Lessons:
         return pickle.dumps(order), as_bytes(encoded.frames)
 
     def answer(self, question: Message) -> None:
-        """Put into a lesson what a process that is to compare something has asked for."""
-        if question.frames:
+        """Put into a lesson what a process has asked for that it lacks, or has otherwise."""
+        if not question.frames:
+            return
+        self.edition += 1
+        if self._lessons[question.start].kind is Kind.SOURCES:
+            self._bring({top for top, _ in pickle.loads(question.frames[0])})  # from our own worker
+        else:
             expected, _ = self._compared[question.start]
             keys: list[Key] = pickle.loads(question.frames[0])  # from our own worker
             answer = encode_answer(keys, self._known, self._inspection)
             self._compared[question.start] = expected, keys
             frames = as_bytes([pickle.dumps((expected, keys)), *answer])
             self._lessons[question.start] = Message(Kind.COMPARE, frames=[*frames])
+
+    def _bring(self, tops: set[str]) -> None:
+        """Have sources come along, also for whoever asks later."""
+        self._brought |= {name: source for name, source in self._sources.items() if name.partition(".")[0] in tops}
+        self._lessons[0] = Message(Kind.SOURCES, frames=[pickle.dumps((self._manifest, self._brought))])
 
     def close(self) -> None:
         """Have the run be over, which processes hear of with a batch of the next one."""
@@ -94,6 +114,7 @@ class Lessons:
             self._teach(Kind.COMPARE, [pickle.dumps((unsure, []))])
 
     def _teach(self, kind: Kind, frames: list[Buffer]) -> None:
+        self.edition += 1
         self._lessons.append(Message(kind, frames=[*as_bytes(frames)]))
 
     def _first_of_small(self) -> int:

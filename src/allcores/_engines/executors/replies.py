@@ -18,6 +18,7 @@ from allcores._core.messages import (
 from allcores._core.scheduler.pace import HEAVY_BYTES
 from allcores._engines.engine import Arrival
 from allcores._engines.executors.quarantine import Quarantine
+from allcores._engines.executors.remarks import Remarks
 from allcores._engines.reports import understand_report, understand_unreadable
 from allcores._objects.asking import describe
 from allcores._objects.outcomes import WorkerIdentity
@@ -38,12 +39,14 @@ class Replies:
         arrivals: to be told by the next wait.
         quarantine: whose items are let go when they have finished.
         used: what batches that are over have used of the processor.
+        remarks: in what workers differ.
     """
 
     def __init__(self, host: str) -> None:
         self.arrivals: deque[Arrival] = deque()
         self.quarantine = Quarantine()
         self.used = ProcessorTime()
+        self.remarks = Remarks()
         self._host = host
         self._identities: dict[int, WorkerIdentity] = {}
 
@@ -74,6 +77,8 @@ class Replies:
         """Take in what came of a batch; give the question instead that must be answered before it can run."""
         self.used = self.used.and_also(reply.used)
         self.meet(WorkerIdentity(batch.worker, reply.pid, reply.host))
+        for remark in reply.remarks:
+            self.remarks.hear(f"worker process {reply.pid} on {reply.host}", remark)
         for message in reply.messages:
             message.frames = as_frames(message.frames)  # type: ignore[arg-type]  # they are bytes
             if message.kind is Kind.ASK:

@@ -160,6 +160,9 @@ class ProcessEngine:
             self._let_go(state)  # first: once it is kept, it may be another run's, or closed
             self._source.keep(state.process)
 
+    def awaited(self) -> None:
+        """Nothing: processes are started here."""
+
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
         return self._connections.make_waker()

@@ -1,4 +1,4 @@
-"""Has processes of a Dask cluster run the batches of one run."""
+"""Has processes of a cluster run the batches of one run."""
 
 from __future__ import annotations
 
@@ -18,39 +18,37 @@ from allcores._core.messages import (
     WorkerReady,
     WorkerUp,
 )
-from allcores._core.options import Place
 from allcores._core.plan import Plan
-from allcores._engines.dask.cluster import Cluster, Landed, ProcessesChanged
-from allcores._engines.dask.process import Process
+from allcores._engines.clusters.cluster import Cluster, Landed, ProcessesChanged
+from allcores._engines.clusters.process import Process
 from allcores._engines.engine import Arrival
 from allcores._engines.executors.guest_engine import GuestEngine
-from allcores._engines.executors.host import find_mismatch
 from allcores._engines.executors.lessons import Lessons
 from allcores._engines.executors.quarantine import Flight
 from allcores._input.dataset import Dataset
 from allcores._objects.asking import describe
 from allcores._system.interrupts import let_interrupts_in
-from allcores._worker.guest import serve, stamp_here
+from allcores._worker.guest import serve
 from allcores._worker.job import Job
+from allcores._worker.stamp import QUESTION, stamp_here
 
-__all__ = ["DaskEngine"]
+__all__ = ["ClusterEngine"]
 
 
-class DaskEngine(GuestEngine):
-    """Has a Dask cluster run batches; what runs there cannot be ended, and nothing is heard of it any more.
+class ClusterEngine(GuestEngine):
+    """Has a cluster run batches; what runs there when the run is over is not heard of any more.
 
     Args:
         plan: how the run is done.
         job: what runs the items.
         dataset: where items come from.
-        place: the cluster.
+        connect: gives the cluster, once it is known that the job can travel; may raise what the caller must mend.
 
     Raises:
         UnpicklableError: the job cannot travel.
-        ImportError, OSError, ValueError: as `Connection`.
     """
 
-    def __init__(self, plan: Plan, job: Job, dataset: Dataset, place: Place) -> None:
+    def __init__(self, plan: Plan, job: Job, dataset: Dataset, connect: Callable[[], Cluster]) -> None:
         super().__init__("the cluster")
         self._dataset = dataset
         self._lessons = Lessons(plan, job)
@@ -58,7 +56,7 @@ class DaskEngine(GuestEngine):
         self._places: dict[int, Process] = {}  # by worker
         self._calls: dict[int, Process] = {}  # by number, those that are not over
         self._homeless: deque[int] = deque()  # workers that wait for a process to come
-        self._cluster = Cluster(place, plan.workers)
+        self._cluster = connect()
         self._cluster.news.put(ProcessesChanged())  # those who are there already
 
     # ------------------------------------------------------------------------------------------------- commands
@@ -68,6 +66,7 @@ class DaskEngine(GuestEngine):
         for worker in workers:
             self._replies.tell(Arrival(WorkerUp(worker)))
         self._homeless += workers
+        self._cluster.want(len(self._places) + len(self._homeless))
         self._find_homes()
 
     def send(self, batch: SendBatch) -> None:
@@ -85,12 +84,19 @@ class DaskEngine(GuestEngine):
         process = self._places.pop(worker, None)
         if process is not None:
             self._forget(process.drop(worker))
+            if not process.workers and self._cluster.leave(process.address):
+                self._processes.pop(process.address, None)
         elif worker in self._homeless:
             self._homeless.remove(worker)
 
     def release(self, worker: int) -> None:
         """Give the claim up."""
         self.kill(worker)
+
+    def awaited(self) -> str | None:
+        """Say that nobody is there, or that nobody has answered."""
+        is_there = any(process.is_known for process in self._processes.values())
+        return None if is_there else self._cluster.awaited(len(self._processes))
 
     def make_waker(self) -> Callable[[], None]:
         """Give what ends a wait."""
@@ -130,9 +136,7 @@ class DaskEngine(GuestEngine):
         if landed.error is not None:
             self._lose(landed.error)
             return
-        difference = find_mismatch(landed.value)
-        if difference is not None:
-            self._lose(WorkersUnavailable(f"the worker at {process.address} cannot be used: {difference}"))
+        if not self._understands(self._cluster.name(process.address), landed.value):
             return
         process.is_known = True
         for worker in process.workers:
@@ -145,10 +149,10 @@ class DaskEngine(GuestEngine):
             question = self._replies.take_in(batch, landed.value)
             if question is not None:
                 self._lessons.answer(question)
-                self._send(process, flight, is_whole=True)
+                self._send(process, flight, asking=batch.token)
         elif isinstance(error, WorkersUnavailable) or not self._cluster.is_alive:
             self._lose(error)
-        elif isinstance(error, CancelledError) or landed.was_done:  # if the scheduler is gone, that is yet to be told
+        elif isinstance(error, CancelledError):
             self._replies.tell(Arrival(BatchRefused(batch.worker, batch.token)))
         else:
             self._replies.tell_doubted(batch, error)
@@ -167,15 +171,16 @@ class DaskEngine(GuestEngine):
             if process.is_known:
                 self._replies.tell(Arrival(WorkerReady(worker)))
             elif process.question is None:
-                process.question = self._cluster.ask(process.address)
+                process.question = self._cluster.call(process.address, eval, QUESTION, {"arrived": []})
                 self._calls[process.question] = process
 
     def _send_waiting(self, process: Process) -> None:
         while (flight := process.next_flight(self._replies.quarantine)) is not None:
             self._send(process, flight)
 
-    def _send(self, process: Process, flight: Flight, *, is_whole: bool = False) -> None:
+    def _send(self, process: Process, flight: Flight, *, asking: int | None = None) -> None:
         batch = flight.batch
+        is_whole = process.must_be_taught(self._lessons.edition, asking)
         items = self._dataset.items(batch.start, batch.stop)
         head, frames = self._lessons.order(batch, items, is_whole=is_whole)
         self._replies.weigh(batch, batch.stop - batch.start, sum(map(len, frames)))
@@ -205,7 +210,7 @@ class DaskEngine(GuestEngine):
             self._replies.quarantine.add(flight.batch.start, flight.batch.stop)
             if flight.is_alone:
                 blamed[flight.batch.worker] = flight.batch
-        death = WorkerDied(f"has gone, with the process at {process.address},", exit="unknown")
+        death = WorkerDied(f"has gone, with {self._cluster.name(process.address)},", exit="unknown")
         for worker in process.workers:
             del self._places[worker]
             self._replies.forget(worker)
@@ -225,5 +230,5 @@ class DaskEngine(GuestEngine):
     def _lose(self, error: BaseException) -> None:
         if not isinstance(error, WorkersUnavailable):
             why = describe(error).partition("\n")[0]
-            error = WorkersUnavailable(f"the cluster's scheduler is gone ({why})")
+            error = WorkersUnavailable(f"the cluster is gone ({why})")
         self._replies.tell(Arrival(EngineLost(), cause=error))

@@ -31,6 +31,8 @@ class Process:
         self.workers: list[int] = []
         self.waiting: deque[SendBatch] = deque()
         self.flights: dict[int, Flight] = {}
+        self._edition: int | None = None  # of the lessons that it was sent as a whole
+        self._reminded: set[int] = set()  # tokens of batches that asked for lessons which were under way
 
     def __repr__(self) -> str:
         return (
@@ -45,6 +47,22 @@ class Process:
     def next_flight(self, quarantine: Quarantine) -> Flight | None:
         """Give what may go there next."""
         return quarantine.next_flight(self.waiting, self.flights.values()) if self.is_known else None
+
+    def must_be_taught(self, edition: int, asking: int | None = None) -> bool:
+        """Whether all lessons must go there with a batch, as they do once; several batches may find that they lack.
+
+        Args:
+            edition: of the lessons.
+            asking: the token of a batch that has come back to ask for them; None for one that goes for the first time.
+        """
+        if asking is None:
+            is_lacking = self._edition is None
+        else:
+            is_lacking = self._edition != edition or asking in self._reminded
+            self._reminded.add(asking)
+        if is_lacking:
+            self._edition = edition
+        return is_lacking
 
     def drop(self, worker: int) -> list[int]:
         """Forget a worker and what it holds; give the calls that nobody wants any more."""

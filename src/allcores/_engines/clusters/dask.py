@@ -1,4 +1,4 @@
-"""What is asked of Dask, and what it tells; every answer goes into one queue, for one thread to read."""
+"""A Dask cluster, whose processes are somebody else's."""
 
 from __future__ import annotations
 
@@ -9,54 +9,25 @@ from collections.abc import Callable, Collection
 
 from allcores._core.hints import Any
 from allcores._core.options import Place
-from allcores._core.records import Record
-from allcores._engines.executors.host import QUESTION
+from allcores._engines.clusters.cluster import Inbox, Landed, ProcessesChanged
 from allcores._system.dask_cluster import Connection
 
-__all__ = ["Cluster", "Landed", "ProcessesChanged"]
+__all__ = ["DaskCluster"]
 
 
-class Landed(Record):
-    """A call is over.
-
-    Attributes:
-        call: its number.
-        value: what it returned.
-        error: what it raised, or why nothing came of it.
-        was_done: whether it had come to its end, and the error is of the way back.
-    """
-
-    call: int
-    value: Any = None
-    error: BaseException | None = None
-    was_done: bool = False
-
-
-class ProcessesChanged(Record):
-    """Processes have come, or one has gone.
-
-    Attributes:
-        gone: the address of the one that has gone; None where some have come.
-        is_expected: whether it was told to go, and so has not died of an item.
-    """
-
-    gone: str | None = None
-    is_expected: bool = False
-
-
-class Cluster:
-    """A cluster.
+class DaskCluster:
+    """Speaks with Dask; see `Cluster`.
 
     Args:
         place: where it is.
         workers: how many processes it has if it is made here.
 
-    Attributes:
-        news: what has happened, oldest first; None ends a wait.
+    Raises:
+        ImportError, OSError, ValueError: as `Connection`.
     """
 
     def __init__(self, place: Place, workers: int) -> None:
-        self.news: queue.SimpleQueue[Landed | ProcessesChanged | None] = queue.SimpleQueue()
+        self.news: Inbox = queue.SimpleQueue()
         self._connection = Connection(place, workers=workers)
         self._client = self._connection.client
         self._futures: dict[int, Any] = {}
@@ -73,15 +44,29 @@ class Cluster:
         return bool(self._client.status == "running")
 
     def threads(self) -> dict[str, int]:
-        """Give how many threads each process has, by address."""
+        """Ask the scheduler."""
         return dict(self._client.nthreads())
 
-    def ask(self, address: str) -> int:
-        """Ask a process which versions it has; give the number of the call."""
-        return self.call(address, eval, QUESTION, {"arrived": []})
+    def awaited(self, processes: int) -> str:
+        """Say whether there is nobody, or nobody is free."""
+        cluster = f"the Dask cluster at {self._client.scheduler.address}"
+        if not processes:
+            return f"workers of {cluster}, which has none"
+        return f"workers of {cluster} to tell their versions: all {processes} may be busy for others"
+
+    def name(self, address: str) -> str:
+        """Name it by its address."""
+        return f"the process at {address}"
+
+    def want(self, workers: int) -> None:
+        """How many there are is not ours to say."""
+
+    def leave(self, address: str) -> bool:
+        """It is not ours to end."""
+        return False
 
     def call(self, address: str, function: Callable[..., Any], *arguments: Any) -> int:
-        """Have a process call a function; give the number of the call. Raises whatever Dask raises."""
+        """Submit it to that process alone, for one try."""
         self._count = number = self._count + 1
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sending large graph")  # it is but a few batches at a time
@@ -93,13 +78,13 @@ class Cluster:
         return number
 
     def forget(self, numbers: Collection[int]) -> None:
-        """Have Dask not go on with calls; those that run go on to their end."""
+        """Cancel them; those that run go on to their end."""
         futures = [future for number in numbers if (future := self._futures.pop(number, None)) is not None]
         if futures:
             self._do(self._cancel(futures))
 
     def close(self) -> None:
-        """Have nothing more to do with it."""
+        """End the connection, with which Dask forgets all that was asked for."""
         self._futures.clear()
         self._connection.close()
 
@@ -112,7 +97,8 @@ class Cluster:
         try:
             value = await self._client.gather(future, asynchronous=True)
         except BaseException as error:
-            self.news.put(Landed(number, error=error, was_done=future.status == "finished"))
+            is_lost = future.status == "finished"  # on the way: a scheduler that has gone may not be known to be gone
+            self.news.put(Landed(number, error=asyncio.CancelledError(f"{error}") if is_lost else error))
         else:
             self.news.put(Landed(number, value))
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from allcores._core.messages import SendBatch
-from allcores._engines.dask.process import Flight, Process
+from allcores._engines.clusters.process import Flight, Process
 from allcores._engines.executors.quarantine import Quarantine
 
 
@@ -47,3 +47,13 @@ def test_a_worker_is_forgotten_with_all_that_it_holds() -> None:
     assert process.drop(3) == [7]
     assert (process.workers, list(process.waiting), list(process.flights)) == ([5], [batch(5, 1, 2)], [8])
     assert repr(process) == "<Process at tcp://a: 1 of 4 threads, 1 batches>"
+
+
+def test_lessons_go_there_once_and_again_only_when_somebody_lacks_them() -> None:
+    process = Process("tcp://a", 2)
+    assert process.must_be_taught(5)
+    assert not process.must_be_taught(5)
+    assert not process.must_be_taught(5, asking=1)  # it asked before it could have them
+    assert process.must_be_taught(5, asking=1)  # and does again
+    assert process.must_be_taught(6, asking=2)  # there are more by now
+    assert not process.must_be_taught(6, asking=3)
