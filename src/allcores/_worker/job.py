@@ -26,6 +26,7 @@ from allcores._worker.strides import LONG_STRIDE, STRIDE, Strides
 if TYPE_CHECKING:
     from allcores._worker.captured import CapturedGenerators
     from allcores._worker.safe_region import SafeRegion
+    from allcores._worker.said import Echo
 
 __all__ = ["Job", "Part", "find_captured", "handed_out", "part_generators", "run_batch"]
 
@@ -49,6 +50,7 @@ class Job(Record):
         state: makes what the function is given first, once per worker; None where it is given nothing.
         finalizer: called with that at a worker's end.
         log: the folder for what items print, each in a file of its own; None: they print where the worker does.
+        echo: what of the things that items say the caller's own streams and handlers are to have; None: nothing.
         captured: generators that the function leads to and each item finds seeded, known where items run: `at_home`.
     """
 
@@ -65,6 +67,7 @@ class Job(Record):
     state: Callable[[], Any] | None = None
     finalizer: Callable[..., object] | None = None
     log: str | None = None
+    echo: Echo | None = None
     captured: CapturedGenerators | None = None
 
     def at_home(self) -> Job:
