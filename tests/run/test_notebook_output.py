@@ -21,6 +21,10 @@ def tell(x):
     logging.info("logged")
     warnings.warn("warned", stacklevel=1)
     return x
+
+def run_all(start):
+    allcores.map(tell, range(20), workers=2, start=start, progress=False)
+    print("done")
 '''
 
 def main(start):
@@ -28,7 +32,7 @@ def main(start):
     try:
         run(client, DEFINITIONS)
         for _ in range(2):
-            print(run(client, f"allcores.map(tell, range(20), workers=2, start={start!r}); print('done')"))
+            print(run(client, f"run_all({start!r})"))
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
