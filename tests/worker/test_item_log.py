@@ -129,27 +129,62 @@ def test_however_much_an_item_says_its_failure_carries_little_and_no_memory_is_u
 
 
 @pytest.fixture
-def root_handlers() -> Iterator[list[logging.Handler]]:
-    """The handlers of logging's root, which are put back."""
-    before = logging.root.handlers[:]
-    logging.root.handlers[:] = []
-    yield logging.root.handlers
-    logging.root.handlers[:] = before
+def logger() -> Iterator[logging.Logger]:
+    """A logger with a handler of its own, which writes to standard error."""
+    logger, handler = logging.getLogger("mine"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(process)s told of %(item)s: %(message)s"))
+    logger.addHandler(handler)
+    yield logger
+    logger.removeHandler(handler)
+    handler.close()
 
 
-def test_a_record_that_a_handler_shows_is_not_shown_twice(tmp_path, root_handlers, capfd):
-    with open(2, "w", closefd=False) as stream:
-        handler = logging.StreamHandler(stream)
-        handler.setFormatter(logging.Formatter("mine: %(message)s"))
-        root_handlers.append(handler)
-        mine = logging.getLogger("mine")
-        allcores.map(lambda x: mine.error("record %d", x), range(2), workers=1, start="fork", log=tmp_path)
-        mine.error("after")
+def test_records_are_there_and_with_the_callers_handlers(tmp_path, start, logger, monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(logger.handlers[0], "stream", stream)
+    allcores.map(lambda x: logging.getLogger("mine").error("record"), range(2), workers=1, start=start, log=tmp_path)
+    assert [text.partition(" ERROR ")[2] for _, text in sorted(read(tmp_path).items())] == 2 * ["mine: record\n"]
+    assert [line.partition(" ")[2] for line in sorted(stream.getvalue().splitlines())] == [
+        "told of 0: record",
+        "told of 1: record",
+    ]
+
+
+def test_a_record_that_a_workers_own_handler_shows_is_there_once(tmp_path, start):
+    def set_up() -> None:
+        logging.root.handlers[:] = []
+        stream = open(2, "w", closefd=False)  # noqa: SIM115 - for as long as the worker lives
+        logging.basicConfig(stream=stream, format="mine: %(message)s")
+
+    allcores.map(
+        lambda x: logging.getLogger("other").error("record %d", x),
+        range(2),
+        workers=1,
+        start=start,
+        initializer=set_up,
+        log=tmp_path,
+    )
     assert read(tmp_path) == {0: "mine: record 0\n", 1: "mine: record 1\n"}
-    assert capfd.readouterr().err == "mine: after\n"
 
 
-def test_records_are_shown_by_the_callers_levels(tmp_path, start, root_handlers):
+def test_what_a_workers_own_handler_shows_the_caller_is_there_too(tmp_path, start):
+    def set_up() -> None:
+        logging.root.handlers[:] = [logging.StreamHandler()]
+
+    with contextlib.redirect_stderr(io.StringIO()) as err:
+        allcores.map(
+            lambda x: logging.getLogger("other").error("record"),
+            [0],
+            workers=1,
+            start=start,
+            initializer=set_up,
+            log=tmp_path,
+        )
+    assert err.getvalue() == "record\n"
+    assert read(tmp_path)[0].endswith(" ERROR other: record\n")
+
+
+def test_records_are_shown_by_the_callers_levels(tmp_path, start):
     def log(x: int) -> None:
         logging.getLogger("loud").debug("debug %d", x)
         logging.getLogger("quiet").debug("debug %d", x)

@@ -120,8 +120,8 @@ class Options(Record):
             them alone.
         log: a folder, in which each item that prints, warns or logs anything has a file of its own: ``000012.log`` for
             item 12. What C code and programs write that the item starts is there, too, instead of on the terminal, and
-            stays when the worker dies; a `Failure` has its last lines as `output`. For processes alone;
-            ``on="serial"``, which is for debugging, prints as ever.
+            stays when the worker dies; a `Failure` has its last lines as `output`. Your handlers of logging have the
+            records, too. For processes alone; ``on="serial"``, which is for debugging, prints as ever.
         progress: None: a bar when a person is watching and the run lasts, unless tqdm draws one already, or results
             are taken one by one; True, False, a description for the bar, or a callback ``callback(finished, total)``
             whose total is None where the length is unknown. Inside items there are no bars; see `show_progress`.

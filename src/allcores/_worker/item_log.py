@@ -179,7 +179,9 @@ def _records_shown() -> Iterator[None]:
 
 def _is_shown(handler: logging.Handler) -> bool:
     """Whether a handler writes to standard output or error, as descriptors."""
+    stream = getattr(handler, "stream", None)
     try:
-        return handler.stream.fileno() in {1, 2}  # type: ignore[attr-defined]  # of those that have a stream
-    except (AttributeError, OSError, ValueError):  # it has none, or one that is no file, or is closed
+        file = getattr(stream.buffer, "raw", stream.buffer)  # type: ignore[union-attr]
+        return isinstance(file, io.FileIO) and file.fileno() in {1, 2}
+    except (AttributeError, OSError, ValueError):  # there is none, or it is no file, or is closed
         return False
