@@ -40,6 +40,7 @@ WRONG_TYPES: list[tuple[str, Any, tuple[str, ...]]] = [
     *[("retry_on", value, EXCEPTIONS) for value in (None, "OSError", OSError(), int, [OSError], (OSError, int))],
     *[("memory", value, AMOUNTS) for value in (True, 2e9, b"2GB", ["2GB"])],
     *[("recycle", value, NUMBERS) for value in (True, 2.0, b"2GB", [1])],
+    *[("log", value, ("the path of a folder", "None")) for value in (3, True, b"said", ["said"])],
     *[("resume", value, ("the path of a journal", "None")) for value in (3, True, b"run.journal", ["run.journal"])],
 ]
 
@@ -228,6 +229,10 @@ def test_memory_is_a_number_of_bytes_however_it_was_written(amount: Any) -> None
 def test_recycle_is_a_number_of_items_or_an_amount_of_memory(recycle: Any) -> None:
     assert Options(recycle=recycle).recycle == recycle
     assert type(Options(recycle=recycle).recycle) is (str if isinstance(recycle, str) else int)
+
+
+def test_log_is_any_path(tmp_path: Path) -> None:
+    assert Options(log=tmp_path).log == Options(log=str(tmp_path)).log == str(tmp_path)
 
 
 def test_resume_is_any_path(tmp_path: Path) -> None:

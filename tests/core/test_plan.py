@@ -288,7 +288,7 @@ print(allcores.plan(start="fork"))
     assert told == [
         "carried: warning filters",
         "carried: recursion limit 5000, decimal context, logging levels, warning filters, NumPy error state",
-        "not carried: NumPy error callback, sys.excepthook, the handler of SIGUSR1, handlers of logging",
+        "not carried: NumPy error callback, sys.excepthook, the handler of SIGUSR1",
     ]
 
 

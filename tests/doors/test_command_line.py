@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -64,6 +65,50 @@ def test_json_values_are_items(capsys, tmp_path):
     (tmp_path / "values").write_text("[1, 2]\n\n[3]\n")
     assert main(["map", "builtins:sum", "values", "--items", "jsonl", *SERIAL]) == 0
     assert lines(capsys.readouterr().out)[0] == {"index": 0, "item": [1, 2], "result": 3}
+
+
+def test_rows_of_csv_are_items_and_results(capsys, tmp_path):
+    (tmp_path / "rows.csv").write_text('name,"size, in cm"\nä,1\n"two\nlines",2\n', encoding="utf-8")
+    (tmp_path / "of_rows.py").write_text("def f(row): return {'name': row['name'] * 2, 'more': [1, None], 'x': 0.5}")
+    assert main(["map", "of_rows:f", "rows.csv", "--items", "csv", "--out", "o.csv", *SERIAL]) == 0
+    with (tmp_path / "o.csv").open(newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["index", "name", "size, in cm", "result.name", "more", "x"]
+    assert rows == [
+        ["0", "ä", "1", "ää", "[1, null]", "0.5"],
+        ["1", "two\nlines", "2", "two\nlinestwo\nlines", "[1, null]", "0.5"],
+    ]
+
+
+def test_what_is_no_dict_has_a_column(tmp_path):
+    assert main(["map", "builtins:len", "a", "b,b", "--items", "words", "--out", "o.csv", *SERIAL]) == 0
+    assert (tmp_path / "o.csv").read_text() == 'index,item,result\n0,a,1\n1,"b,b",3\n'
+
+
+def test_a_row_with_other_columns_is_a_failure(capsys, tmp_path):
+    (tmp_path / "of_keys.py").write_text("def f(word): return {word: 1}")
+    assert main(["map", "of_keys:f", "a", "b", "a", "--items", "words", "--out", "o.csv", *SERIAL]) == 1
+    assert "item 1 ('b'): its result cannot be written: its columns are index, item, b, and" in capsys.readouterr().err
+    assert (tmp_path / "o.csv").read_text() == "index,item,a\n0,a,1\n2,a,1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a,b\n1\n", "line 2 of rows has other columns"), ('a\n"1"2\n', "line 2 of rows is no CSV: ")],
+)
+def test_rows_that_make_no_sense_are_named(capsys, tmp_path, text, message):
+    (tmp_path / "rows").write_text(text)
+    assert main(["map", "builtins:len", "rows", "--items", "csv", *SERIAL]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_failure_that_a_function_returns_is_a_result(capsys, tmp_path):
+    (tmp_path / "of_failures.py").write_text(
+        "import allcores\ndef f(word): return allcores.map(int, [word], errors='collect', on='serial')[0]"
+    )
+    assert main(["map", "of_failures:f", "x", "--items", "words", *SERIAL]) == 1
+    told = capsys.readouterr().err
+    assert "item 0 ('x'): its result cannot be written: there is no JSON for the type Failure" in told
 
 
 def test_standard_input_is_read_if_nothing_is_named():

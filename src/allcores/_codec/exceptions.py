@@ -302,12 +302,14 @@ def decode_exception(data: ExceptionData) -> Raised:
 def _reduce_failure(failure: Failure) -> tuple[Any, ...]:
     """Pickle a failure, wherever it is met, in the results of a run inside of an item, say: its exception as any."""
     apart = encode_exception(failure.exception)._replace(text=failure.traceback)
-    return _failure_again, (failure.index, failure.item, apart, failure.worker, failure.tries)
+    return _failure_again, (failure.index, failure.item, apart, failure.worker, failure.tries, failure.output)
 
 
-def _failure_again(index: int, item: Any, apart: ExceptionData, worker: WorkerIdentity, tries: int) -> Failure:
+def _failure_again(  # noqa: PLR0917 - as it was taken apart
+    index: int, item: Any, apart: ExceptionData, worker: WorkerIdentity, tries: int, output: str
+) -> Failure:
     error, traceback = decode_exception(apart)
-    return Failure(index, item, error, traceback, worker, tries)
+    return Failure(index, item, error, traceback, worker, tries, output=output)
 
 
 copyreg.pickle(Failure, _reduce_failure)

@@ -68,6 +68,7 @@ class OptionKeywords(TypedDict, total=False):
     seed: int | None
     threads: int | Literal["auto"] | None
     devices: Devices
+    log: str | os.PathLike[str] | None
     progress: bool | str | ProgressCallback | None
 
 
@@ -127,6 +128,10 @@ class Options(Record):
         threads: how many threads native libraries, such as BLAS and OpenMP, may use in each worker; by default its
             share of the usable cores, or what the environment says (``OMP_NUM_THREADS`` and the like); None to leave
             them alone.
+        log: a folder, in which each item that prints, warns or logs anything has a file of its own: ``000012.log`` for
+            item 12. What C code and programs write that the item starts is there, too, instead of on the terminal, and
+            stays when the worker dies; a `Failure` has its last lines as `output`. Your handlers of logging have the
+            records, too. For processes alone; ``on="serial"``, which is for debugging, prints as ever.
         progress: None: a bar when a person is watching and the run lasts, unless tqdm draws one already, or results
             are taken one by one; True, False, a description for the bar, or a callback ``callback(finished, total)``
             whose total is None where the length is unknown. Inside items there are no bars; see `show_progress`.
@@ -156,6 +161,7 @@ class Options(Record):
     seed: int | None = None
     threads: int | Literal["auto"] | None = "auto"
     devices: Devices = None
+    log: str | os.PathLike[str] | None = None
     progress: bool | str | ProgressCallback | None = None
 
     def __new__(cls, *values: Any, **keywords: Any) -> Self:
@@ -185,7 +191,8 @@ class Options(Record):
             retries=_whole_number("retries", asked.retries, least=0) or 0,
             memory=None if asked.memory is None else _size("memory", asked.memory),
             recycle=_items_or_size("recycle", asked.recycle),
-            resume=_path("resume", asked.resume),
+            resume=_path("resume", asked.resume, "the path of a journal"),
+            log=_path("log", asked.log, "the path of a folder"),
             seed=_whole_number("seed", asked.seed, least=0),
             threads=_native_threads(asked.threads),
             devices=_devices(asked.devices),
@@ -323,9 +330,9 @@ def _is_device(name: str) -> bool:
     return bool(name) and "," not in name and not name.startswith("-") and not name.isspace()
 
 
-def _path(name: str, value: Any) -> str | None:
+def _path(name: str, value: Any, allowed: str) -> str | None:
     if not (value is None or isinstance(value, str | os.PathLike)):
-        raise TypeError(f"{name}={value!r} is not a path; allowed: the path of a journal, or None")
+        raise TypeError(f"{name}={value!r} is not a path; allowed: {allowed}, or None")
     return None if value is None else os.fsdecode(value)
 
 

@@ -85,6 +85,7 @@ class Plan(Record):
         recycle_items: after how many items a worker is replaced, or None.
         recycle_bytes: after growing by how many bytes, or None.
         resume: the path of the journal, or None.
+        log: the folder for what items print, each in a file of its own, or None.
         cores: how many cores each worker may use itself, or share among what it starts.
         threads: how many threads native libraries may use in each worker; None: they are left alone.
         threads_reason: why so many.
@@ -113,6 +114,7 @@ class Plan(Record):
     recycle_items: int | None = None
     recycle_bytes: int | None = None
     resume: str | None = None
+    log: str | None = None
     cores: int = 1
     threads: int | None = None
     threads_reason: str = ""
@@ -171,6 +173,8 @@ class Plan(Record):
             yield f"recycle each worker that has grown by {format_bytes(self.recycle_bytes)}"
         if self.resume is not None:
             yield f"resume from {self.resume}"
+        if self.log is not None:
+            yield f"what items print goes to {self.log}"
 
 
 def make_plan(options: Options, facts: Facts) -> Plan:
@@ -185,6 +189,7 @@ def make_plan(options: Options, facts: Facts) -> Plan:
         RuntimeError: this program can start no worker so.
     """
     _require_workers_that_can_be_killed(options)
+    _require_output_of_its_own(options)
     if options.engine in OTHERS:
         _require_what_others_can(options)
     else:
@@ -213,6 +218,7 @@ def make_plan(options: Options, facts: Facts) -> Plan:
         recycle_items=options.recycle if keeps_limits and isinstance(options.recycle, int) else None,
         recycle_bytes=parse_bytes(options.recycle) if keeps_limits and isinstance(options.recycle, str) else None,
         resume=None if options.resume is None else str(options.resume),
+        log=options.log if keeps_limits else None,  # type: ignore[arg-type]  # it was made one
         cores=cores,
         threads=threads,
         threads_reason=threads_reason,
@@ -244,6 +250,14 @@ def _require_no_wait_for_others(options: Options) -> None:
             f"timeout_start={options.timeout_start!r} is for workers that others start, as an executor's or a "
             f"cluster's; on={options.engine!r} starts its own at once: leave it out"
         )
+
+
+def _require_output_of_its_own(options: Options) -> None:
+    """Refuse files for what items print, where they print to what they share; ``on="serial"`` prints as ever."""
+    if options.log is None or options.engine in {"processes", "serial"}:
+        return
+    why = f"{OTHERS[options.engine]} are not ours" if options.engine in OTHERS else "threads share one"
+    raise ValueError(f"log={options.log!r} needs workers with an output of their own, and {why}; use on='processes'")
 
 
 def _require_what_others_can(options: Options) -> None:

@@ -28,6 +28,7 @@ CALLED_OTHERWISE = {  # {our name: what it is called by others}
     "memory": ("memory_limit", "max_memory", "mem_limit"),
     "recycle": ("maxtasksperchild", "max_tasks_per_child", "worker_lifespan"),
     "resume": ("cache", "checkpoint", "journal"),
+    "log": ("log_dir", "log_folder", "logdir", "logs", "capture", "capture_output", "redirect"),
     "seed": ("random_state", "rng", "seeds"),
     "threads": ("inner_max_num_threads", "num_threads", "n_threads"),
     "devices": ("gpus", "gpu", "num_gpus"),

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 __all__ = ["Context", "refuse_options_for_runs", "take_over"]
 
-FOR_RUNS = {"errors": "raise", "progress": None, "resume": None}  # {name: default} of options of a single run
+# {name: default} of options of a single run
+FOR_RUNS = {"errors": "raise", "log": None, "progress": None, "resume": None}
 
 
 class Context(Protocol):

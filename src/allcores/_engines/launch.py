@@ -53,8 +53,10 @@ def make_engine(
         from allcores._engines.clusters.engine import ClusterEngine
 
         return ClusterEngine(plan, job, dataset, lambda: _connect(plan, place))
+    from allcores._engines.processes.echo import find_echo
     from allcores._engines.processes.engine import ProcessEngine
 
+    job = job._replace(echo=find_echo())
     if plan.start == "fork":
         refuse_copies()
         from allcores._engines.processes.forked import ForkedSource

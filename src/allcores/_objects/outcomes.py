@@ -98,6 +98,7 @@ class Failure:
         worker: where it happened.
         tries: how often the item was run in all.
         origin: what `replay` needs to run it again; it stays behind when the failure is pickled.
+        output: the last lines of what the item printed, warned of and logged, where the option `log` kept that.
 
     Example:
         >>> import allcores
@@ -106,7 +107,7 @@ class Failure:
         (1, <class 'ValueError'>)
     """
 
-    __slots__ = ("exception", "index", "item", "origin", "traceback", "tries", "worker")
+    __slots__ = ("exception", "index", "item", "origin", "output", "traceback", "tries", "worker")
 
     def __init__(  # noqa: PLR0917 - as others know it
         self,
@@ -117,6 +118,7 @@ class Failure:
         worker: WorkerIdentity,
         tries: int = 1,
         origin: Origin | None = None,
+        output: str = "",
     ) -> None:
         self.index = index
         self.item = item
@@ -125,6 +127,7 @@ class Failure:
         self.worker = worker
         self.tries = tries
         self.origin = origin
+        self.output = output
 
     def __repr__(self) -> str:
         return f"<Failure of item {self.index} ({short_repr(self.item)}): {_describe(self.exception)}>"

@@ -59,7 +59,7 @@ class Failures:
         where = f"{self._name(index)} failed on {identity}{self._excuses.describe(index)}"
         add_note(error, f"allcores: {where}{advise_on_call(error, item)}")
         tries = self._excuses.take(index)
-        failure = Failure(position, item, error, raised.traceback, identity, tries, origin)
+        failure = Failure(position, item, error, raised.traceback, identity, tries, origin, self._output(index))
         if not (self.are_values or self.made):
             self.error = error
             attach_failure(error, failure)
@@ -113,6 +113,13 @@ class Failures:
         described = type(death)(f"{identity} {death} {doing} {self._name(index)}{self._excuses.describe(index)}")
         vars(described).update(vars(death))
         return described
+
+    def _output(self, index: int) -> str:
+        if self._plan.log is None:
+            return ""
+        from allcores._worker.item_log import last_lines  # for those who ask for it
+
+        return last_lines(self._plan.log, index)
 
     def _place(self, index: int) -> tuple[int, Any, Origin | None]:
         """Give an item, where the caller finds it, and what it takes to run it again."""

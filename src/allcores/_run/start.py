@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -135,6 +136,8 @@ def prepare(
     dataset = make_dataset(iterables, is_sent=_are_sent(options))
     belongings = Belongings.of(options, fn, dataset, is_star=is_star)
     plan = _decide(options, belongings, has_own_thread=has_own_thread)
+    if plan.log is not None:
+        plan = plan._replace(log=_make_folder(plan.log))
     refuse_deferring(fn, plan.on)
     job = Job(
         fn,
@@ -146,8 +149,15 @@ def prepare(
         chance=draw_chance(options.seed),
         state=options.state,
         finalizer=options.finalizer,
+        log=plan.log,
     )
     return Start(plan, options, job, dataset)
+
+
+def _make_folder(path: str) -> str:
+    """Make a folder, unless it is there; give its path for processes that may be elsewhere."""
+    os.makedirs(path, exist_ok=True)
+    return os.path.abspath(path)
 
 
 def _explain_uncallable(fn: object, iterables: tuple[object, ...]) -> str:

@@ -18,7 +18,6 @@ HOOKS = (
     ("sys", "excepthook", "__excepthook__"),
     ("sys", "unraisablehook", "__unraisablehook__"),
     ("threading", "excepthook", "__excepthook__"),
-    ("warnings", "showwarning", "_showwarning_orig"),
 )
 TRACERS = (
     ("sys.settrace", sys.gettrace),
@@ -35,7 +34,7 @@ def what_travels() -> tuple[str, ...]:
 
 def what_stays() -> tuple[str, ...]:
     """Name what clean workers will lack, as far as anybody can know."""
-    return (*sorted(find_settings().sealed.lost), *names_of_lost(), *_hooks(), *_handlers(), *_log_handlers())
+    return (*sorted(find_settings().sealed.lost), *names_of_lost(), *_hooks(), *_handlers())
 
 
 def _hooks() -> Iterator[str]:
@@ -51,9 +50,3 @@ def _handlers() -> Iterator[str]:
         handler: Any = signal.getsignal(number)
         if callable(handler) and handler is not signal.default_int_handler:
             yield f"the handler of {signal.Signals(number).name}"
-
-
-def _log_handlers() -> Iterator[str]:
-    logging: Any = sys.modules.get("logging")
-    if logging is not None and logging.root.handlers:
-        yield "handlers of logging"

@@ -58,6 +58,7 @@ class Kind(IntEnum):
     REPORT = 23  # items [start, stop) of `token` are done; frames: their values and exceptions
     ASK = 25  # frames: modules and names in there, whose values are wanted; the worker waits for ANSWER
     UNREADABLE = 24  # the items of `token` cannot be unpickled; frames: an exception
+    SAID = 27  # frames: what items have printed, logged and warned of
     FINALIZED = 26  # the finalizer has been called, here or before the worker ends; frames: an exception, if it raised
 
 

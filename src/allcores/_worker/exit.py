@@ -15,10 +15,11 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+from allcores._core.hints import Any
 from allcores._system.lifeline import descendants, end_all
 from allcores._transport.board import HAS_CHILDREN, NEEDS_EXIT, TELLS_TRACKER
 
-__all__ = ["SHUTDOWN_SECONDS", "exit_worker", "find_ties", "finish_queues", "flush_output"]
+__all__ = ["SHUTDOWN_SECONDS", "exit_worker", "find_ties", "finish_queues", "flush", "flush_output"]
 
 SHUTDOWN_SECONDS = 5.0  # for all that is left to do
 STARTING_SECONDS = 0.000_1  # no process is started in less
@@ -71,10 +72,15 @@ def _leave_the_rest(signum: int, frame: FrameType | None) -> None:  # noqa: ARG0
 def flush_output() -> None:
     """Bring out what was printed: the process ends without the interpreter's own clean-up."""
     for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (AttributeError, OSError, ValueError):  # none, closed, or its reader is gone
-            continue
+        flush(stream)
+
+
+def flush(stream: Any) -> None:
+    """Bring out what was written to a stream, as far as that can be."""
+    try:
+        stream.flush()
+    except (AttributeError, OSError, ValueError):  # none, closed, or its reader is gone
+        return
 
 
 def finish_queues() -> None:

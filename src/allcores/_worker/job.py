@@ -26,6 +26,7 @@ from allcores._worker.strides import LONG_STRIDE, STRIDE, Strides
 if TYPE_CHECKING:
     from allcores._worker.captured import CapturedGenerators
     from allcores._worker.safe_region import SafeRegion
+    from allcores._worker.said import Echo
 
 __all__ = ["Job", "Part", "find_captured", "handed_out", "part_generators", "run_batch"]
 
@@ -48,6 +49,8 @@ class Job(Record):
         settings: `Settings` under which workers begin, `Sealed` on the way to one; None: those of who starts workers.
         state: makes what the function is given first, once per worker; None where it is given nothing.
         finalizer: called with that at a worker's end.
+        log: the folder for what items print, each in a file of its own; None: they print where the worker does.
+        echo: what of the things that items say the caller's own streams and handlers are to have; None: nothing.
         captured: generators that the function leads to and each item finds seeded, known where items run: `at_home`.
     """
 
@@ -63,6 +66,8 @@ class Job(Record):
     settings: Any = None
     state: Callable[[], Any] | None = None
     finalizer: Callable[..., object] | None = None
+    log: str | None = None
+    echo: Echo | None = None
     captured: CapturedGenerators | None = None
 
     def at_home(self) -> Job:
@@ -225,12 +230,21 @@ class _GrowingPart:
 def _calling(job: Job, running: RunningItem) -> Callable[[Any], Any]:
     """Give what to call with an item."""
     call = _spreading(job.function) if job.is_star else job.function
-    if not job.chance.is_seeded:
+    if job.chance.is_seeded:
+        call = _seeding(call, job.captured, running)
+    if job.log is None:
         return call
+    from allcores._worker.item_log import logging_to  # for those who ask for it
+
+    return logging_to(job.log, call, running)
+
+
+def _seeding(
+    call: Callable[[Any], Any], captured: CapturedGenerators | None, running: RunningItem
+) -> Callable[[Any], Any]:
     from allcores._worker.streams import find_streams, seed_streams  # a run without a seed does without
 
     find_streams(text_here)  # first: to import them takes longer than many an item, and does not count as its time
-    captured = job.captured
 
     def call_seeded(item: Any) -> Any:
         seed_streams(running.text, captured)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+from _thread import get_ident
 from collections import deque
 from contextlib import nullcontext
 from functools import partial
@@ -39,12 +40,18 @@ from allcores._worker.namesake import Asker, become_namesake
 from allcores._worker.state import WorkerState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from allcores._codec.answers import Answer
     from allcores._settings.adoption import Adoption
+    from allcores._worker.outlet import Outlet
     from allcores._worker.reporter import Reporter
     from allcores._worker.safe_region import SafeRegion
+    from allcores._worker.said import Echo, Utterance
 
 __all__ = ["WorkerLoop"]
+
+SHUT_SECONDS = 1.0  # to wait for who reports beside an item, before what the item says is put off
 
 
 class WorkerLoop:
@@ -72,6 +79,10 @@ class WorkerLoop:
         self._unsettled: BaseException | None = None  # why the settings could not be made
         self._adoption: Adoption | None = None  # of settings; None where all are inherited
         self._done_at = monotonic_ns()  # when there was nothing more to do
+        self._quiet = _Quiet()
+        self._outlet: Outlet | None = None  # tells what items say; None until that is wanted
+        self._thread, self._pid = get_ident(), os.getpid()
+        self._shows_warnings: Callable[..., object] | None = None  # in a worker that has no job
         self._reporter: Reporter | None = None  # tells what is finished; None until somebody awaits results
 
     def serve(self, job: Job | None = None, dataset: Columns | None = None) -> None:
@@ -92,23 +103,87 @@ class WorkerLoop:
 
     def finalize(self) -> None:
         """Hand the state to its finalizer, and tell that this was done, or what it raised."""
-        if not self._state.has_finalizer:
-            return
+        if self._state.has_finalizer:
+            self._finalize()
+        self._stop_listening()
+
+    def _finalize(self) -> None:
         frames: list[Buffer] = []
         try:
             self._state.end()
         except BaseException as error:  # the caller's finalizer may raise anything
             frames = encode(encode_exception(error))
-        flush_output()
-        self._channel.send(Message(Kind.FINALIZED, frames=frames))
+        self._flush_output()
+        self._send(Message(Kind.FINALIZED, frames=frames))
 
     def _next_message(self) -> Message | None:
-        return self._backlog.popleft() if self._backlog else self._channel.receive()
+        if self._backlog:
+            return self._backlog.popleft()
+        with self._quiet:
+            return self._channel.receive()
+
+    def _send(self, message: Message) -> None:
+        with self._quiet:
+            self._channel.send(message)
+
+    # ------------------------------------------------------------------------------------- what items say meanwhile
+
+    def _listen(self, echo: Echo | None) -> None:
+        """Have told what the caller is to hear of."""
+        warnings: Any = sys.modules.get("warnings")
+        if warnings is not None:
+            self._shows_warnings, warnings.showwarning = warnings.showwarning, self._warn
+        if echo is not None:
+            self._make_outlet().install(echo)
+
+    def _stop_listening(self) -> None:
+        if self._shows_warnings is not None:
+            vars(sys.modules["warnings"])["showwarning"] = self._shows_warnings
+            self._shows_warnings = None
+        if self._outlet is not None:
+            self._outlet.remove()
+            self._outlet = None
+
+    def _make_outlet(self) -> Outlet:
+        if self._outlet is None:
+            from allcores._worker.outlet import Outlet  # most runs do without
+
+            self._outlet = Outlet(self._say, self._thread, self._pid)
+        return self._outlet
+
+    def _warn(self, message: Warning | str, category: type[Warning], filename: str, line: int, *_: object) -> None:
+        """Have the caller show a warning, as each worker would show it anew."""
+        if os.getpid() != self._pid and self._shows_warnings is not None:  # a process that an item has forked
+            self._shows_warnings(message, category, filename, line)
+            return
+        from allcores._worker.outlet import warned  # as above
+
+        self._make_outlet().say(warned(message, category, filename, line))
+
+    def _say(self, said: list[Utterance]) -> bool:
+        """Tell what items say, be it inside of one; False while something else is being sent."""
+        region = None if self._reporter is None or not self._reporter.region.is_open else self._reporter.region
+        if self._quiet.is_kept or (region is not None and not region.shut(SHUT_SECONDS)):
+            return False
+        try:
+            self._send(Message(Kind.SAID, frames=[pickle.dumps(said)]))
+        except OSError:  # the driver is gone, which is for the next report to find
+            return False
+        finally:
+            if region is not None:
+                region.reopen()
+        return True
+
+    def _flush_output(self) -> None:
+        if self._outlet is None:
+            flush_output()
+        else:
+            self._outlet.bring_out()
 
     def _ask(self, keys: list[Key]) -> dict[Key, str]:
         """Have the driver give what stands under these names, and put it where it belongs; say what it cannot give."""
-        with nullcontext() if self._reporter is None else self._reporter.region.closed():
-            self._channel.send(Message(Kind.ASK, frames=[pickle.dumps(keys)]))
+        with self._quiet, nullcontext() if self._reporter is None else self._reporter.region.closed():
+            self._send(Message(Kind.ASK, frames=[pickle.dumps(keys)]))
             while (message := self._channel.receive()) is not None and message.kind is not Kind.ANSWER:
                 self._backlog.append(message)
         if message is None:
@@ -161,6 +236,7 @@ class WorkerLoop:
     def _forget(self) -> None:
         self._jobs.clear()
         self._state.drop()
+        self._stop_listening()
         self._dataset = self._unlearnt = self._unlike = self._unsettled = None
         self._adopt().put_back()
         self._channel.rest()
@@ -232,6 +308,7 @@ class WorkerLoop:
 
     def _prepare(self, job: Job, dataset: Columns | None) -> None:
         self._words[INDEX] = PREPARING
+        self._listen(job.echo)
         try:
             if job.settings is not None:  # else they were inherited
                 self._adopt().adopt(job.settings)
@@ -247,8 +324,8 @@ class WorkerLoop:
             return
         self._jobs[0], self._dataset = self._state.bind(job).at_home(), dataset
         self._words[INDEX] = IDLE
-        flush_output()
-        self._channel.send(Message(Kind.READY))
+        self._flush_output()
+        self._send(Message(Kind.READY))
         self._done_at = monotonic_ns()
 
     def _run(self, message: Message) -> None:
@@ -279,11 +356,11 @@ class WorkerLoop:
             self._words[INDEX] = MOVING
             frames = encode_outcomes(part.start, part.values, part.raised)
             self._mark.shelf.expect(sum(map(len, frames)) / max(1, part.stop - part.start))
-            flush_output()
+            self._flush_output()
             self._tell_ties(part.seconds)
             if part.is_last:
                 self._words[INDEX] = IDLE
-            self._report(batch.token, part, frames, waited)
+            self._send(_report(batch.token, part, frames, waited))
             waited = 0.0
         self._done_at = monotonic_ns()
 
@@ -299,11 +376,7 @@ class WorkerLoop:
         """Report a part while a later item runs; in the reporter's thread."""
         frames = encode_outcomes(part.start, part.values, part.raised)
         flush_output()
-        self._report(token, part, frames)
-
-    def _report(self, token: int, part: Part, frames: list[Buffer], waited: float = 0.0) -> None:
-        start, stop, seconds, is_last = part.start, part.stop, part.seconds, part.is_last
-        self._channel.send(Message(Kind.REPORT, token, start, stop, seconds, is_last, frames, waited=waited))
+        self._channel.send(_report(token, part, frames))
 
     def _tell_ties(self, seconds: float) -> None:
         before = self._words[TIES]
@@ -319,6 +392,28 @@ class WorkerLoop:
         return self._dataset.items(message.start, message.stop)
 
     def _answer(self, kind: Kind, error: BaseException, token: int = 0, stop: int = 0) -> None:
-        flush_output()
+        self._flush_output()
         self._words[INDEX] = IDLE
-        self._channel.send(Message(kind, token, stop=stop, frames=encode(encode_exception(error))))
+        self._send(Message(kind, token, stop=stop, frames=encode(encode_exception(error))))
+
+
+def _report(token: int, part: Part, frames: list[Buffer], waited: float = 0.0) -> Message:
+    start, stop, seconds, is_last = part.start, part.stop, part.seconds, part.is_last
+    return Message(Kind.REPORT, token, start, stop, seconds, is_last, frames, waited=waited)
+
+
+class _Quiet:
+    """Whether the channel is in use, so that what is said meanwhile, by a finalizer of Python's, say, has to wait."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+
+    @property
+    def is_kept(self) -> bool:
+        return self._depth > 0
+
+    def __enter__(self) -> None:
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1

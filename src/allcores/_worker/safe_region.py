@@ -118,6 +118,14 @@ class SafeRegion:
             if was_open:
                 self._closed.release()
 
+    def shut(self, seconds: float) -> bool:
+        """Have nobody look until it is opened again, if it is open; False if somebody still does after so long."""
+        return self._closed.acquire(timeout=seconds)
+
+    def reopen(self) -> None:
+        """Let others look again."""
+        self._closed.release()
+
     def look(self, tell: Callable[[Part], object]) -> None:
         """Tell what is to be told; for another thread than that which runs items."""
         if self.is_open and self._closed.acquire(blocking=False):

@@ -14,6 +14,7 @@ from allcores._doors.command_line.exit_codes import ALL_WELL, BROKEN_PIPE, INTER
 from allcores._doors.command_line.items import KINDS, find_items
 from allcores._doors.command_line.options import add_options, read_options
 from allcores._doors.command_line.results import ResultFile, as_line
+from allcores._doors.command_line.rows import Rows
 from allcores._doors.command_line.target import load_function
 from allcores._doors.command_line.usage import UsageError
 from allcores._objects.asking import describe, text_of
@@ -30,10 +31,13 @@ EXAMPLES = """\
 examples:
   allcores map images:thumbnail 'photos/*.jpg' --out thumbnails.jsonl
   allcores map texts:count_words --items lines < corpus.txt > counts.jsonl
+  allcores map samples:fit --items csv samples.csv --out fits.csv
   allcores map model:simulate --items jsonl parameters.jsonl --seed 7 \\
       --resume run.journal --out results.jsonl
 
-Each result is a line of JSON: {"index": ..., "item": ..., "result": ...}.
+Each result is a line of JSON: {"index": ..., "item": ..., "result": ...}. With
+--out results.csv it is a row; items and results that are dicts have a column for
+each key.
 Failures go to standard error. The exit code is 0 if all is well, 1 if some items
 failed, 2 if the command makes no sense, 130 if it was interrupted."""
 
@@ -56,9 +60,14 @@ def add_map(commands: Any) -> None:
         "--items",
         choices=KINDS,
         default="paths",
-        help="what the items are: the inputs' paths, the inputs as words, lines in them, or JSON values, one to a line",
+        help="what the items are: the inputs' paths, the inputs as words, lines in them, JSON values, one to "
+        "a line, or rows of CSV, each a dict by the names in its file's first line",
     )
-    parser.add_argument("--out", metavar="FILE", help="where results go; the file is there when all of them are")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="where results go, as rows if its name ends in .csv; the file is there when all of them are",
+    )
     parser.add_argument("--report", action="store_true", help="say at the end what the run cost and what to try")
     parser.add_argument(
         "--progress", action=argparse.BooleanOptionalAction, help="a bar; by default if standard error is a terminal"
@@ -106,13 +115,14 @@ def _end_with(error: BaseException) -> int:
 def _write(results: ResultIterator[Any], waiting: deque[Any], out: ResultFile, *, is_reported: bool) -> int:
     """Write what comes, until all has come."""
     finished = failed = 0
+    write = Rows().line if out.is_csv else as_line
     for index, result in enumerate(results):
         item, line = waiting.popleft(), None
-        if type(result) is Failure and result.index == index:
+        if type(result) is Failure and any(result is each for each in reversed(results.failures)):
             _tell(_line_of(result))
         else:
             try:
-                line = as_line(index, item, result)
+                line = write(index, item, result)
             except (TypeError, ValueError) as error:
                 _tell(f"item {index} ({short_repr(item)}): its result cannot be written: {error}")
         if line is None:

@@ -59,6 +59,7 @@ OPTIONS: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "resume": ("JOURNAL", str, "record what finishes; the same line again runs only what is missing or failed"),
     "seed": ("N", int, "what all random numbers follow from"),
     "threads": ("N", _threads, "native threads in each worker; auto, or none to leave them alone"),
+    "log": ("FOLDER", str, "keep what each item prints in a file of its own there"),
     "devices": ("LIST", _devices, "accelerators: cuda, or numbers such as 0,1"),
 }
 

@@ -1,4 +1,4 @@
-"""Where results go: a line of JSON for each, in order, to standard output or to a file that is whole or not there."""
+"""Where results go: a line for each, in order, to standard output or to a file that is whole or not there."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ class ResultFile:
     Args:
         path: of the file that is to hold them; None for standard output. Until all are there, its name has an ending.
 
+    Attributes:
+        name: where the lines are so far; None for standard output.
+        is_csv: whether the file's name says that lines are to be rows.
+
     Raises:
         UsageError: it cannot be written.
     """
@@ -29,10 +33,11 @@ class ResultFile:
     def __init__(self, path: str | None) -> None:
         self._path = path
         self.name = None if path is None else path + UNFINISHED  # where the lines are so far
+        self.is_csv = path is not None and path.endswith(".csv")
         self._file: TextIO = sys.stdout
         if self.name is not None:
             try:
-                self._file = open(self.name, "w", encoding="ascii")  # noqa: SIM115 - closed on exit
+                self._file = open(self.name, "w", encoding="utf-8", newline="\n")  # noqa: SIM115 - closed on exit
             except OSError as error:
                 raise UsageError(f"{self._path} cannot be written: {error}") from None
 

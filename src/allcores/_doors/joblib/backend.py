@@ -45,6 +45,7 @@ NOT_HERE = {
     "ahead": "Parallel(pre_dispatch=…)",
     "batch": "Parallel(batch_size=…)",
     "errors": "Parallel(return_as=…)",
+    "log": "allcores.map",
     "on": "joblib.parallel_config('threading')",
     "progress": "Parallel(verbose=…)",
     "resume": "allcores.map",

@@ -16,6 +16,7 @@ from allcores._codec.pickling import decode
 from allcores._core.hints import TYPE_CHECKING
 from allcores._engines.complaints import Complaints
 from allcores._engines.processes.connections import Connections
+from allcores._engines.processes.echo import Repeater
 from allcores._engines.processes.process import ProcessSource
 from allcores._engines.processes.worker import Worker
 from allcores._objects.outcomes import WorkerIdentity
@@ -40,6 +41,7 @@ class Endings:
         source: takes back what is kept.
         identity: says who a worker is.
         complaints: hear what finalizers raised.
+        repeater: says here what they have said.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class Endings:
         source: ProcessSource,
         identity: Callable[[int], WorkerIdentity],
         complaints: Complaints,
+        repeater: Repeater,
     ) -> None:
         self._connections = connections
         self._source = source
         self._identity = identity
         self._complaints = complaints
+        self._repeater = repeater
         self._workers: dict[int, Worker] = {}  # in the order in which they were told
 
     def __bool__(self) -> bool:
@@ -138,7 +142,9 @@ class Endings:
             while is_open:
                 is_open = worker.channel.read()
         for message in worker.channel.messages():
-            if message.kind is Kind.FINALIZED:
+            if message.kind is Kind.SAID:
+                self._repeater.hear(message)
+            elif message.kind is Kind.FINALIZED:
                 worker.has_finalized = True
                 if message.frames:
                     self._complain(worker, decode_exception(decode(message.frames)).exception)

@@ -20,6 +20,7 @@ from allcores._engines.engine import Arrival, MemoryUse
 from allcores._engines.holdings import Takings
 from allcores._engines.processes.connections import Connections
 from allcores._engines.processes.deaths import DeathReader
+from allcores._engines.processes.echo import Repeater
 from allcores._engines.processes.endings import Endings
 from allcores._engines.processes.listener import Listener
 from allcores._engines.processes.measures import Measures
@@ -62,8 +63,9 @@ class ProcessEngine:
         has_items = source.inherits and isinstance(dataset, Columns)
         self._supplies = Supplies(dataset, lines, are_items_inherited=has_items)
         self._connections = Connections()  # last of what may fail: they need to be closed
-        self._listener = Listener(self._connections.tracker, self._supplies, self._measures)
-        self._endings = Endings(self._connections, source, self._listener.identity, self._complaints)
+        repeater = Repeater()
+        self._listener = Listener(self._connections.tracker, self._supplies, self._measures, repeater)
+        self._endings = Endings(self._connections, source, self._listener.identity, self._complaints, repeater)
 
     # ------------------------------------------------------------------------------------------------- commands
 

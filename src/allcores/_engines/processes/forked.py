@@ -122,6 +122,10 @@ class ForkedProcess:
         self._board = board
         driver = os.getpid() if threading.current_thread() is threading.main_thread() else None  # asked before the fork
         flush_output()  # or the worker would print the driver's unwritten output again
+        if job.log is not None:
+            from allcores._worker.item_log import flush_native  # for those who ask for it
+
+            flush_native()  # likewise: with each item's own, the worker brings out whatever there is
         with ExitStack() as here, ExitStack() as if_it_fails:
             ours, theirs = channel_pair()
             here.callback(theirs.close)

@@ -13,6 +13,7 @@ from allcores._codec.pickling import decode
 from allcores._core.messages import BatchWeighed, WorkerReady, WorkerSetupFailed, WorkerUp
 from allcores._core.scheduler.pace import HEAVY_BYTES
 from allcores._engines.engine import Arrival
+from allcores._engines.processes.echo import Repeater
 from allcores._engines.processes.measures import Measures
 from allcores._engines.processes.supplies import Supplies
 from allcores._engines.processes.worker import Worker
@@ -32,9 +33,11 @@ class Listener:
         tracker: is told by workers what they make that outlives a process.
         supplies: have what a worker may ask for.
         measures: are taken of a worker when it reports.
+        repeater: says here what workers have said.
     """
 
-    def __init__(self, tracker: SharedTracker, supplies: Supplies, measures: Measures) -> None:
+    def __init__(self, tracker: SharedTracker, supplies: Supplies, measures: Measures, repeater: Repeater) -> None:
+        self._repeater = repeater
         self._tracker = tracker
         self._supplies = supplies
         self._measures = measures
@@ -61,6 +64,9 @@ class Listener:
             if message.kind is Kind.ASK:
                 self._supplies.answer(worker, message)
                 continue
+            if message.kind is Kind.SAID:
+                self._repeater.hear(message)
+                continue
             if message.kind is Kind.REPORT:
                 if worker.mark.is_tied(TELLS_TRACKER):
                     self._tracker.forward()  # first: what it has made may be removed as soon as its name is known
@@ -78,7 +84,9 @@ class Listener:
         except BlockingIOError:  # a process that it started holds the channel open
             pass
         for message in worker.channel.messages():
-            if not (worker.has_lost(message) or message.kind is Kind.ASK):
+            if message.kind is Kind.SAID:
+                self._repeater.hear(message)
+            elif not (worker.has_lost(message) or message.kind is Kind.ASK):
                 yield self._understand(worker, message)
 
     def _understand(self, worker: Worker, message: Message) -> Arrival:
