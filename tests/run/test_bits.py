@@ -14,7 +14,8 @@ import allcores
 
 threadpoolctl = pytest.importorskip("threadpoolctl")
 
-pytestmark = pytest.mark.once
+# scipy ignores that itself, but by filters that all threads share: one may put them back while another relies on them.
+pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore:The line search algorithm:RuntimeWarning")]
 
 SIZE = 128  # large enough for libraries to use several threads, and blocks
 
