@@ -21,12 +21,10 @@ from collections.abc import Callable
 from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._worker.current import current_item, is_inside_item
 from allcores._worker.exit import flush_output
-from allcores._worker.said import Echo, Logged, Printed, Warned
+from allcores._worker.said import Echo, Logged, Printed, Utterance, Warned
 
 if TYPE_CHECKING:
     from logging import Handler, Logger, LogRecord
-
-    from allcores._worker.said import Utterance
 
 __all__ = ["Outlet", "warned"]
 

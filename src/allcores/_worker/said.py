@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from allcores._core.hints import TYPE_CHECKING, Any
+from allcores._core.hints import Any, TypeAlias
 from allcores._core.records import Record
-
-if TYPE_CHECKING:
-    from typing import TypeAlias
 
 __all__ = ["Echo", "Logged", "Printed", "Utterance", "Warned"]
 
@@ -65,7 +62,4 @@ class Warned(Record):
     line: int
 
 
-if TYPE_CHECKING:
-    Utterance: TypeAlias = Printed | Logged | Warned
-else:
-    Utterance = (Printed, Logged, Warned)
+Utterance: TypeAlias = Printed | Logged | Warned

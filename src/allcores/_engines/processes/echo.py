@@ -6,12 +6,9 @@ import pickle
 import sys
 from contextlib import suppress
 
-from allcores._core.hints import TYPE_CHECKING, Any
+from allcores._core.hints import Any
 from allcores._transport.wire import Message
-from allcores._worker.said import Echo, Logged, Printed, Warned
-
-if TYPE_CHECKING:
-    from allcores._worker.said import Utterance
+from allcores._worker.said import Echo, Logged, Printed, Utterance, Warned
 
 __all__ = ["Repeater", "find_echo"]
 
