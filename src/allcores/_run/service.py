@@ -38,6 +38,7 @@ from allcores._run.submission import Receiver, Submission
 from allcores._settings.conditions import Conditions
 from allcores._settings.snapshot import find_settings
 from allcores._system.descriptors import Descriptors
+from allcores._system.imports import offer_imports
 from allcores._system.interrupts import hold_interrupts
 from allcores._system.leadership import Leadership
 from allcores._system.leaving import begin_to_leave, go_on_when_leaving, stop_if_left
@@ -45,6 +46,7 @@ from allcores._system.machine import find_facts
 from allcores._system.program import start_used
 from allcores._worker.job import Job
 from allcores._worker.line import Line
+from allcores._worker.reading import refuse_while_reading
 
 __all__ = ["Service"]
 
@@ -88,6 +90,7 @@ class Service:
             facts = belongings.weigh(facts, here)
         self.plan = make_plan(options, facts)
         if self.plan.start is not None:
+            refuse_while_reading()
             belongings.require_unshared(self.plan.start, here)
         self._clearance = Clearance(self.plan.start, was_chosen=options.start == "auto")
         # What every worker has of the caller's: those that are forked, later than this, inherit it.
@@ -311,6 +314,7 @@ class Service:
         return Submission(line, ((function, args, kwargs),), receiver, self._look())
 
     def _hand_in(self, submission: Submission) -> None:
+        offer_imports()
         with self._lock:
             self.require_open()
             self._inbox.submit(submission)

@@ -23,9 +23,11 @@ from allcores._run.progress import Progress, make_progress, may_show
 from allcores._run.sinks import Sink
 from allcores._run.standing import Watcher
 from allcores._system.descriptors import Descriptors
+from allcores._system.imports import offer_imports
 from allcores._system.leaving import stop_if_left
 from allcores._system.machine import find_facts
 from allcores._worker.job import Job
+from allcores._worker.reading import refuse_while_reading
 
 if TYPE_CHECKING:
     from allcores._journal.recorder import Recorder
@@ -128,6 +130,7 @@ def prepare(
         UnpicklableError: something would be shared by the workers that must not be.
     """
     stop_if_left()
+    offer_imports()
     options = Options.from_keywords(keywords)
     if not callable(fn):
         raise TypeError(_explain_uncallable(fn, iterables))
@@ -180,6 +183,8 @@ def _decide(options: Options, belongings: Belongings, *, has_own_thread: bool) -
     if options.engine == "processes" and options.start == "auto":
         facts = belongings.weigh(facts, here)
     plan = make_plan(options, facts)
+    if plan.start is not None:
+        refuse_while_reading()
     was_weighed = options.start == "auto" and plan.fork_hazard is None and not has_own_thread
     if plan.start is not None and not (plan.start == "fork" and was_weighed):
         belongings.require_unshared(plan.start, here)

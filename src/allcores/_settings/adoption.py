@@ -12,7 +12,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 
-from allcores._core.hints import Any
+from allcores._core.hints import Any, Self
 from allcores._settings.arrivals import Arrivals
 from allcores._settings.setting import UNKNOWN, Setting
 from allcores._settings.snapshot import NO_SETTINGS, SETTINGS, Sealed
@@ -32,6 +32,20 @@ class Adoption:
         self._arrivals = Arrivals(self._hear)
         self._thread = threading.get_ident()
         self._late: list[Setting] = []  # another thread has imported what they wait for, and cannot make them
+
+    @classmethod
+    def inherited(cls, sealed: Sealed) -> Self:
+        """Give that of processes that will be forked from here, where all settings are as the driver tells."""
+        adoption = cls()
+        adoption._told = sealed
+        adoption._find_awaited()
+        adoption.stand()
+        return adoption
+
+    def arrive(self) -> None:
+        """Hear of modules from now on: this process has been forked."""
+        self._thread = threading.get_ident()
+        self._arrivals.expect(self._awaited.keys(), self._told.imported)
 
     def begin(self, early: Mapping[str, bytes]) -> None:
         """Make the settings that unpickling a job hangs on."""
@@ -88,13 +102,16 @@ class Adoption:
 
     def _await(self) -> None:
         """Hear of modules that settings wait for."""
+        self._find_awaited()
+        self._arrivals.expect(self._awaited.keys(), self._told.imported)
+
+    def _find_awaited(self) -> None:
         self._awaited = {}
         for title in (*self._told.plain, *self._told.rich):
             setting = BY_TITLE[title]
             for module in (setting.module, *setting.waits_for(self._value(setting))):
                 if module not in sys.modules:
                     self._awaited.setdefault(module, set()).add(title)
-        self._arrivals.expect(self._awaited.keys(), self._told.imported)
 
     def _hear(self, arrived: list[str]) -> None:
         for title in {title for module in arrived for title in self._awaited.get(module, ())}:

@@ -10,7 +10,9 @@ from types import FrameType
 
 from allcores._codec.definitions.classes import inherit
 from allcores._codec.exceptions import leave_behind
+from allcores._core.hints import TYPE_CHECKING
 from allcores._input.dataset import Columns
+from allcores._system.imports import take_over_imports
 from allcores._system.memory import offer_to_oom_killer
 from allcores._system.terminal import leave_terminal
 from allcores._transport.board import Board, Mark
@@ -20,11 +22,14 @@ from allcores._worker.job import Job
 from allcores._worker.loop import WorkerLoop
 from allcores._worker.share import Share
 
+if TYPE_CHECKING:
+    from allcores._settings.adoption import Adoption
+
 __all__ = ["enter_worker_process", "serve_clean", "serve_forked"]
 
 
 def enter_worker_process() -> None:
-    """Cut what a worker must not share with where it comes from: signals, the terminal, its importance, its thread."""
+    """Cut what a worker must not share with where it comes from: signals, the terminal, its thread, imports."""
     # A handler that does nothing, rather than ignoring: programs that the user's function starts must still be
     # interruptible, and only a handler is reset in them.
     signal.signal(signal.SIGINT, _leave_it_to_the_driver)
@@ -33,6 +38,7 @@ def enter_worker_process() -> None:
     offer_to_oom_killer()
     leave_terminal()
     _become_main_thread()
+    take_over_imports()
 
 
 def _become_main_thread() -> None:
@@ -47,7 +53,15 @@ def _leave_it_to_the_driver(signum: int, frame: FrameType | None) -> None:
     """Do nothing: on Ctrl-C the driver decides."""
 
 
-def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Columns | None, share: Share) -> None:
+def serve_forked(
+    connection: socket.socket,
+    mark: Mark,
+    *,
+    job: Job,
+    dataset: Columns | None,
+    share: Share,
+    adoption: Adoption | None,
+) -> None:
     """Be a forked worker, which has become a child; returns when the process must end."""
     inherit()
     leave_behind(sys.exc_info()[1])
@@ -61,7 +75,7 @@ def serve_forked(connection: socket.socket, mark: Mark, job: Job, dataset: Colum
         part_torch()
     connection.setblocking(True)
     with connection:
-        loop = WorkerLoop(Channel(connection), mark)
+        loop = WorkerLoop(Channel(connection), mark, adoption)
         loop.serve(job, dataset)
         exit_worker(loop.finalize)
     flush_output()

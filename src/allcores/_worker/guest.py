@@ -25,11 +25,11 @@ from types import ModuleType
 
 from allcores._codec.codec import encode_outcomes
 from allcores._codec.definitions.classes import MAIN, learn
-from allcores._codec.definitions.comparison import find_differing, find_torn, install, take_away
+from allcores._codec.definitions.comparison import find_torn, install, take_away
 from allcores._codec.definitions.globals import Key
 from allcores._codec.exceptions import encode_exception, leave_behind
 from allcores._codec.packing import Parcel
-from allcores._codec.pickling import decode, encode
+from allcores._codec.pickling import encode
 from allcores._core.errors import UnpicklableError, WorkersUnavailable
 from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._core.messages import SendBatch
@@ -45,6 +45,7 @@ from allcores._transport.wire import Buffer, Kind, Message
 from allcores._worker.exit import flush_output
 from allcores._worker.job import Job, handed_out, part_generators, run_batch
 from allcores._worker.luggage import Luggage
+from allcores._worker.reading import find_differing, read
 from allcores._worker.stamp import Stamp, describe_process, differ, stamp_here
 from allcores._worker.state import WorkerState
 
@@ -289,7 +290,7 @@ class _Stay:
         waited = 0.0 if place.done_at is None else (monotonic_ns() - place.done_at) / 1e9
         job = place.job
         try:
-            items = decode(frames)
+            items = read(frames)
         except Exception as error:  # unpickling the caller's objects may raise anything
             return [_tell(Kind.UNREADABLE, error, batch)]
         if type(items) is list and not is_constant(items[0]):
@@ -333,13 +334,13 @@ class _Stay:
             early, *frames = lesson.frames
             adoption = Adoption()
             adoption.begin(pickle.loads(early))
-            self._job, definitions = decode(as_frames(frames))  # type: ignore[arg-type]  # they are bytes
+            self._job, definitions = read(as_frames(frames))  # type: ignore[arg-type]  # they are bytes
             learn(definitions)
             assert isinstance(self._job, Job)
             if not self._job.chance.is_seeded:
                 part_generators(self._job)
         else:
-            learn(decode(as_frames(lesson.frames)))  # type: ignore[arg-type]  # they are bytes
+            learn(read(as_frames(lesson.frames)))  # type: ignore[arg-type]  # they are bytes
         return []
 
     def _compare(self, frames: list[Buffer]) -> list[Key]:
@@ -347,7 +348,7 @@ class _Stay:
         expected, answered = pickle.loads(frames[0])
         if answered:
             answer: Answer
-            answer, definitions = decode(as_frames(frames[1:]))  # type: ignore[arg-type]  # they are bytes
+            answer, definitions = read(as_frames(frames[1:]))  # type: ignore[arg-type]  # they are bytes
             learn(definitions)
             install(answer.values)
             for (module, name), why in answer.refusals.items():

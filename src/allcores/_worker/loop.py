@@ -18,12 +18,12 @@ from time import monotonic_ns
 
 from allcores._codec.codec import PartialItems, encode_outcomes
 from allcores._codec.definitions.classes import learn
-from allcores._codec.definitions.comparison import find_differing, find_torn, install, take_away
+from allcores._codec.definitions.comparison import find_torn, install, take_away
 from allcores._codec.definitions.globals import Key
 from allcores._codec.exceptions import encode_exception
 from allcores._codec.handover import received
 from allcores._codec.packing import Parcel
-from allcores._codec.pickling import decode, encode
+from allcores._codec.pickling import encode
 from allcores._core.errors import UnpicklableError
 from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._core.messages import SendBatch
@@ -37,6 +37,7 @@ from allcores._worker.exit import find_ties, finish_queues, flush_output
 from allcores._worker.job import Job, Part, handed_out, part_generators, run_batch
 from allcores._worker.kinship import become_child
 from allcores._worker.namesake import Asker, become_namesake
+from allcores._worker.reading import find_differing, read
 from allcores._worker.state import WorkerState
 
 if TYPE_CHECKING:
@@ -60,10 +61,13 @@ class WorkerLoop:
     Args:
         channel: the worker's end; it blocks.
         mark: where this worker says what it is in the middle of.
+        adoption: of settings that were inherited; None where they are not, or nobody hands in under others.
         idle_seconds: how long to wait for a job before leaving; None: for ever.
     """
 
-    def __init__(self, channel: Channel, mark: Mark, *, idle_seconds: float | None = None) -> None:
+    def __init__(
+        self, channel: Channel, mark: Mark, adoption: Adoption | None = None, *, idle_seconds: float | None = None
+    ) -> None:
         self._channel = channel
         self._mark = mark
         self._words = mark.words
@@ -77,7 +81,7 @@ class WorkerLoop:
         self._expected: dict[Key, Any] = {}  # contents that things were to have
         self._unlike: BaseException | None = None  # why the next job or batch has not all that it leads to
         self._unsettled: BaseException | None = None  # why the settings could not be made
-        self._adoption: Adoption | None = None  # of settings; None where all are inherited
+        self._adoption = adoption
         self._done_at = monotonic_ns()  # when there was nothing more to do
         self._quiet = _Quiet()
         self._outlet: Outlet | None = None  # tells what items say; None until that is wanted
@@ -189,7 +193,7 @@ class WorkerLoop:
         if message is None:
             raise SystemExit  # the driver is gone
         answer: Answer
-        answer, definitions = decode(message.frames)
+        answer, definitions = read(message.frames)
         learn(definitions)
         install(answer.values)
         return answer.refusals
@@ -255,7 +259,7 @@ class WorkerLoop:
             self._adopt().begin(early_settings)
             self._compare(expected)
             with received(descriptors):
-                job, definitions = decode(message.frames[2:])
+                job, definitions = read(message.frames[2:])
             learn(definitions)
             surroundings.share.confirm()
         except BaseException as error:  # unpickling the caller's objects may raise anything
@@ -301,7 +305,7 @@ class WorkerLoop:
     def _decode(self, frames: list[Buffer]) -> Any:
         """Unpickle; what is imported for that has been imported by the caller long ago, and sets nothing any more."""
         loaded = len(sys.modules)
-        thing = decode(frames)
+        thing = read(frames)
         if self._adoption is not None and len(sys.modules) != loaded:
             self._adoption.hold()
         return thing
@@ -310,13 +314,15 @@ class WorkerLoop:
         self._words[INDEX] = PREPARING
         self._listen(job.echo)
         try:
-            if job.settings is not None:  # else they were inherited
+            if job.settings is not None:
                 self._adopt().adopt(job.settings)
+            elif self._adoption is not None:
+                self._adoption.arrive()
             if not job.chance.is_seeded:
                 part_generators(job)  # before the initializer, which may begin them itself
             self._state = job.prepare()
             self._tell_ties(inf)  # at once: who has a state is not to be killed any more
-            if self._adoption is not None:
+            if self._adoption is not None and (job.settings is not None or job.takes_time):
                 self._adoption.stand()
         except BaseException as error:  # the caller's initializer may raise anything
             finish_queues()

@@ -15,10 +15,12 @@ from functools import partial
 from allcores._codec.definitions.classes import register_local_classes
 from allcores._codec.definitions.contents import Inspection
 from allcores._codec.definitions.globals import Known, find_lacking
-from allcores._core.hints import NoReturn
+from allcores._core.hints import TYPE_CHECKING, NoReturn
 from allcores._core.plan import Plan
 from allcores._engines.processes.process import Setup
 from allcores._input.dataset import Columns, Dataset
+from allcores._settings.snapshot import find_settings
+from allcores._system.imports import await_imports
 from allcores._system.lifeline import (
     End,
     descendants,
@@ -31,13 +33,16 @@ from allcores._system.lifeline import (
 )
 from allcores._system.native_threads import look_before_fork
 from allcores._system.tracking import SharedTracker
-from allcores._transport.board import Board
+from allcores._transport.board import Board, Mark
 from allcores._transport.channel import Channel, channel_pair
 from allcores._worker.birth import enter_worker_process, serve_forked
 from allcores._worker.exit import flush_output
 from allcores._worker.job import Job
 from allcores._worker.kinship import Kinship, become_forked_child, next_number
 from allcores._worker.share import Share
+
+if TYPE_CHECKING:
+    from allcores._settings.adoption import Adoption
 
 __all__ = ["ForkedProcess", "ForkedSource"]
 
@@ -55,9 +60,9 @@ class ForkedSource:
     keeps_processes = False  # they have inherited what belongs to this run alone
 
     def __init__(self, plan: Plan, job: Job, dataset: Dataset) -> None:
-        if job.settings is not None:
-            import allcores._settings.adoption  # noqa: F401 - or each worker would have to
         self._settings = job.settings
+        self._adoption: Adoption | None = None  # what workers know of settings that they inherit
+        self._modules = 0  # how many were loaded when that was made
         self.has_finalizer = job.finalizer is not None
         self._job = job if job.settings is None else job._replace(settings=job.settings.sealed)
         self._columns = dataset if isinstance(dataset, Columns) else None
@@ -72,6 +77,7 @@ class ForkedSource:
             register_local_classes()
         look_before_fork()
         self._setup = self._find_setup()
+        self._see_settings()
         try:
             with _no_fork_warnings():
                 yield
@@ -84,8 +90,14 @@ class ForkedSource:
 
     def start(self, tracker: SharedTracker) -> ForkedProcess:
         """Fork a worker."""
+        if self._job.log is not None:
+            from allcores._worker.item_log import flush_native  # for those who ask for it
+
+            flush_native()  # or, with each item's own output, the worker would bring out this process's
         child = partial(become_forked_child, self._kinship, next_number(), tracker.descriptor)
-        return ForkedProcess(self._board, self._job, self._columns, self._share, child)
+        job = self._job if self._adoption is None else self._job._replace(settings=None)
+        serve = partial(serve_forked, job=job, dataset=self._columns, share=self._share, adoption=self._adoption)
+        return ForkedProcess(self._board, child, serve)
 
     def forget(self, process: ForkedProcess) -> None:
         """It has nothing that another could have instead."""
@@ -104,28 +116,33 @@ class ForkedSource:
             known.contents |= find_lacking(function, known, Inspection()).unsure
         return Setup([], b"", known, {}, [], None, self._settings)
 
+    def _see_settings(self) -> None:
+        """See whether workers inherit the settings that they shall have; to read them all is not for each to do."""
+        if self._settings is None:
+            return
+        from allcores._settings.adoption import Adoption  # here, or each worker would have to
+
+        if find_settings() is not self._settings:
+            self._adoption = None
+        elif self._adoption is None or len(sys.modules) != self._modules:
+            self._adoption, self._modules = Adoption.inherited(self._settings.sealed), len(sys.modules)
+
 
 class ForkedProcess:
     """The driver's handle of one forked worker.
 
     Args:
         board: inherited by the worker.
-        job: inherited too; nothing is pickled.
-        dataset: the columns, where the input has some; None for a stream.
-        share: of the cores, which the worker has.
         become_child: is called in the worker, to make it a child of this process for multiprocessing.
+        serve: is called there next, with its end of the channel and its mark.
     """
 
     def __init__(
-        self, board: Board, job: Job, dataset: Columns | None, share: Share, become_child: Callable[[], None]
+        self, board: Board, become_child: Callable[[], None], serve: Callable[[socket.socket, Mark], None]
     ) -> None:
         self._board = board
         driver = os.getpid() if threading.current_thread() is threading.main_thread() else None  # asked before the fork
         flush_output()  # or the worker would print the driver's unwritten output again
-        if job.log is not None:
-            from allcores._worker.item_log import flush_native  # for those who ask for it
-
-            flush_native()  # likewise: with each item's own, the worker brings out whatever there is
         with ExitStack() as here, ExitStack() as if_it_fails:
             ours, theirs = channel_pair()
             here.callback(theirs.close)
@@ -136,10 +153,10 @@ class ForkedProcess:
             self._slot = board.take_slot()
             if_it_fails.callback(board.free_slot, self._slot)
             self.mark = board.mark(self._slot)
+            await_imports()
             self._pid = os.fork()
             if self._pid == 0:
-                serve = partial(serve_forked, theirs, self.mark, job, dataset, share)
-                _be_forked(driver, lifeline, become_child, serve)
+                _be_forked(driver, lifeline, become_child, partial(serve, theirs, self.mark))
             if_it_fails.pop_all()
         self.pid: int | None = self._pid
         self.known = Known()
@@ -208,20 +225,30 @@ def _be_forked(
 
 
 _filters_lock = threading.Lock()  # warnings are filtered for all threads alike
+_quiet: tuple[int, warnings.catch_warnings[None]] | None = None  # which thread forks workers, and within what
 
 
-def _forget_lock() -> None:
+def _be_forked_quietly() -> None:
+    """Have this process, which has just been forked, filter warnings as the caller does."""
     global _filters_lock  # noqa: PLW0603 - whoever holds it is not in the forked process
     _filters_lock = threading.Lock()
+    if _quiet is not None and _quiet[0] == threading.get_ident():
+        _quiet[1].__exit__(None, None, None)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_lock)
+    os.register_at_fork(after_in_child=_be_forked_quietly)
 
 
 @contextmanager
 def _no_fork_warnings() -> Iterator[None]:
     """Keep Python from warning of a fork: if that is an error, it comes when the worker is there, and nobody's."""
-    with _filters_lock, warnings.catch_warnings():
+    global _quiet  # noqa: PLW0603 - the forked process finds it there
+    quiet = warnings.catch_warnings()
+    with _filters_lock, quiet:
         warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
-        yield
+        _quiet = threading.get_ident(), quiet
+        try:
+            yield
+        finally:
+            _quiet = None
