@@ -13,12 +13,12 @@ import _frozen_importlib  # what importlib.util knows as importlib._bootstrap
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import FrameType
 
 from allcores._core.hints import Any
 
-__all__ = ["await_imports", "offer_imports", "take_over_imports"]
+__all__ = ["await_imports", "forget_imports", "offer_imports"]
 
 PATIENCE_SECONDS = 10.0  # an import that takes longer may be waiting for what this process's workers do
 LOOK_SECONDS = 0.001
@@ -38,35 +38,30 @@ def await_imports() -> None:
 def offer_imports() -> None:
     """Have others take the modules that this thread imports as far as they have come: what is in there is handed in."""
     if _locks:
-        for lock in _held(lambda owner: owner == threading.get_ident()):
+        for lock in _held():
             spec: Any = getattr(sys.modules.get(lock.name), "__spec__", None)
-            if getattr(spec, "_initializing", False):
+            if lock.owner == threading.get_ident() and getattr(spec, "_initializing", False):
                 spec._initializing = False  # noqa: SLF001 - whether an import waits for the lock
 
 
-def take_over_imports() -> None:
-    """In a process that was just forked: hold the locks of threads that are not here, and so never wait for them."""
-    for lock in _held_elsewhere():
-        lock.owner = threading.get_ident()
+def forget_imports() -> None:
+    """In a process that was just forked: have nothing of locks that threads hold which are not here."""
+    for name, find in list(_locks.items()):
+        if getattr(find(), "owner", None) != threading.get_ident():
+            del _locks[name]  # whoever needs one makes another
 
 
 def _is_imported_elsewhere() -> bool:
-    importing = {lock.owner for lock in _held_elsewhere()}
+    importing = {lock.owner for lock in _held()} - {None, threading.get_ident()}
     if not importing:
         return False
     frames = sys._current_frames()  # noqa: SLF001 - documented
     return any(_is_at_work(frames.get(thread)) for thread in importing)
 
 
-def _held_elsewhere() -> Iterator[Any]:
-    return _held(lambda owner: owner not in {None, threading.get_ident()})
-
-
-def _held(is_meant: Callable[[int | None], bool]) -> Iterator[Any]:
-    for find in list(_locks.values()):
-        lock = find()
-        if lock is not None and is_meant(getattr(lock, "owner", None)):
-            yield lock
+def _held() -> list[Any]:
+    """Give the locks of modules that are being imported, each with its name and the thread that holds it."""
+    return [lock for find in list(_locks.values()) if (lock := find()) is not None]
 
 
 def _is_at_work(frame: FrameType | None) -> bool:

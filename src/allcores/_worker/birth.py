@@ -12,7 +12,7 @@ from allcores._codec.definitions.classes import inherit
 from allcores._codec.exceptions import leave_behind
 from allcores._core.hints import TYPE_CHECKING
 from allcores._input.dataset import Columns
-from allcores._system.imports import take_over_imports
+from allcores._system.imports import forget_imports
 from allcores._system.memory import offer_to_oom_killer
 from allcores._system.terminal import leave_terminal
 from allcores._transport.board import Board, Mark
@@ -38,7 +38,7 @@ def enter_worker_process() -> None:
     offer_to_oom_killer()
     leave_terminal()
     _become_main_thread()
-    take_over_imports()
+    forget_imports()
 
 
 def _become_main_thread() -> None:

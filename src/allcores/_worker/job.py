@@ -134,7 +134,7 @@ def run_batch(
     if batch.stop - batch.start == 1:
         (item,) = items
         values, raised, seconds = run_single(call, running, item, batch, mark, passing=passing, fetch=fetch)
-        yield Part(batch.start, batch.start + len(values), values, raised, seconds, is_last=True)
+        yield Part(batch.start, batch.start + len(values), values, raised, seconds, True)
         return
     longest = STRIDE // 2 if job.is_timed else LONG_STRIDE
     strides = Strides(

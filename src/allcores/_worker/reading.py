@@ -24,26 +24,26 @@ class _Reading:
 
     depth = 0
 
-    def __enter__(self) -> None:
-        self.depth += 1
-
-    def __exit__(self, *_: object) -> None:
-        self.depth -= 1
-
 
 _reading = _Reading()
 
 
 def read(frames: list[Buffer]) -> Any:
     """Unpickle what the driver has sent. Raises whatever objects raise that are unpickled."""
-    with _reading:
+    _reading.depth += 1
+    try:
         return decode(frames)
+    finally:
+        _reading.depth -= 1
 
 
 def find_differing(expected: dict[Key, Contents]) -> list[Key]:
     """Find what is not here, or another than at the caller's."""
-    with _reading:
+    _reading.depth += 1
+    try:
         return comparison.find_differing(expected)
+    finally:
+        _reading.depth -= 1
 
 
 def refuse_while_reading() -> None:
