@@ -15,6 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 NEWEST := 3.14 3.15
 BRIEF := --brief
+HALVES := test-half-1 test-half-2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -27,21 +28,30 @@ help:  ## list the chores
 demo: .venv/.runtime  ## run the example, a census of the standard library
 	.venv/bin/python examples/census.py
 
-# As many Pythons at a time as there are cores: the tests wait more than they compute. Each has a log, and who passes
-# removes it: what is left has failed.
+# As many at a time as there are cores: the tests wait as much as they compute. On the default Python, where most are
+# run, they are run in two halves. Each has a log, and who passes removes it: what is left has failed.
 test: .venv/.development  ## run the tests on every supported Python of this machine
 	@default=$$(.venv/bin/python -c 'import sys; print("3.%d" % sys.version_info.minor)'); \
 	others=$$(tools/pythons.sh | cut -d ' ' -f 1 | grep -v -x "$$default" | sed 's/^/test-/'); \
-	rm -rf .tests && mkdir .tests && (cd .tests && touch test-default $$others) && \
-	$(MAKE) --no-print-directory --keep-going --jobs=$$(getconf _NPROCESSORS_ONLN) \
-		$(if $(filter output-sync,$(.FEATURES)),--output-sync=target) LOGS=.tests test-default $$others || \
-	{ echo "=== failed:" $$(ls .tests); exit 1; }
+	$(call run_side_by_side,$(HALVES) $$others)
 
 test-default: .venv/.development  ## ... on .venv's Python only
+ifdef ARGS
 	$(call run_tests,.venv)
+else
+	@$(call run_side_by_side,$(HALVES))
+endif
+
+test-half-%: .venv/.development
+	$(call run_tests,.venv,--half=$*)
 
 test-%: .venv-%/.installed  ## ... on this Python only, without what does not hang on its version
 	$(call run_tests,.venv-$*,$(BRIEF))
+
+run_side_by_side = rm -rf .tests && mkdir .tests && (cd .tests && touch $(1)) && \
+	$(MAKE) --no-print-directory --keep-going --jobs=$$(getconf _NPROCESSORS_ONLN) \
+		$(if $(filter output-sync,$(.FEATURES)),--output-sync=target) LOGS=.tests $(1) || \
+	{ echo "=== failed:" $$(ls .tests); exit 1; }
 
 define run_tests  # in this environment, with these arguments
 	@echo "=== tests on $$($(1)/bin/python --version), in $(1)"

@@ -29,13 +29,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--brief", action="store_true", help="for a second Python: leave out what is marked `once`, and start by spawn"
     )
+    parser.addoption("--half", type=int, choices=(1, 2), help="run every other test: beginning with the first, or not")
     parser.addoption(
         "--whole", action="store_true", help="leave out nothing: start by spawn in every test that knows start methods"
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what tells nothing new: start by spawn is forkserver's but for a fresh interpreter."""
+    """Leave out what tells nothing new: start by spawn is forkserver's but for a fresh interpreter; and half of it."""
     is_brief, is_whole = config.getoption("--brief"), config.getoption("--whole")
     left_out = [
         item
@@ -43,7 +44,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if (is_brief and item.get_closest_marker("once"))
         or ("spawn" in _parameters(item) and (is_brief or not (is_whole or item.get_closest_marker("starts"))))
     ]
-    items[:] = [item for item in items if item not in set(left_out)]
+    chosen = [item for item in items if item not in set(left_out)]
+    half = config.getoption("--half")
+    if half is not None:
+        left_out += chosen[2 - half :: 2]
+        chosen = chosen[half - 1 :: 2]
+    items[:] = chosen
     config.hook.pytest_deselected(items=left_out)
 
 

@@ -24,6 +24,8 @@ import allcores.joblib
 from allcores._doors.joblib import kept
 from allcores._doors.joblib.kept import keeper
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(autouse=True)
 def allcores_is_the_backend():
@@ -487,7 +489,6 @@ def grow(n_jobs):
     return forest.predict_proba(digits()[0]).tolist()
 
 
-@pytest.mark.once
 def test_scikit_learn_finds_what_it_finds_in_a_loop(sklearn):
     """A search of forests that are grown in parallel themselves, scores, a forest; and a model that fails."""
     from sklearn.model_selection import cross_val_score
