@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Shell
+
+from allcores._system.imports import look_at_modules
 
 # Its import lasts until a worker is about to be forked.
 SLOW = """
@@ -88,3 +92,21 @@ def test_a_module_that_each_worker_imports_may_begin_none(
     (tmp_path / "beginning.py").write_text(BEGINNING.format(call=CALLS[call].format(place=f"start={clean_start!r}")))
     said = run_python("import beginning", code=1).stderr
     assert "the module 'beginning' begins a run when it is imported, and each worker imports it, too" in said
+
+
+class Changing(dict[str, object]):
+    """Modules, among which another has come whenever somebody looks for the first time."""
+
+    def __reversed__(self) -> Iterator[str]:  # type: ignore[override]
+        names = super().__reversed__()
+        if "come" not in self:
+            self["come"] = None
+        return names
+
+
+def test_modules_may_come_while_they_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    modules = Changing(sys.modules)
+    monkeypatch.setattr(sys, "modules", modules)
+    found = look_at_modules()
+    monkeypatch.undo()
+    assert found == (len(modules), "come")

@@ -1,4 +1,4 @@
-"""Imports that go on in other threads while this process forks.
+"""Imports that go on in other threads, while this process forks above all.
 
 Python has a lock for each module that is being imported. A forked process inherits those locks, and not the threads
 that hold them: it would wait for ever when it comes to such a module. So a fork waits until others have imported what
@@ -18,13 +18,22 @@ from types import FrameType
 
 from allcores._core.hints import Any
 
-__all__ = ["await_imports", "forget_imports", "offer_imports"]
+__all__ = ["await_imports", "forget_imports", "look_at_modules", "offer_imports"]
 
 PATIENCE_SECONDS = 10.0  # an import that takes longer may be waiting for what this process's workers do
 LOOK_SECONDS = 0.001
 
 # {name: a function that gives the lock}, private but the same in all Pythons that there are; empty as a rule.
 _locks: dict[str, Callable[[], Any]] = getattr(_frozen_importlib, "_module_locks", {})
+
+
+def look_at_modules() -> tuple[int, str]:
+    """Give how many modules are loaded, and the last to come: something else whenever one has come."""
+    while True:
+        try:
+            return len(sys.modules), next(reversed(sys.modules))
+        except RuntimeError:  # one has come meanwhile
+            pass
 
 
 def await_imports() -> None:

@@ -11,6 +11,7 @@ import sys
 from types import ModuleType
 
 from allcores._core.hints import Any
+from allcores._system.imports import look_at_modules
 
 __all__ = ["unimportable_modules"]
 
@@ -26,7 +27,7 @@ _last_look: tuple[int, str] = 0, ""  # how many modules there were, and which wa
 def unimportable_modules() -> frozenset[str]:
     """Give the names under which there are modules that another process would not find."""
     global _unimportable, _last_look  # noqa: PLW0603 - facts about this process
-    look = len(sys.modules), next(reversed(sys.modules))
+    look = look_at_modules()
     if look != _last_look:
         modules = sys.modules.copy()
         missing = [name for name, module in modules.items() if not _is_importable(name, module)]

@@ -13,6 +13,7 @@ import sys
 from types import ModuleType
 
 from allcores._core.hints import Any
+from allcores._system.imports import look_at_modules
 
 __all__ = ["MAIN", "is_of_user", "is_path_of_user", "user_module", "user_modules"]
 
@@ -41,7 +42,7 @@ def user_module(name: Any) -> ModuleType | None:
 
 def user_modules() -> tuple[str, ...]:
     """Give the names of the user's modules that are loaded, but ``__main__``."""
-    return _names_among(len(sys.modules), next(reversed(sys.modules)))
+    return _names_among(*look_at_modules())
 
 
 @functools.lru_cache(maxsize=1)
