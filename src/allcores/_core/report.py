@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from allcores._core.bytes import format_bytes
+from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._core.plan import Plan
 from allcores._core.records import Record
 from allcores._core.timeline import Span, Stint
+
+if TYPE_CHECKING:
+    from os import PathLike
 
 __all__ = ["Report", "Slow"]
 
@@ -38,6 +42,8 @@ class Slow(Record):
 
 class Report(Record):
     """What a run cost. Printed, it is about ten lines, of which the last says what to try.
+
+    `save` writes it as a page with pictures, `trace` for Perfetto, and `plot` draws it with matplotlib.
 
     Attributes:
         wall_seconds: from the call to the last result; of a pool, since it was made.
@@ -130,6 +136,39 @@ class Report(Record):
 
         return judge(self)
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the report as a page: one HTML file with pictures, which needs nothing else to be looked at.
+
+        Args:
+            path: of the file, as ``"run.html"``; what was there is replaced. ``allcores report`` prints it again.
+        """
+        from allcores._core.page import as_page  # for who asks
+
+        _write(path, as_page(self))
+
+    def trace(self, path: str | PathLike[str]) -> None:
+        """Write who ran what when as trace events, for https://ui.perfetto.dev or ``chrome://tracing``.
+
+        Args:
+            path: of the file, as ``"run.json"``; what was there is replaced. ``allcores report`` prints it again.
+        """
+        from allcores._core.trace import as_trace  # for who asks
+
+        _write(path, as_trace(self))
+
+    def plot(self) -> Any:
+        """Draw who ran what when, how long items took, and how many were done by when.
+
+        Returns:
+            A figure of matplotlib's, for its ``savefig``; a notebook shows it where ``matplotlib.pyplot`` is imported.
+
+        Raises:
+            ImportError: matplotlib is not installed; ``pip install allcores[plot]``.
+        """
+        from allcores._core.plot import draw  # for who asks
+
+        return draw(self)
+
     def __repr__(self) -> str:
         items = "item" if self.items == 1 else "items"
         return f"<Report: {self.items} {items}{self._asides} in {self._time}, efficiency {self.efficiency:.0%}>"
@@ -137,12 +176,12 @@ class Report(Record):
     def __str__(self) -> str:
         from allcores._core.rows import as_text  # for who prints it
 
-        return as_text(self._rows())
+        return as_text(self.rows())
 
     def _repr_html_(self) -> str:
         from allcores._core.rows import as_html  # for notebooks
 
-        return as_html(self._rows())
+        return as_html(self.rows())
 
     @property
     def _asides(self) -> str:
@@ -159,7 +198,8 @@ class Report(Record):
     def _time(self) -> str:
         return f"{self.wall_seconds:.3g} s on {self.workers} {'worker' if self.workers == 1 else 'workers'}"
 
-    def _rows(self) -> Iterator[tuple[str, str]]:
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Give what is printed, line by line: a heading and a text."""
         plan = self.plan
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.failures)
         yield "items", f"{self.items}{self._asides}{f' ({kinds})' if kinds else ''}"
@@ -193,6 +233,11 @@ class Report(Record):
         seconds = (self.moving_seconds or 0.0) / max(1, self.workers) + self.own_moving_seconds
         size = self.sent_bytes + self.received_bytes
         return size > WORTH_TELLING_BYTES or (size > 0 and seconds > MUCH * self.wall_seconds)
+
+
+def _write(path: str | PathLike[str], text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _worth_telling(parts: Mapping[str, float | None], whole: float) -> Iterator[str]:
