@@ -25,7 +25,7 @@ from allcores._core.messages import (
     WorkerUp,
 )
 from allcores._doors.conformance import PROMISES, Promise
-from allcores._engines.engine import Arrival, MemoryUse
+from allcores._engines.engine import Arrival, MemoryUse, Usage
 from allcores._objects.outcomes import WorkerIdentity
 from allcores._system.leadership import Leadership
 
@@ -156,8 +156,9 @@ class FakeEngine:
         """Nothing is known of workers that do not exist."""
         return MemoryUse()
 
-    def processor_time(self) -> None:
+    def usage(self) -> Usage:
         """Nobody knows."""
+        return Usage()
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Name a worker that has no process."""

@@ -9,6 +9,7 @@ import pytest
 from allcores._core.options import Options
 from allcores._core.plan import Facts, make_plan
 from allcores._core.report import Report, Slow
+from allcores._core.timeline import Stint
 
 FACTS = Facts(cores=4, cores_bound="this test", can_fork=True, fork_hazard=None, can_start_clean=True)
 PLAN = make_plan(Options(), FACTS)
@@ -33,40 +34,68 @@ def test_a_report_is_a_line_to_look_at_and_some_to_print() -> None:
     assert repr(report(items=1, workers=1)) == "<Report: 1 item in 2 s on 1 worker, efficiency 300%>"
     assert str(report()).splitlines() == [
         "items         10",
-        "time          2 s on 4 workers, processes by fork",
-        "inside items  6 s, which a plain loop may take; efficiency 75%",
+        "time          2 s on 4 workers, processes by fork, native threads 1 each",
+        "inside items  6 s, which a plain loop may take; 3 times as fast, efficiency 75%",
         "verdict       nothing stands out",
     ]
+
+
+def test_a_full_report_is_not_longer_than_ten_lines() -> None:
     full = report(
         failed=3,
         deaths=1,
         failures=(("ValueError", 2), ("WorkerDied", 1)),
         computing_seconds=2.0,
         queued_seconds=0.5,
+        moving_seconds=0.4,
+        own_moving_seconds=0.1,
+        sent_bytes=3_000_000,
+        received_bytes=2_000_000_000,
         input_seconds=0.3,
         consumer_seconds=0.2,
-        slowest=(Slow(3.0, 7, 8), Slow(0.5, 2, 4)),
+        starting_seconds=0.1,
+        tail_seconds=1.5,
+        short_seconds=0.7,
+        slowest=(Slow(3.0, 7, 8, "item 7 ('g.csv')"), Slow(0.5, 2, 4), Slow(0.4, 1, 2), Slow(0.3, 0, 1)),
+        stints=(Stint(0, 0.1, 2.0, 3.0, 5, 1_200_000_000), Stint(1, 0.1, 1.0, 3.0, 5)),
     )
-    assert str(full).splitlines() == [
-        "items            10, 3 failed, 1 worker died",
-        "failures         2 ValueError, 1 WorkerDied",
-        "time             2 s on 4 workers, processes by fork",
-        "inside items     6 s, which a plain loop may take; efficiency 75%",
-        "computing        2 s, moving data included",
-        "waiting          3.5 s",
-        "queue for cores  0.5 s",
-        "input            0.3 s",
-        "consumer         0.2 s",
-        "slowest          item 7 (3 s), items 2 to 3 (0.5 s together)",
-        f"verdict          {full.verdict}",
+    lines = str(full).splitlines()
+    assert lines == [
+        "items         10, 3 failed, 1 worker died (2 ValueError, 1 WorkerDied)",
+        "time          2 s on 4 workers, processes by fork, native threads 1 each",
+        "inside items  6 s, which a plain loop may take; 3 times as fast, efficiency 75%",
+        "computing     2 s, moving data included, waiting 3.5 s, queue for cores 0.5 s",
+        "moving data   0.4 s by workers, 0.1 s by the caller; 3 MB sent, 2 GB received",
+        "held up by    start 0.1 s, input 0.3 s, consumer 0.2 s, last items 1.5 s",
+        "memory        up to 1.2 GB in a worker, short for 0.7 s",
+        "slowest       item 7 ('g.csv'): 3 s; items 2 to 3: 0.5 s together; item 1: 0.4 s",
+        f"verdict       {full.verdict}",
     ]
     assert full.verdict
+    assert len(lines) <= 10
+
+
+def test_what_moves_is_told_if_it_is_much_or_takes_long() -> None:
+    assert "moving data" not in str(report(moving_seconds=0.01, received_bytes=5000))
+    assert "moving data" not in str(report(moving_seconds=0.5, received_bytes=0))  # nothing travelled
+    assert "moving data   0.01 s by workers" in str(report(moving_seconds=0.01, received_bytes=2_000_000))
+    assert "moving data   0 s by workers, 0.2 s by the caller" in str(report(own_moving_seconds=0.2, sent_bytes=1))
+
+
+def test_the_peak_of_memory_is_the_largest_of_any_worker_that_is_known() -> None:
+    assert report().peak_memory is None
+    stints = (Stint(0, 0.1, 2.0, 3.0, 5, 7000), Stint(1, 0.1, 1.0, 3.0, 5, 9000), Stint(2, None, None, 0.0, 0))
+    assert report(stints=stints).peak_memory == 9000
+
+
+def test_a_report_of_nothing_is_no_times_as_fast() -> None:
+    assert report(wall_seconds=0.0).speedup == 0.0
 
 
 def test_a_notebook_shows_a_table() -> None:
     shown = report(failures=(("<lambda>.Odd & even", 1),))._repr_html_()
     assert shown.startswith("<table><tr>")
-    assert shown.count("<tr>") == len(str(report()).splitlines()) + 1
+    assert shown.count("<tr>") == len(str(report()).splitlines())
     assert "1 &lt;lambda&gt;.Odd &amp; even" in shown
 
 
@@ -94,7 +123,7 @@ def test_what_is_not_computing_nor_queueing_is_waiting() -> None:
     assert report().waiting_seconds is None
     assert report(computing_seconds=4.0, queued_seconds=0.5).waiting_seconds == 1.5
     assert report(computing_seconds=12.0, queued_seconds=0.0).waiting_seconds == 0.0  # several native threads
-    assert "waiting       1.5 s" in str(report(computing_seconds=4.0, queued_seconds=0.0, item_seconds=5.5))
+    assert ", waiting 1.5 s" in str(report(computing_seconds=4.0, queued_seconds=0.0, item_seconds=5.5))
     assert "waiting" not in str(report(computing_seconds=5.95, queued_seconds=0.0))
 
 

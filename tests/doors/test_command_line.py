@@ -205,6 +205,33 @@ def test_a_report_is_told_if_it_is_asked_for(capsys):
     assert capsys.readouterr().err.splitlines()[-1].startswith("verdict")
 
 
+@pytest.mark.parametrize("name", ["run.html", "run.json"])
+def test_a_report_is_saved_and_printed_again(name, tmp_path, capsys):
+    file = str(tmp_path / name)
+    assert main(["map", "builtins:len", "ab", "--items", "words", "--report", "--save-report", file, *SERIAL]) == 0
+    told = capsys.readouterr().err
+    assert main(["report", file]) == 0
+    assert capsys.readouterr().out == told
+    assert (tmp_path / name).read_text()[0] == {"run.html": "<", "run.json": "{"}[name]
+
+
+def test_a_file_that_is_no_report_is_refused_in_one_line(tmp_path, capsys):
+    for text in ("", "{}", "[1]", "<html>", '<script type="application/json" id="report">'):
+        (tmp_path / "file").write_text(text)
+        assert main(["report", str(tmp_path / "file")]) == 2
+        assert capsys.readouterr().err.endswith("is no report that allcores has saved\n")
+    assert main(["report", str(tmp_path / "missing")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_report_that_cannot_be_saved_costs_no_results(tmp_path, capsys):
+    words = ["map", "builtins:len", "ab", "--items", "words", "--save-report", str(tmp_path / "a" / "b.html"), *SERIAL]
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert '"result": 2' in out
+    assert err.startswith("the report cannot be written: ")
+
+
 INTERRUPTIBLE = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,37 @@ def test_everything_public_has_a_docstring(name):
 def test_the_census_is_shown_as_it_is():
     shown = marked("census", (ROOT / "docs" / "census.md").read_text())
     assert shown == (ROOT / "examples" / "census.py").read_text()
+
+
+# {program: what it needs, and how to have it do little}
+PICTURES = {
+    "bootstrap": (("matplotlib", "numpy", "sklearn"), "times=200"),
+    "pendulum": (("matplotlib", "numpy"), "count=4"),
+    "percolation": (("matplotlib", "numpy"), "sizes=(8,), trials=20, shares=5"),
+    "stations": (("matplotlib", "numpy", "pandas"), "count=3"),
+    "texts": (("matplotlib",), ""),
+}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", PICTURES)
+def test_an_example_draws_its_picture(name, run_python, tmp_path):
+    needed, sizes = PICTURES[name]
+    if missing := [library for library in needed if find_spec(library) is None]:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    source = f"import sys; sys.path.insert(0, {str(ROOT / 'examples')!r}); import {name}; {name}.main('.', {sizes})"
+    done = run_python(source, warnings="default")
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_example_is_run_and_shown():
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == {"census", *PICTURES}
+    page = (ROOT / "docs" / "examples.md").read_text()
+    for name in PICTURES:
+        assert f"](examples/{name}.png)" in page
+        assert f"](../examples/{name}.py)" in page
+        assert (ROOT / "docs" / "examples" / f"{name}.png").stat().st_size < 60_000
 
 
 def test_the_first_example_of_the_readme_runs(run_python, tmp_path):

@@ -8,6 +8,7 @@ from allcores._core.errors import WorkerDied, WorkersUnavailable
 from allcores._core.messages import AbortReason, BatchFinished, Moment, WorkerDown
 from allcores._core.options import Options
 from allcores._core.plan import Facts, make_plan
+from allcores._core.timeline import Timeline
 from allcores._engines.engine import Arrival
 from allcores._input.dataset import make_dataset
 from allcores._objects.outcomes import Failure, Raised, finished
@@ -30,13 +31,15 @@ class Bench:
         self.sink = ListSink()
         self.tries = Excuses(plan.retries, ())
         self.failures = Failures(plan, dataset, None, None, self.tries)
-        self.delivery = Delivery(dataset, self.sink, self.failures, self.tries, origin=None, recorder=None)
+        self.delivery = Delivery(
+            dataset, self.sink, self.failures, self.tries, origin=None, recorder=None, timeline=Timeline(0.0)
+        )
 
     def deliver(self, values: list[Any], raised: dict[int, Exception], retried: set[int]) -> None:
         """Have items from the third on come back, in three seconds."""
         event = BatchFinished(0, 1, 2 + len(values), 3.0)
         errors = {index: Raised(error, "the traceback") for index, error in raised.items()}
-        self.delivery.deliver(event, Arrival(event, 2, values, errors), retried, ENGINE)
+        self.delivery.deliver(event, Arrival(event, 2, values, errors), retried, ENGINE, 1.0)
 
 
 def test_a_collected_failure_takes_the_place_of_a_value_and_a_retried_item_s_stays_free() -> None:

@@ -40,6 +40,10 @@ def test_the_report_adds_up(place):
     assert report.efficiency == pytest.approx(report.item_seconds / (report.workers * report.wall_seconds))
     assert report.plan.on == allcores.Options(**place).engine
     assert report.plan.start == place.get("start")
+    assert sum(span.items for span in report.spans) == sum(stint.items for stint in report.stints) == 20
+    assert sum(span.seconds for span in report.spans) == pytest.approx(report.item_seconds)
+    assert all(0 <= span.began <= span.ended <= report.wall_seconds for span in report.spans)
+    assert "item 7 (0.002)" not in str(report)  # which took no time worth telling
 
 
 def test_a_run_starts_no_more_workers_than_it_has_items(start):

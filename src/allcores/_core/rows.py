@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from allcores._core.hints import TypeAlias
 
-__all__ = ["Row", "as_html", "as_text"]
+__all__ = ["Row", "as_html", "as_text", "escape"]
 
 Row: TypeAlias = tuple[str, str]
 
-ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"})
 
 
 def as_text(rows: Iterable[Row]) -> str:
@@ -23,11 +23,12 @@ def as_text(rows: Iterable[Row]) -> str:
 def as_html(rows: Iterable[Row]) -> str:
     """Write the rows as a table."""
     cells = "".join(
-        f'<tr><th style="text-align:left">{_escape(heading)}</th><td style="text-align:left">{_escape(text)}</td></tr>'
+        f'<tr><th style="text-align:left">{escape(heading)}</th><td style="text-align:left">{escape(text)}</td></tr>'
         for heading, text in rows
     )
     return f"<table>{cells}</table>"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Write a text so that it is one in HTML, in an attribute, too."""
     return text.translate(ESCAPES)

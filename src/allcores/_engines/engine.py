@@ -6,7 +6,7 @@ what a death means for them and when the run is over is the scheduler's business
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from allcores._core.hints import TYPE_CHECKING, Any, Protocol
 from allcores._core.messages import Event, SendBatch
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from allcores._system.leadership import Leadership
     from allcores._system.processor_time import ProcessorTime
 
-__all__ = ["Arrival", "Engine", "MemoryUse", "PlainEngine"]
+__all__ = ["Arrival", "Engine", "MemoryUse", "PlainEngine", "Usage"]
 
 
 class Arrival:
@@ -29,9 +29,10 @@ class Arrival:
         values: one per item that the event reports; None for those that failed.
         raised: what failed, by index.
         cause: why a worker is gone, its setup failed, or its batch could not be read.
+        ended: when the last of the items did that the event reports, on this machine's clock; 0: nobody knows.
     """
 
-    __slots__ = ("cause", "event", "raised", "start", "values")
+    __slots__ = ("cause", "ended", "event", "raised", "start", "values")
 
     def __init__(
         self,
@@ -40,12 +41,36 @@ class Arrival:
         values: list[Any] | None = None,
         raised: dict[int, Raised] | None = None,
         cause: BaseException | None = None,
+        *,
+        ended: float = 0.0,
     ) -> None:
         self.event = event
         self.start = start
         self.values = [] if values is None else values
         self.raised = {} if raised is None else raised
         self.cause = cause
+        self.ended = ended
+
+
+class Usage(Record):
+    """What workers have used since they were ready, those included that have ended.
+
+    Attributes:
+        time: of the processors; None if nobody knows.
+        peaks: the most memory that each has had, in bytes, by its number; of those whose number is small.
+        moving_seconds: how long workers took to unpickle items, and to pickle and send what came of them; None where
+            nothing travels, or nobody knows.
+        own_moving_seconds: how long this process took to pickle items, and to receive and unpickle what came of them.
+        sent: bytes of items.
+        received: bytes of what came of them.
+    """
+
+    time: ProcessorTime | None = None
+    peaks: Mapping[int, int] = {}
+    moving_seconds: float | None = None
+    own_moving_seconds: float = 0.0
+    sent: int = 0
+    received: int = 0
 
 
 class MemoryUse(Record):
@@ -96,8 +121,8 @@ class Engine(Protocol):
     def memory(self) -> MemoryUse:
         """Tell what workers use, as far as the place knows."""
 
-    def processor_time(self) -> ProcessorTime | None:
-        """Tell what workers have used since they were ready, those included that have ended; None if nobody knows."""
+    def usage(self) -> Usage:
+        """Tell what workers have used, as far as the place knows."""
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is, also after its end."""

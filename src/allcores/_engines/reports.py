@@ -22,7 +22,7 @@ def understand_report(worker: int, message: Message) -> Arrival:
         return Arrival(BatchUnreadable(worker, message.token, message.stop, is_last=message.flag), cause=error)
     happened = BatchFinished if message.flag else BatchAdvanced
     event = happened(worker, message.token, message.stop, message.seconds, tuple(raised), (), message.waited)
-    return Arrival(event, message.start, values, raised)
+    return Arrival(event, message.start, values, raised, ended=message.ended)
 
 
 def understand_unreadable(worker: int, message: Message) -> Arrival:

@@ -14,13 +14,13 @@ from allcores._core.hints import Any
 from allcores._core.messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
 from allcores._core.plan import Plan
 from allcores._engines.complaints import Complaints
-from allcores._engines.engine import Arrival, PlainEngine
+from allcores._engines.engine import Arrival, PlainEngine, Usage
 from allcores._input.dataset import Dataset
 from allcores._objects.outcomes import WorkerIdentity
 from allcores._settings.conditions import Conditions
 from allcores._system.interrupts import let_interrupts_in
 from allcores._system.native_threads import SharedLimit, find_limits
-from allcores._system.processor_time import ProcessorTime, ThreadMeter
+from allcores._system.processor_time import ThreadMeter
 from allcores._worker.job import Job, Part, run_batch
 from allcores._worker.line import Lines
 from allcores._worker.state import WorkerState
@@ -100,9 +100,9 @@ class SerialEngine(PlainEngine):
         self._waker = threading.Event()
         return self._waker.set
 
-    def processor_time(self) -> ProcessorTime:
+    def usage(self) -> Usage:
         """Tell what items have used."""
-        return self._meter.used
+        return Usage(self._meter.used)
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is: this process."""
@@ -165,4 +165,5 @@ def arrival_of(batch: SendBatch, part: Part) -> Arrival:
     """Tell of a part that was run in this process."""
     happened = BatchFinished if part.is_last else BatchAdvanced
     event = happened(batch.worker, batch.token, part.stop, part.seconds, tuple(part.raised))
-    return Arrival(event, part.start, part.values, {index: raised_here(e) for index, e in part.raised.items()})
+    raised = {index: raised_here(error) for index, error in part.raised.items()}
+    return Arrival(event, part.start, part.values, raised, ended=part.ended)

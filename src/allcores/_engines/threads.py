@@ -17,7 +17,7 @@ from allcores._core.hints import TYPE_CHECKING
 from allcores._core.messages import BatchAdvanced, BatchFinished, SendBatch, WorkerReady, WorkerSetupFailed, WorkerUp
 from allcores._core.plan import Plan
 from allcores._engines.complaints import Complaints
-from allcores._engines.engine import Arrival, PlainEngine
+from allcores._engines.engine import Arrival, PlainEngine, Usage
 from allcores._engines.holdings import Held, Takings
 from allcores._engines.serial import arrival_of
 from allcores._input.dataset import Dataset
@@ -136,9 +136,9 @@ class ThreadEngine(PlainEngine):
         """Give what ends a wait."""
         return lambda: self._outbox.put(None)
 
-    def processor_time(self) -> ProcessorTime:
+    def usage(self) -> Usage:
         """Tell what batches that are over have used."""
-        return reduce(ProcessorTime.and_also, (meter.used for meter in self._meters), ProcessorTime())
+        return Usage(reduce(ProcessorTime.and_also, (meter.used for meter in self._meters), ProcessorTime()))
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is: this process."""

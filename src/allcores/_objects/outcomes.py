@@ -6,13 +6,15 @@ from collections.abc import Callable
 from enum import Enum
 
 from allcores._core.errors import WorkerDied
-from allcores._core.hints import TYPE_CHECKING, Any, TypeVar
+from allcores._core.hints import TYPE_CHECKING, Any, TypeVar, overload
 from allcores._core.kinds import is_a, type_name
 from allcores._core.records import Record
 from allcores._objects.asking import attributes_of, text_of
 from allcores._objects.short_repr import short_repr
 
 if TYPE_CHECKING:
+    from typing import SupportsIndex
+
     from allcores._core.report import Report
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
 R = TypeVar("R")
 
 FAILURE_ATTRIBUTE = "__allcores_failure__"  # on the exception of an item
+SHOWN = 20  # failures, in a notebook
 TEXT_LENGTH = 100  # characters of an exception's text, for a failure to fit into two lines
 FINISHED_ATTRIBUTE = "__allcores_finished__"  # on the exception that ended a run
 
@@ -132,11 +135,23 @@ class Failure:
     def __repr__(self) -> str:
         return f"<Failure of item {self.index} ({short_repr(self.item)}): {_describe(self.exception)}>"
 
+    def _repr_html_(self) -> str:
+        from allcores._core.rows import as_html, escape  # for notebooks
+
+        rows = [
+            ("failed", f"item {self.index} ({short_repr(self.item)})"),
+            ("of", _describe(self.exception)),
+            ("where", f"{self.worker}{f', try {self.tries}' if self.tries > 1 else ''}"),
+            *([("said last", self.output)] if self.output else []),
+        ]
+        return f"{as_html(rows)}<details><summary>traceback</summary><pre>{escape(self.traceback)}</pre></details>"
+
 
 class Results(list[R]):
     """The results of `map`: a list, equal to the comprehension's, that knows how the run went.
 
     Where items have failed, it is printed as how many of what kind; its elements are still there to be looked at.
+    Slices and copies have the failures that are in them, whose indices stay those of the input, and the run's report.
 
     Attributes:
         failures: the `Failure` of every item that failed, by index; empty unless ``errors="collect"``.
@@ -149,6 +164,8 @@ class Results(list[R]):
         2 of 3 finished, 1 failed: 1 ValueError
         >>> results.successes
         [1, 3]
+        >>> print(results[1:])
+        1 of 2 finished, 1 failed: 1 ValueError
     """
 
     failures: list[Failure]
@@ -160,12 +177,48 @@ class Results(list[R]):
         failed = set(map(id, self.failures))  # a function may return a `Failure`, which is a value then
         return [value for value in self if id(value) not in failed]
 
+    @overload
+    def __getitem__(self, at: SupportsIndex, /) -> R: ...
+    @overload
+    def __getitem__(self, at: slice[Any, Any, Any], /) -> Results[R]: ...
+    def __getitem__(self, at: SupportsIndex | slice[Any, Any, Any], /) -> R | Results[R]:
+        """Give an element, or a part that knows of its own failures."""
+        if type(at) is not slice:
+            return super().__getitem__(at)
+        return self._part(super().__getitem__(at))
+
+    def copy(self) -> Results[R]:
+        """Give the same results once more."""
+        return self._part(self)
+
+    def _part(self, values: list[R]) -> Results[R]:
+        part = Results(values)
+        vars(part).update(vars(self))
+        if failures := vars(self).get("failures"):
+            here = set(map(id, values))
+            part.failures = [failure for failure in failures if id(failure) in here]
+        return part
+
     def __str__(self) -> str:
+        return self._summary or super().__str__()
+
+    def _repr_html_(self) -> str | None:
+        """Show which items failed; None where none did, so that a notebook shows the list."""
+        if not self._summary:
+            return None
+        from allcores._core.rows import as_html, escape  # for notebooks
+
+        rows = [(f"item {one.index}", f"{short_repr(one.item)}: {_describe(one.exception)}") for one in self.failures]
+        more = f"<p>and {len(rows) - SHOWN} more</p>" if len(rows) > SHOWN else ""
+        return f"<p>{escape(self._summary)}</p>{as_html(rows[:SHOWN])}{more}"
+
+    @property
+    def _summary(self) -> str:
+        """How many of what kind have failed; empty if none have, or the run is not over."""
         failures: list[Failure] = getattr(self, "failures", [])
         if not failures:
-            return super().__str__()
-        failed = count_kinds(failures)
-        kinds = ", ".join(f"{count} {kind}" for kind, count in failed)
+            return ""
+        kinds = ", ".join(f"{count} {kind}" for kind, count in count_kinds(failures))
         return f"{len(self) - len(failures)} of {len(self)} finished, {len(failures)} failed: {kinds}"
 
 

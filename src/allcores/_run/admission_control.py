@@ -31,10 +31,13 @@ class AdmissionControl:
 
     Attributes:
         limit: how many workers may run items at once; None for all.
+        short_seconds: for how long it was memory that kept some from it.
     """
 
     def __init__(self, workers: int, now: float, meeting_place: str | None = None) -> None:
         self.limit: int | None = None
+        self.short_seconds = 0.0
+        self._measured_at = now
         self._workers = workers
         self._admission = Admission(workers=workers)
         self._meeting_place = meeting_place
@@ -67,6 +70,9 @@ class AdmissionControl:
             now: seconds on the run's clock.
         """
         self._measure_at = now + MEASURE_SECONDS
+        if self._admission.limit is not None:
+            self.short_seconds += now - self._measured_at
+        self._measured_at = now
         if self._meeting_place is not None:
             self._share = self._find_share(self._meeting_place, running)
         if self._knows_memory:

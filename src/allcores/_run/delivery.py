@@ -8,6 +8,7 @@ from itertools import pairwise
 from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._core.messages import BatchAdvanced, BatchFinished
 from allcores._core.report import Slow
+from allcores._core.timeline import Timeline
 from allcores._engines.engine import Arrival, Engine
 from allcores._input.dataset import Dataset
 from allcores._objects.outcomes import Failure, Origin, attach_finished
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Delivery"]
 
-SLOWEST = 3  # that are told
+SLOWEST = 10  # that are told of
 SLOW_SECONDS = 0.1  # that nobody needs to hear of
 
 
@@ -34,6 +35,7 @@ class Delivery:
         excuses: whose failures are worth another try.
         origin: of the run's failures; one that is a value and bears it is no value for the journal.
         recorder: of the run's journal; None if it has none.
+        timeline: hears who has run what, and when.
 
     Attributes:
         recalled: how many items the journal has had.
@@ -51,6 +53,7 @@ class Delivery:
         *,
         origin: Origin | None,
         recorder: Recorder | None,
+        timeline: Timeline,
     ) -> None:
         self.recalled = self.finished = 0
         self.item_seconds = 0.0
@@ -62,6 +65,7 @@ class Delivery:
         self._excuses = excuses
         self._origin = origin
         self._recorder = recorder
+        self._timeline = timeline
 
     def recall(self, start: int, stop: int) -> tuple[tuple[int, int], ...]:
         """Deliver what the journal has of the items ``[start, stop)``; say which ranges that is."""
@@ -77,13 +81,16 @@ class Delivery:
         return ranges
 
     def deliver(
-        self, event: BatchAdvanced | BatchFinished, arrival: Arrival, retried: Iterable[int], engine: Engine
+        self, event: BatchAdvanced | BatchFinished, arrival: Arrival, retried: Iterable[int], engine: Engine, now: float
     ) -> None:
         """Hand on what came of a batch, or of the first items of one: all but the items that are tried again."""
-        values, holes = arrival.values, set(retried)
+        values, holes, start = arrival.values, set(retried), arrival.start
         self.item_seconds += event.seconds
+        ended = arrival.ended if 0.0 < arrival.ended < now else now
+        failed = len(arrival.raised)
+        self._timeline.hear(event.worker, start, len(values), seconds=event.seconds, failed=failed, ended=ended)
         if event.seconds > self._exceeding:
-            self._note_slow(event.seconds, arrival.start, len(arrival.values))
+            self._note_slow(event.seconds, start, len(values))
         seconds = event.seconds / max(1, len(values))
         for index, raised in arrival.raised.items():
             if index not in holes:
@@ -116,7 +123,8 @@ class Delivery:
         attach_finished(error, self._sink.finished)
 
     def _note_slow(self, seconds: float, start: int, count: int) -> None:
-        self.slowest.append(Slow(seconds, start, start + count))
+        name = self._failures.name(start) if count == 1 else ""
+        self.slowest.append(Slow(seconds, start, start + count, name))
         self.slowest.sort(reverse=True)
         del self.slowest[SLOWEST:]
         if len(self.slowest) == SLOWEST:

@@ -36,14 +36,17 @@ from allcores._core.messages import (
     SendBatch,
     StartWorkers,
     TakeBackItems,
+    WorkerReady,
 )
 from allcores._core.plan import Plan
 from allcores._core.report import Report
 from allcores._core.scheduler.scheduler import Scheduler
-from allcores._engines.engine import Arrival, Engine
+from allcores._core.timeline import Timeline
+from allcores._engines.engine import Arrival, Engine, Usage
 from allcores._input.dataset import Dataset
 from allcores._objects.entry import depth_of_caller
-from allcores._objects.outcomes import DROPPED, Failure, Origin, count_kinds
+from allcores._objects.outcomes import DROPPED, Failure, Origin
+from allcores._run.accounts import Accounts
 from allcores._run.admission_control import AdmissionControl
 from allcores._run.delivery import Delivery
 from allcores._run.excuses import Excuses
@@ -103,7 +106,11 @@ class Run:
         self._engine: Engine | None = None
         self._excuses = Excuses(plan.retries, retry_on)
         self._failures = Failures(plan, dataset, inbox, origin, self._excuses)
-        self._delivery = Delivery(dataset, sink, self._failures, self._excuses, origin=origin, recorder=recorder)
+        self._began = clock()
+        self._timeline = Timeline(self._began)
+        self._delivery = Delivery(
+            dataset, sink, self._failures, self._excuses, origin=origin, recorder=recorder, timeline=self._timeline
+        )
         self._intake = Intake(dataset, self._delivery)
         self._recorder = recorder
         self._watcher = watcher
@@ -126,9 +133,20 @@ class Run:
         self._told: deque[Event] = deque()  # by other threads
         self._wake: Callable[[], None] = _wake_nobody
         self._is_torn = False  # whether the loop's body was left in the middle of an arrival
-        self._began = self._clock()
         self._room: int | None = None  # as the scheduler was told last
         self._admission = self._make_admission(plan)
+        self._accounts = Accounts(
+            plan,
+            self._scheduler,
+            self._delivery,
+            self._failures,
+            self._excuses,
+            intake=self._intake,
+            timeline=self._timeline,
+            recorder=recorder,
+            admission=self._admission,
+            is_served=inbox is not None,
+        )
         self._timers = [timer for timer in (recorder, self._admission, watcher, standstill) if timer is not None]
         self._ended: float | None = None
         self._is_closing = self._is_closed = False
@@ -176,24 +194,8 @@ class Run:
     @property
     def report(self) -> Report:
         """What the run has cost so far, or altogether."""
-        used = None if self._engine is None else self._engine.processor_time()
-        return Report(
-            wall_seconds=(self._clock() if self._ended is None else self._ended) - self._began,
-            workers=self._scheduler.peak_workers,
-            items=self._scheduler.settled,
-            failed=len(self.failures),
-            tries=self._scheduler.settled - self._delivery.recalled + self._excuses.repeated,
-            deaths=self._scheduler.deaths,
-            recalled=self._delivery.recalled,
-            unrecorded=0 if self._recorder is None else self._recorder.unrecognised + self._recorder.unrecorded,
-            item_seconds=self._delivery.item_seconds,
-            computing_seconds=None if used is None else used.computing,
-            queued_seconds=None if used is None else used.queued,
-            input_seconds=self._intake.seconds,
-            failures=count_kinds(self.failures) if self.failures else (),
-            slowest=tuple(self._delivery.slowest),
-            plan=self._plan,
-        )
+        usage = Usage() if self._engine is None else self._engine.usage()
+        return self._accounts.report(usage, (self._clock() if self._ended is None else self._ended) - self._began)
 
     @property
     def due(self) -> float:
@@ -390,13 +392,15 @@ class Run:
             return
         if arrival.raised or cause is not None:
             event = self._excuses.excuse(event, arrival)
-        settled = self._scheduler.settled
-        commands = self._scheduler.handle(event, self._clock())
+        settled, now = self._scheduler.settled, self._clock()
+        commands = self._scheduler.handle(event, now)
         retried = {command.index for command in commands if type(command) is RetryItem} if commands else ()
         if retried:
             self._excuses.repeat(retried)
         if isinstance(event, BatchAdvanced | BatchFinished) and (retried or self._scheduler.settled > settled):
-            self._delivery.deliver(event, arrival, retried, self.open())
+            self._delivery.deliver(event, arrival, retried, self.open(), now)
+        elif isinstance(event, WorkerReady):
+            self._timeline.hear_of_ready(event.worker, now)
         for command in commands:
             self._carry_out(command, arrival)
 

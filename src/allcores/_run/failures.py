@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from allcores._core.errors import WorkersUnavailable
 from allcores._core.hints import TYPE_CHECKING, Any
-from allcores._core.kinds import is_a
+from allcores._core.kinds import is_a, type_name
 from allcores._core.messages import AbortReason, Moment, WorkerDown
 from allcores._core.plan import Plan
 from allcores._engines.engine import Arrival
@@ -33,6 +33,7 @@ class Failures:
 
     Attributes:
         made: in the order in which they were; of items that were handed in, only the receiver has them.
+        kinds: ``{name of the exception's type: how many}``, of those, too.
         error: what the run must raise.
     """
 
@@ -40,6 +41,7 @@ class Failures:
         self, plan: Plan, dataset: Dataset, inbox: Inbox | None, origin: Origin | None, excuses: Excuses
     ) -> None:
         self.made: list[Failure] = []
+        self.kinds: dict[str, int] = {}
         self.error: BaseException | None = None
         self._plan = plan
         self._dataset = dataset
@@ -56,8 +58,10 @@ class Failures:
         """Make a failure of what an item raised, and in raise mode the run's end."""
         error = raised.exception
         position, item, origin = self._place(index)
-        where = f"{self._name(index)} failed on {identity}{self._excuses.describe(index)}"
+        where = f"{self.name(index)} failed on {identity}{self._excuses.describe(index)}"
         add_note(error, f"allcores: {where}{advise_on_call(error, item)}")
+        kind = type_name(error)
+        self.kinds[kind] = self.kinds.get(kind, 0) + 1
         tries = self._excuses.take(index)
         failure = Failure(position, item, error, raised.traceback, identity, tries, origin, self._output(index))
         if not (self.are_values or self.made):
@@ -106,11 +110,18 @@ class Failures:
         if steps:
             add_note(error, f"allcores: {'; '.join(steps)}")
 
+    def name(self, index: int) -> str:
+        """Say which item it is."""
+        if self._inbox is not None:
+            submission, position = self._inbox.place(index)
+            return submission.line.name(position, submission.items[position])
+        return f"item {index} ({short_repr(self._dataset.items(index, index + 1)[0])})"
+
     def _describe_death(
         self, index: int, death: BaseException, moment: Moment, identity: WorkerIdentity
     ) -> BaseException:
         doing = "while it ran" if moment is Moment.RUNNING else "while it received, or sent the result of,"
-        described = type(death)(f"{identity} {death} {doing} {self._name(index)}{self._excuses.describe(index)}")
+        described = type(death)(f"{identity} {death} {doing} {self.name(index)}{self._excuses.describe(index)}")
         vars(described).update(vars(death))
         return described
 
@@ -127,9 +138,3 @@ class Failures:
             return index, self._dataset.items(index, index + 1)[0], self._origin
         submission, position = self._inbox.place(index)
         return position, submission.items[position], submission.line.origin
-
-    def _name(self, index: int) -> str:
-        if self._inbox is not None:
-            submission, position = self._inbox.place(index)
-            return submission.line.name(position, submission.items[position])
-        return f"item {index} ({short_repr(self._dataset.items(index, index + 1)[0])})"

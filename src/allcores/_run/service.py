@@ -27,6 +27,7 @@ from allcores._core.errors import Terminated
 from allcores._core.functions import refuse_deferring
 from allcores._core.options import OTHERS, Options
 from allcores._core.plan import make_plan
+from allcores._core.report import Report
 from allcores._engines.chance import draw_chance, say_what_is_copied
 from allcores._engines.launch import make_engine
 from allcores._input.sharing.sharing import Belongings, Clearance
@@ -147,6 +148,11 @@ class Service:
     def error(self) -> BaseException | None:
         """Why nothing is taken any more, although it was not closed."""
         return self._error
+
+    @property
+    def report(self) -> Report:
+        """What all that was handed in has cost so far."""
+        return self._loop.report
 
     @property
     def is_running(self) -> bool:

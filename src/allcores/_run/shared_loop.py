@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 
+from allcores._core.report import Report
 from allcores._run.driver import Run
 from allcores._run.inbox import Inbox
 from allcores._run.submission import showing_errors
@@ -45,6 +46,17 @@ class SharedLoop:
     def is_inside(self) -> bool:
         """Whether the caller is the own thread, or turns the loop, and so must not wait for it."""
         return self._leadership.is_mine or self._leadership.is_own
+
+    @property
+    def report(self) -> Report:
+        """What the run has cost so far; while others are in the loop, figures may be a moment apart."""
+        with hold_interrupts():
+            if self._leadership.is_mine or not self._leadership.take(0):
+                return self._run.report
+            try:
+                return self._run.report
+            finally:
+                self._leadership.let_go()
 
     def hear_at_once(self) -> bool:
         """As of `Run`; the caller holds the loop."""

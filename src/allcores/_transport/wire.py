@@ -2,7 +2,7 @@
 
 A message is a header, the lengths of its frames, what it tells of segments, and the frames::
 
-    kind  flags  counts  tries  line  token  start  stop  seconds  waited | length, ... | frame, ...
+    kind  flags  counts  tries  line  token  start  stop  seconds  waited  moved  ended | length, ... | frame, ...
 
 A few bring more, between the lengths and the frames: numbers of segments that the sender has let go of; and a loan,
 which is a segment that those frames lie in whose lengths say so. Its descriptor travels beside the message.
@@ -21,7 +21,7 @@ __all__ = ["EXCLUSIVE", "Beside", "Buffer", "Kind", "Loan", "Message", "pack_hea
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
-HEADER = struct.Struct("=BBHHHIIqqqdd")
+HEADER = struct.Struct("=BBHHHIIqqqdddd")
 LENGTH_BYTES = 8
 NUMBER_BYTES = 8
 LOAN = struct.Struct("=QQQ")
@@ -84,10 +84,12 @@ class Message:
 
     __slots__ = (
         "descriptors",
+        "ended",
         "flag",
         "frames",
         "kind",
         "line",
+        "moved",
         "seconds",
         "start",
         "stop",
@@ -108,6 +110,8 @@ class Message:
         tries: int = 1,
         line: int = 0,
         waited: float = 0.0,
+        moved: float = 0.0,
+        ended: float = 0.0,
         descriptors: Sequence[int] = (),
     ) -> None:
         self.kind = kind
@@ -120,6 +124,8 @@ class Message:
         self.tries = tries  # RUN: how often the item was run, this time included
         self.line = line  # RUN: which job runs the items; 0: the one of the setup
         self.waited = waited  # REPORT: for how many seconds there was nothing to do before the batch
+        self.moved = moved  # REPORT: for how many seconds items were unpickled, and what came of them pickled and sent
+        self.ended = ended  # REPORT: when the last item ended, on the machine's own clock; 0: nobody knows
         self.descriptors = descriptors  # SETUP: travel beside the frames, and belong to whoever receives them
 
 
@@ -167,6 +173,8 @@ def pack_head(message: Message, lengths: list[int], beside: Beside | None = None
         message.stop,
         message.seconds,
         message.waited,
+        message.moved,
+        message.ended,
     ) + struct.pack(f"={len(lengths)}Q", *lengths)
     return head if beside is None else head + struct.pack(f"={len(freed)}Q", *freed) + LOAN.pack(*(loan or NO_LOAN))
 
@@ -183,14 +191,17 @@ def unpack_head(data: bytearray) -> tuple[Message, int, list[int], Beside | None
     """
     if len(data) < HEADER.size:
         return None
-    kind, flags, descriptors, frees, tries, frames, line, token, start, stop, seconds, waited = HEADER.unpack_from(data)
+    kind, flags, descriptors, frees, tries, frames, line, token, start, stop, *times = HEADER.unpack_from(data)
     size = HEADER.size + frames * LENGTH_BYTES
     has_more = flags & LENT or frees or descriptors
     whole = size + frees * NUMBER_BYTES + LOAN.size if has_more else size
     if len(data) < whole:
         return None
     lengths = list(struct.unpack_from(f"={frames}Q", data, HEADER.size))
-    message = Message(KINDS[kind], token, start, stop, seconds, bool(flags & FLAG), None, tries, line, waited)
+    seconds, waited, moved, ended = times
+    message = Message(
+        KINDS[kind], token, start, stop, seconds, bool(flags & FLAG), None, tries, line, waited, moved, ended
+    )
     if not has_more:
         return message, size, lengths, None
     lent = [position for position, length in enumerate(lengths) if length & IN_SEGMENT]

@@ -95,6 +95,7 @@ class Part(Record):
     raised: dict[int, BaseException]  # {index: exception}
     seconds: float  # spent inside the items
     is_last: bool
+    ended: float = 0.0  # when the last of them did, on the machine's own clock
 
 
 def run_batch(
@@ -134,7 +135,8 @@ def run_batch(
     if batch.stop - batch.start == 1:
         (item,) = items
         values, raised, seconds = run_single(call, running, item, batch, mark, passing=passing, fetch=fetch)
-        yield Part(batch.start, batch.start + len(values), values, raised, seconds, True)
+        ended = monotonic_ns() / 1e9
+        yield Part(batch.start, batch.start + len(values), values, raised, seconds, True, ended)
         return
     longest = STRIDE // 2 if job.is_timed else LONG_STRIDE
     strides = Strides(
@@ -202,7 +204,7 @@ class _GrowingPart:
         values, until = self._gather(), max(self._strides.began, self._since)
         values += [*self._values, *self._new_values(self._seen)]
         seconds = (until - self._since) / 1e9
-        tell(Part(self._start, stop, values, self._raised_until(stop), seconds, is_last=False))
+        tell(Part(self._start, stop, values, self._raised_until(stop), seconds, is_last=False, ended=until / 1e9))
         self._start, self._since, self._values = stop, until, self._gather()
         self.is_told = True
 
@@ -216,7 +218,8 @@ class _GrowingPart:
         strides, raised = self._strides, self._strides.raised
         if self.is_told and raised:
             raised = self._raised_until(strides.index)
-        return Part(self._start, strides.index, self._values, raised, (strides.now - self._since) / 1e9, is_last)
+        seconds, ended = (strides.now - self._since) / 1e9, strides.now / 1e9
+        return Part(self._start, strides.index, self._values, raised, seconds, is_last, ended)
 
     def _new_values(self, count: int) -> list[Any]:
         """Give those of the chunk's first values that were not told."""

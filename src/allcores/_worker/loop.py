@@ -83,6 +83,7 @@ class WorkerLoop:
         self._unsettled: BaseException | None = None  # why the settings could not be made
         self._adoption = adoption
         self._done_at = monotonic_ns()  # when there was nothing more to do
+        self._moved = 0  # nanoseconds for unpickling, pickling and sending that no report has told of
         self._quiet = _Quiet()
         self._outlet: Outlet | None = None  # tells what items say; None until that is wanted
         self._thread, self._pid = get_ident(), os.getpid()
@@ -336,7 +337,8 @@ class WorkerLoop:
 
     def _run(self, message: Message) -> None:
         self._words[INDEX] = MOVING
-        waited = (monotonic_ns() - self._done_at) / 1e9
+        began = monotonic_ns()
+        waited = (began - self._done_at) / 1e9
         job = self._jobs[message.line] if self._unsettled is None else self._unsettled
         try:
             if self._adoption is not None:
@@ -356,19 +358,22 @@ class WorkerLoop:
         snapshots = Snapshots(shares_files=False) if batch.stop - batch.start > 1 else None
         fetch = self._asker.fetch
         region = self._region(batch) if job.is_awaited and batch.stop - batch.start > 1 else None
+        self._moved += monotonic_ns() - began
         for part in run_batch(
             job, items, batch, self._mark, fetch=fetch, gather=Parcel, snapshots=snapshots, region=region
         ):
             self._words[INDEX] = MOVING
+            ended = monotonic_ns()
             frames = encode_outcomes(part.start, part.values, part.raised)
             self._mark.shelf.expect(sum(map(len, frames)) / max(1, part.stop - part.start))
             self._flush_output()
             self._tell_ties(part.seconds)
             if part.is_last:
                 self._words[INDEX] = IDLE
-            self._send(_report(batch.token, part, frames, waited))
-            waited = 0.0
-        self._done_at = monotonic_ns()
+            told = monotonic_ns()
+            self._send(_report(batch.token, part, frames, waited, (self._moved + told - ended) / 1e9))
+            waited, self._done_at = 0.0, monotonic_ns()
+            self._moved = self._done_at - told
 
     def _region(self, batch: SendBatch) -> SafeRegion:
         """See to it that somebody looks what items of the batch gave, and tells it if a later one runs long."""
@@ -403,9 +408,9 @@ class WorkerLoop:
         self._send(Message(kind, token, stop=stop, frames=encode(encode_exception(error))))
 
 
-def _report(token: int, part: Part, frames: list[Buffer], waited: float = 0.0) -> Message:
-    start, stop, seconds, is_last = part.start, part.stop, part.seconds, part.is_last
-    return Message(Kind.REPORT, token, start, stop, seconds, is_last, frames, waited=waited)
+def _report(token: int, part: Part, frames: list[Buffer], waited: float = 0.0, moved: float = 0.0) -> Message:
+    start, stop, _, _, seconds, is_last, ended = part
+    return Message(Kind.REPORT, token, start, stop, seconds, is_last, frames, waited=waited, moved=moved, ended=ended)
 
 
 class _Quiet:

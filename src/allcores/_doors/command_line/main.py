@@ -15,6 +15,7 @@ from allcores._core.errors import JournalError
 from allcores._doors.command_line.exit_codes import ALL_WELL, INTERRUPTED, SOME_FAILED, USAGE
 from allcores._doors.command_line.map_command import add_map
 from allcores._doors.command_line.options import add_options, read_options
+from allcores._doors.command_line.report_command import add_report
 from allcores._doors.command_line.results import as_plain
 from allcores._doors.command_line.usage import UsageError
 from allcores._doors.doctor import doctor
@@ -70,6 +71,7 @@ def _make_parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argumen
     add_map(commands)
     _add_plan(commands)
     _add_journal(commands)
+    add_report(commands)
     _add_doctor(commands)
     return parser, dict(commands.choices)
 

@@ -70,6 +70,11 @@ def add_map(commands: Any) -> None:
     )
     parser.add_argument("--report", action="store_true", help="say at the end what the run cost and what to try")
     parser.add_argument(
+        "--save-report",
+        metavar="FILE",
+        help="write that as a page with pictures, or as trace events for Perfetto if the name ends in .json",
+    )
+    parser.add_argument(
         "--progress", action=argparse.BooleanOptionalAction, help="a bar; by default if standard error is a terminal"
     )
     add_options(parser)
@@ -88,7 +93,9 @@ def run_map(given: argparse.Namespace) -> int:
         raise UsageError(text_of(error)) from error
     with results, ResultFile(given.out) as out:
         try:
-            return _write(results, waiting, out, is_reported=given.report)
+            code = _write(results, waiting, out)
+            _report(results, given)
+            return code  # noqa: TRY300 - what comes of the report counts, too
         except KeyboardInterrupt:
             _tell(f"interrupted{_where(out)}{_how_to_go_on(options)}")
             return INTERRUPTED
@@ -112,7 +119,21 @@ def _end_with(error: BaseException) -> int:
     return SOME_FAILED
 
 
-def _write(results: ResultIterator[Any], waiting: deque[Any], out: ResultFile, *, is_reported: bool) -> int:
+def _report(results: ResultIterator[Any], given: argparse.Namespace) -> None:
+    report = results.report
+    if report is None:
+        return
+    if given.report:
+        _tell(str(report))
+    if given.save_report is not None:
+        write = report.trace if given.save_report.endswith(".json") else report.save
+        try:
+            write(given.save_report)
+        except OSError as error:
+            _tell(f"the report cannot be written: {error}")
+
+
+def _write(results: ResultIterator[Any], waiting: deque[Any], out: ResultFile) -> int:
     """Write what comes, until all has come."""
     finished = failed = 0
     write = Rows().line if out.is_csv else as_line
@@ -133,8 +154,6 @@ def _write(results: ResultIterator[Any], waiting: deque[Any], out: ResultFile, *
     out.finish()
     if failed:
         _tell(f"{finished} of {finished + failed} finished, {failed} failed")
-    if is_reported and results.report is not None:
-        _tell(str(results.report))
     return SOME_FAILED if failed else ALL_WELL
 
 

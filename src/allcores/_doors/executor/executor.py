@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from weakref import finalize
 
 from allcores._core.options import Options
+from allcores._core.report import Report
 from allcores._doors.arguments import Context, refuse_options_for_runs, take_over
 from allcores._doors.executor.broken import translated_refusals
 from allcores._doors.executor.future import Call, Future
@@ -88,6 +89,19 @@ class Executor(ProcessPoolExecutor):
         plan = self._service.plan
         stage = "broken" if self._broken is not None else "shut down" if self._service.is_closed else "ready"
         return f"<allcores.{type(self).__qualname__}: {stage}, {plan.workers} on {plan.on}>"
+
+    @property
+    def report(self) -> Report:
+        """What all calls together have cost since the executor was made; printed, about ten lines.
+
+        Example:
+            >>> import allcores
+            >>> with allcores.Executor(max_workers=2) as executor:
+            ...     numbers = list(executor.map(abs, range(5)))
+            ...     print(executor.report.items, executor.report.failed)
+            5 0
+        """
+        return self._service.report
 
     @property
     def _broken(self) -> BaseException | None:  # type: ignore[override]

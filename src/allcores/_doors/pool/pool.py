@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing.pool
-import operator
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -13,10 +12,11 @@ from typing import Any, NoReturn, Self, TypeVar, overload
 from weakref import finalize
 
 from allcores._core.errors import Terminated
-from allcores._core.options import Options
-from allcores._doors.arguments import Context, refuse_options_for_runs, take_over
+from allcores._core.report import Report
+from allcores._doors.arguments import Context
 from allcores._doors.pool.arrivals import AnyOrder, Arrivals, Order
 from allcores._doors.pool.async_result import AsyncResult, Callback, MapResult
+from allcores._doors.pool.checks import check_count, check_options
 from allcores._doors.pool.iterator import PoolIterator
 from allcores._doors.pool.puller import Part, Puller
 from allcores._doors.pool.waiting import require_able_to_wait
@@ -93,7 +93,7 @@ class Pool(multiprocessing.pool.Pool):
         if initializer is not None:  # the arguments of none are ignored, as programs rely on
             options |= {"initializer": initializer, "initargs": initargs}
         with one_frame:
-            checked = _check(options, processes, maxtasksperchild, context)
+            checked = check_options(options, processes, maxtasksperchild, context)
             self._ahead = checked.ahead
             self._service = Service(checked, name="allcores-pool", is_patient=False, stands_in=True, has_daemons=True)
         self._pullers: set[Puller] = set()
@@ -105,6 +105,19 @@ class Pool(multiprocessing.pool.Pool):
     def _processes(self) -> int:
         """How many workers there may be; dynesty asks for it."""
         return self._service.plan.workers
+
+    @property
+    def report(self) -> Report:
+        """What all calls together have cost since the pool was made; printed, about ten lines.
+
+        Example:
+            >>> import allcores
+            >>> with allcores.Pool(2) as pool:
+            ...     numbers = pool.map(abs, range(5))
+            ...     print(pool.report.items, pool.report.failed)
+            5 0
+        """
+        return self._service.report
 
     # ------------------------------------------------------------------------------------------------------ calls
 
@@ -339,7 +352,7 @@ class Pool(multiprocessing.pool.Pool):
         self, func: Callable[..., R], iterable: Iterable[Any], chunksize: int | None, ahead: int | None, order: Order
     ) -> PoolIterator[R]:
         line = self._line(func, chunksize, is_awaited=True)
-        ahead = self._ahead if ahead is None else _count("ahead", ahead)
+        ahead = self._ahead if ahead is None else check_count("ahead", ahead)
         arrivals = Arrivals(self, self._service, line, order, is_counted=ahead is not None)
         items = at_hand(iterable) if ahead is None else None
         if items is None:
@@ -426,24 +439,5 @@ class Pool(multiprocessing.pool.Pool):
         self, func: Callable[..., Any], chunksize: int | None, *, is_star: bool = False, is_awaited: bool = False
     ) -> Line:
         self._require_running()
-        batch = None if chunksize is None else _count("chunksize", chunksize)
+        batch = None if chunksize is None else check_count("chunksize", chunksize)
         return self._service.line(func, is_star=is_star, batch=batch, is_awaited=is_awaited)
-
-
-def _check(options: dict[str, Any], processes: int | None, limit: object, context: Context | None) -> Options:
-    if processes is not None and processes < 1:
-        raise ValueError(f"processes={processes!r} makes no sense; allowed: 1, 2, 3, … or None for all usable cores")
-    if limit is not None and not (isinstance(limit, int) and limit > 0):
-        raise ValueError(f"maxtasksperchild={limit!r} makes no sense; allowed: 1, 2, 3, … or None")
-    refuse_options_for_runs(options)
-    take_over(options, "workers", "processes", processes)
-    take_over(options, "recycle", "maxtasksperchild", limit)
-    take_over(options, "start", "the start method of context", None if context is None else context.get_start_method())
-    return Options.from_keywords(options)
-
-
-def _count(name: str, value: int) -> int:
-    count = operator.index(value)
-    if count < 1:
-        raise ValueError(f"{name}={value!r} makes no sense; allowed: 1, 2, 3, … or None for the default")
-    return count

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from allcores._core.errors import WorkersUnavailable
 from allcores._core.messages import EngineLost
-from allcores._engines.engine import Arrival, PlainEngine
+from allcores._engines.engine import Arrival, PlainEngine, Usage
 from allcores._engines.executors.replies import Replies
 from allcores._objects.outcomes import WorkerIdentity
-from allcores._system.processor_time import ProcessorTime
 from allcores._worker.stamp import Stamp, differ, doubt, stamp_here
 
 __all__ = ["GuestEngine"]
@@ -26,9 +25,9 @@ class GuestEngine(PlainEngine):
     def condemn(self, worker: int, start: int, stop: int) -> None:
         """Nobody can end a call that runs."""
 
-    def processor_time(self) -> ProcessorTime:
+    def usage(self) -> Usage:
         """Tell what batches that are over have used."""
-        return self._replies.used
+        return Usage(self._replies.used)
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Say which process has run the worker's latest batch."""

@@ -58,6 +58,7 @@ class DeathReader:
     def _find_cause(self, worker: Worker, end: End) -> WorkerDied:
         if worker.is_mute:
             return WorkerDied("was killed as it had closed its channel", exit="SIGKILL", pid=worker.process.pid)
+        self._measures.hear_of_death(worker, end.peak)
         death = self.explain(end, worker.process.pid)
         if death.is_out_of_memory:
             self._measures.hear_of_kill(worker, end.peak)

@@ -16,7 +16,7 @@ from allcores._core.messages import BatchWeighed, Moment, SendBatch, WorkerDown,
 from allcores._core.plan import Plan
 from allcores._core.scheduler.pace import HEAVY_BYTES
 from allcores._engines.complaints import Complaints
-from allcores._engines.engine import Arrival, MemoryUse
+from allcores._engines.engine import Arrival, MemoryUse, Usage
 from allcores._engines.holdings import Takings
 from allcores._engines.processes.connections import Connections
 from allcores._engines.processes.deaths import DeathReader
@@ -35,7 +35,6 @@ from allcores._transport.board import HAS_CHILDREN
 
 if TYPE_CHECKING:
     from allcores._system.leadership import Leadership
-    from allcores._system.processor_time import ProcessorTime
     from allcores._worker.line import Lines
 
 __all__ = ["ProcessEngine"]
@@ -112,10 +111,14 @@ class ProcessEngine:
         state = self._workers.get(batch.worker)
         if state is None:  # it has just ended, and the scheduler is about to hear of it
             return
+        began = time.monotonic()
         message = self._supplies.order(state, batch)
         state.held[batch.token] = batch
         state.post(message)
-        if (size := sum(map(len, message.frames))) > HEAVY_BYTES:
+        size = sum(map(len, message.frames))
+        self._measures.sent += size
+        self._measures.own_moving_seconds += time.monotonic() - began
+        if size > HEAVY_BYTES:
             self._arrivals.append(Arrival(BatchWeighed(batch.worker, batch.token, batch.stop - batch.start, size)))
 
     def take_back(self, worker: int) -> None:
@@ -177,9 +180,9 @@ class ProcessEngine:
         """Tell what workers use."""
         return self._measures.use(self._workers.values())
 
-    def processor_time(self) -> ProcessorTime | None:
-        """Tell what workers have used; what one that died had used may be missing."""
-        return self._measures.processor_time(self._workers.values())
+    def usage(self) -> Usage:
+        """Tell what workers have used; of the time of one that died, some may be missing."""
+        return self._measures.usage(self._workers.values())
 
     def identity(self, worker: int) -> WorkerIdentity:
         """Say who the worker is."""

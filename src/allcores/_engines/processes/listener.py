@@ -6,6 +6,7 @@ Whatever a worker had reported until its end counts: its channel is read to the 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Generator, Iterator
 
 from allcores._codec.exceptions import decode_exception
@@ -54,10 +55,12 @@ class Listener:
 
     def hear(self, worker: Worker) -> Generator[Arrival, None, bool]:
         """Read what has come; return False at the end of the channel."""
+        began = time.monotonic()
         try:
             is_open = worker.channel.read()
         except BlockingIOError:
             return True
+        self._measures.own_moving_seconds += time.monotonic() - began
         for message in worker.channel.messages():
             if worker.has_lost(message):
                 continue
@@ -71,7 +74,9 @@ class Listener:
                 if worker.mark.is_tied(TELLS_TRACKER):
                     self._tracker.forward()  # first: what it has made may be removed as soon as its name is known
                 yield from self._measures.look_at_growth(worker)
-                if (size := sum(map(len, message.frames))) > HEAVY_BYTES:
+                size = sum(map(len, message.frames))
+                self._measures.hear_of_report(message, size)
+                if size > HEAVY_BYTES:
                     yield Arrival(BatchWeighed(worker.number, message.token, message.stop - message.start, size))
             yield self._understand(worker, message)
         return is_open
@@ -106,7 +111,10 @@ class Listener:
                 worker.settle(message)
                 if not worker.held:
                     self._supplies.hear_of_leisure(worker)
-                return understand_report(number, message)
+                began = time.monotonic()
+                arrival = understand_report(number, message)
+                self._measures.own_moving_seconds += time.monotonic() - began
+                return arrival
             case Kind.UNREADABLE:
                 worker.doubt()
                 return understand_unreadable(number, message)

@@ -13,7 +13,7 @@ from allcores._codec.definitions.globals import Key
 from allcores._core.hints import TYPE_CHECKING, Any
 from allcores._engines.processes.process import Process, Setup
 from allcores._system.lifeline import has_news
-from allcores._system.memory import peak_memory, resident_memory
+from allcores._system.memory import peak_memory, reset_peak, resident_memory
 from allcores._system.processor_time import ProcessorTime, of_process
 from allcores._transport.segment import Segment
 from allcores._transport.wire import Kind, Message
@@ -172,6 +172,8 @@ class Worker:
         self.is_ready = True
         pid = self.process.pid
         if pid is not None:
+            if not self._inherits:  # its peak may be of an earlier run
+                reset_peak(pid)
             self.used_before = of_process(pid)
             self.idle_size, self.idle_peak = resident_memory(pid) or 0, peak_memory(pid) or 0
             self.born_with = self.idle_size if self._inherits else 0
