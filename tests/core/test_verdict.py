@@ -128,7 +128,3 @@ def test_one_item_that_is_long() -> None:
     assert (report.slowest[0].start, report.slowest[0].stop) == (5, 6)
     assert report.slowest[0].name == "item 5 (0.5)"
     assert report.verdict.startswith("item 5 (0.5) alone took ")
-
-
-def test_items_that_are_small() -> None:
-    assert allcores.map(abs, range(10_000), workers=2, batch=1).report.verdict.startswith("items take ")
