@@ -53,7 +53,8 @@ def test_a_run_starts_no_more_workers_than_it_has_items(start):
 
 def test_fixed_batches_have_their_size(sent, start):
     assert allcores.map(abs, range(100), batch=7, workers=2, start=start) == list(range(100))
-    assert [(batch.start, batch.stop) for batch in sent] == [(at, min(at + 7, 100)) for at in range(0, 100, 7)]
+    sizes = {(batch.start, batch.stop) for batch in sent}  # one may be taken back, and sent again
+    assert sizes == {(at, min(at + 7, 100)) for at in range(0, 100, 7)}
 
 
 def test_adaptive_batches_begin_with_one_item_grow_and_shrink_toward_the_end(sent):
