@@ -44,6 +44,7 @@ class Pace:
 
     Attributes:
         adapts: whether the batch size follows from what is measured.
+        workers: how many there may be.
     """
 
     __slots__ = (
@@ -56,8 +57,8 @@ class Pace:
         "_largest",
         "_most",
         "_seconds",
-        "_workers",
         "adapts",
+        "workers",
     )
 
     def __init__(
@@ -71,7 +72,7 @@ class Pace:
         in_hand: int = BATCHES_IN_HAND,
     ) -> None:
         self.adapts = fixed is None
-        self._workers = workers
+        self.workers = workers
         self._fixed = fixed
         self._depth = depth
         self._is_awaited = is_awaited
@@ -111,8 +112,8 @@ class Pace:
         target = self._target(remaining)
         if size * self._seconds > target * self._items:
             size = int(target * self._items / self._seconds)
-        if remaining is not None and size * self._workers * TAIL_SHARE > remaining:
-            size = min(size, max(remaining // (self._workers * TAIL_SHARE), self._floor()))
+        if remaining is not None and size * self.workers * TAIL_SHARE > remaining:
+            size = min(size, max(remaining // (self.workers * TAIL_SHARE), self._floor()))
         return max(int(min(size, self._most)), 1)
 
     def _target(self, remaining: int | None) -> float:
@@ -121,7 +122,7 @@ class Pace:
         target = max(TARGET_SECONDS, credit.seconds / self._in_hand, HANDOVERS * credit.handover)
         if remaining is None or self._is_awaited:
             return target
-        share = remaining * self.item_seconds / (self._workers * LONG_SHARE)
+        share = remaining * self.item_seconds / (self.workers * LONG_SHARE)
         return max(target, min(share, LONG_SECONDS))
 
     def _floor(self) -> int:

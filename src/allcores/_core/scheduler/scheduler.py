@@ -40,6 +40,7 @@ from allcores._core.messages import (
     WorkerDown,
     WorkerReady,
     WorkerSetupFailed,
+    WorkersOffered,
     WorkerUp,
     WorkerWorn,
 )
@@ -286,6 +287,11 @@ class Scheduler:
             if worker.is_ready:
                 self._go_on(worker, commands)
 
+    def _on_offered(self, event: WorkersOffered, now: float, commands: list[Command]) -> None:
+        self._roster.widen(event.workers)
+        self._horizon.widen(event.workers)
+        self._backlog.widen(event.workers)
+
     def _on_room(self, event: RoomMeasured, now: float, commands: list[Command]) -> None:
         self._roster.measure(event.workers)
 
@@ -364,6 +370,7 @@ class Scheduler:
         WorkerDown: _on_down,
         WorkerWorn: _on_worn,
         RoomMeasured: _on_room,
+        WorkersOffered: _on_offered,
         BatchWeighed: _on_batch_weighed,
         BatchAdvanced: _on_batch_advanced,
         BatchFinished: _on_batch_finished,
