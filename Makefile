@@ -19,7 +19,7 @@ HALVES := test-half-1 test-half-2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-default test-newest faults lint format bench bench-scaling clean FORCE
+.PHONY: help demo test test-default test-newest faults cluster-faults lint format bench bench-scaling clean FORCE
 .PRECIOUS: .venv-%/.installed  # or make would delete these stamps as intermediate files
 
 help:  ## list the chores
@@ -67,6 +67,10 @@ test-newest: .pythons/.installed  ## ... on the newest Pythons, which are downlo
 faults: .venv/.development  ## inject faults for a few minutes and check that nothing is lost
 	@cd tests && ../.venv/bin/python -m faults \
 		$(FAULTS:%=--faults=%) $(MINUTES:%=--minutes=%) $(SEED:%=--seed=%) $(SCENARIO:%=--scenario=%)
+
+cluster-faults: .venv/.development  ## ... into runs on a Dask cluster
+	@cd tests && ../.venv/bin/python -m cluster_faults \
+		$(SCENARIOS:%=--scenarios=%) $(MINUTES:%=--minutes=%) $(SEED:%=--seed=%)
 
 lint: .venv/.development  ## check style, format and types
 	.venv/bin/python -m ruff check

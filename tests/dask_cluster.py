@@ -64,6 +64,11 @@ class DaskCluster:
             client.wait_for_workers(self._workers, timeout=SECONDS)
         return client
 
+    @property
+    def scheduler_pid(self) -> int:
+        """Its process."""
+        return self._processes[0].pid
+
     def kill_scheduler(self) -> None:
         """Kill it."""
         self._processes[0].kill()

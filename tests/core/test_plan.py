@@ -36,7 +36,10 @@ def test_an_executor_has_as_many_workers_as_it_tells() -> None:
     assert str(made).splitlines()[0] == "3 on executor: as many as the executor has"
     assert plan(on=ThreadPoolExecutor).workers == 6
     assert "workers= says so" in plan(on=ThreadPoolExecutor).workers_reason
-    assert plan(SAFE._replace(slots=3), on="tcp://a:1").workers_reason == "as many as the cluster has"
+    assert (
+        plan(SAFE._replace(slots=3), on="tcp://a:1").workers_reason
+        == "as many as the cluster has, and more as they come"
+    )
     assert plan(SAFE._replace(slots=3), on=ThreadPoolExecutor, workers=5).workers == 5
 
 

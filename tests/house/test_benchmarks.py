@@ -13,6 +13,7 @@ from benchmarks.cases import CASES, large
 from benchmarks.cost import TABLES, Size
 from benchmarks.features import FEATURES, cut_out
 from benchmarks.memory import MemorySampler
+from benchmarks.nodes import Simulation
 from benchmarks.peers import ALWAYS, PEERS, Peer, make_peer
 from benchmarks.player import Player, Reason
 from benchmarks.rounds import Figures, Pace, Performance, Players
@@ -181,6 +182,23 @@ def test_costs_are_told(table, monkeypatch):
     rows = TABLES[table](Size(rounds=1, calls=10, milliseconds=8, million=100, workers=(2,))).splitlines()
     assert len({row.count("|") for row in rows}) == 1
     assert any("allcores" in row for row in rows[2:])
+
+
+def test_simulated_nodes_settle_all_whoever_dies():
+    run = Simulation(20, 400, 1.0, life_seconds=50.0)
+    run.run()
+    assert run._scheduler.settled == 400
+    assert run.deaths == run._scheduler.deaths > 0
+
+
+def test_a_driver_that_is_slow_has_its_workers_wait():
+    efficiencies = []
+    for driver_seconds in (0.001, 0.1):
+        run = Simulation(20, 400, 1.0, driver_seconds=driver_seconds)
+        run.run()
+        efficiencies.append(20 / run.now)
+    assert efficiencies[0] > 0.9
+    assert efficiencies[1] < 0.6
 
 
 def test_the_simulated_scheduler_settles_all():

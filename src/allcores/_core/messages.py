@@ -48,6 +48,7 @@ __all__ = [
     "WorkerSetupFailed",
     "WorkerUp",
     "WorkerWorn",
+    "WorkersOffered",
 ]
 
 
@@ -158,6 +159,12 @@ class RoomMeasured(Record):
     workers: int | None
 
 
+class WorkersOffered(Record):
+    """There may be so many workers from now on, which is more than before."""
+
+    workers: int
+
+
 class Excuse(Enum):
     """Why an item that failed may be tried again."""
 
@@ -254,6 +261,7 @@ Event = (
     | WorkerSetupFailed
     | WorkerDown
     | WorkerWorn
+    | WorkersOffered
     | RoomMeasured
     | BatchWeighed
     | BatchAdvanced

@@ -96,6 +96,7 @@ class Plan(Record):
         meeting_place: where it meets other programs' runs, with which it shares the cores; None where it does not.
         carried: settings that clean workers are given, in words. `allcores.plan` alone gathers them.
         not_carried: what they lack of this process, in words, as far as can be known; likewise.
+        grows: whether workers that come while the run goes on are used, however many.
     """
 
     on: Engine
@@ -125,6 +126,7 @@ class Plan(Record):
     meeting_place: str | None = None
     carried: tuple[str, ...] = ()
     not_carried: tuple[str, ...] = ()
+    grows: bool = False
 
     def __repr__(self) -> str:
         start = f", start {self.start}" if self.start is not None else ""
@@ -229,6 +231,7 @@ def make_plan(options: Options, facts: Facts) -> Plan:
         devices=hand_out(devices, workers),
         carried=facts.settings if is_clean else (),
         not_carried=facts.left if is_clean else (),
+        grows=options.engine == "dask" and options.workers is None,
     )
 
 
@@ -296,6 +299,8 @@ def _decide_workers(options: Options, facts: Facts, devices: int) -> tuple[int, 
 def _usual_workers(options: Options, facts: Facts, bound: str) -> tuple[int, str]:
     if options.is_mpi:
         return facts.slots or 1, f"ranks of the MPI job but the first; {RANK_DIES}"
+    if options.engine == "dask" and facts.slots is not None:
+        return facts.slots, "as many as the cluster has, and more as they come"
     if facts.slots is not None:
         return facts.slots, f"as many as the {'executor' if options.engine == 'executor' else 'cluster'} has"
     if options.engine in OTHERS:

@@ -58,6 +58,9 @@ def count_threads(place: Any) -> int | None:
     theirs = _current_client() if _is_any(place) else place
     if theirs is None:
         return None
+    if not isinstance(theirs, str):
+        _refuse_threads(theirs.scheduler.address)
+        return sum(theirs.nthreads().values()) or None
     client = _connect(theirs)
     try:
         return sum(client.nthreads().values()) or None
@@ -87,6 +90,10 @@ def _current_client() -> Any:
 def _connect(theirs: Any) -> Any:
     """Connect to where an address, or a client, leads."""
     address, security = (theirs, None) if isinstance(theirs, str) else (theirs.scheduler.address, theirs.security)
+    _refuse_threads(address)
+    return _library().Client(address, security=security, set_as_default=False, name="allcores")
+
+
+def _refuse_threads(address: str) -> None:
     if address.startswith("inproc://"):
         raise ValueError("this Dask cluster runs in threads of this process; use on='threads'")
-    return _library().Client(address, security=security, set_as_default=False, name="allcores")

@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STAYS", "Order", "Reply", "as_bytes", "as_frames", "serve"]
 
+LONGEST_SECONDS = (
+    0.3  # after so long the rest of a batch is given back: twice what one should last, where that costs most
+)
 STAYS = 8  # runs that a process remembers, unless it is told that they are over: what is forgotten has to come again
 
 
@@ -298,7 +301,8 @@ class _Stay:
         snapshots = Snapshots(shares_files=False) if batch.stop - batch.start > 1 else None
         messages = []
         with _streams_kept(job):
-            for part in meter.measured(run_batch(job, items, batch, gather=Parcel, snapshots=snapshots)):
+            parts = run_batch(job, items, batch, gather=Parcel, snapshots=snapshots, report_seconds=LONGEST_SECONDS)
+            for part in meter.measured(parts):
                 told = _sendable(encode_outcomes(part.start, part.values, part.raised))
                 start, stop, seconds, is_last = part.start, part.stop, part.seconds, part.is_last
                 message = Message(Kind.REPORT, batch.token, start, stop, seconds, is_last, told, waited=waited)

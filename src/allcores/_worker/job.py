@@ -109,6 +109,7 @@ def run_batch(
     gather: Callable[[], Any] = list,
     snapshots: Snapshots | None = None,
     region: SafeRegion | None = None,
+    report_seconds: float = REPORT_SECONDS,
 ) -> Iterator[Part]:
     """Run a batch's items one after another.
 
@@ -124,6 +125,7 @@ def run_batch(
         gather: makes what a part's values are added to with ``+=``, a list of some thousands at a time.
         snapshots: keep values as they are when their items end; None where they are handed on as they are.
         region: where what is finished can be seen, and told before its part ends; None where nobody looks.
+        report_seconds: after how long a part ends, or the batch if it may.
 
     Yields:
         The parts, in order; the last one says so.
@@ -153,7 +155,7 @@ def run_batch(
     is_over = False
     while not is_over:
         part, goes_on = _GrowingPart(strides, gather), True
-        due = strides.now + int(REPORT_SECONDS * 1e9)
+        due = strides.now + int(report_seconds * 1e9)
         while goes_on:
             part.begin_chunk()
             with running.here(strides.index, strides.values):

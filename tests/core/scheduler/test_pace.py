@@ -11,8 +11,10 @@ from allcores._core.scheduler.horizon import AHEAD_BATCHES
 from allcores._core.scheduler.pace import (
     BATCHES_IN_HAND,
     BOUNDED_IN_HAND,
+    FLOOR_HANDOVERS,
     FLOOR_SECONDS,
     GROWTH,
+    HANDOVERS,
     HEAVY_BYTES,
     LONG_SECONDS,
     LONG_SHARE,
@@ -34,6 +36,7 @@ def measured(items: int, item_seconds: float, *, workers: int = 1, fixed: int | 
 
 def credit_for(round_trip: float) -> Credit:
     credit = Credit()
+    credit.observe(1e-6, 0.0)
     for _ in range(100):
         credit.observe(1.0, round_trip)
     return credit
@@ -198,3 +201,18 @@ def test_in_a_run_that_goes_only_so_far_ahead_no_worker_has_many_in_hand() -> No
     assert bounded.queue_depth(1) == BOUNDED_IN_HAND < AHEAD_BATCHES
     adapted = measured(10_000, 1e-3, credit=far, in_hand=BOUNDED_IN_HAND)
     assert adapted.batch_size(None) * 1e-3 == pytest.approx(far.seconds / BOUNDED_IN_HAND, rel=0.01)
+
+
+def test_where_to_hand_over_a_batch_costs_much_batches_are_longer() -> None:
+    credit = Credit()
+    for _ in range(60):
+        credit.observe(0.002, 0.0)
+    pace = measured(10_000, 1e-3, credit=credit)
+    assert pace.batch_size(None) == pytest.approx(HANDOVERS * 2, abs=1)
+    assert pace.batch_size(60) == pytest.approx(60 // TAIL_SHARE, abs=1)
+    assert pace.batch_size(30) == pytest.approx(FLOOR_HANDOVERS * 2, abs=1)
+
+
+def test_while_a_message_travels_a_batch_may_grow_by_what_runs_meanwhile() -> None:
+    assert measured(1, 1e-3, credit=Credit(0.008)).batch_size(None) == 8
+    assert measured(1, 1e-3).batch_size(None) == GROWTH

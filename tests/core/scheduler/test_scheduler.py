@@ -56,6 +56,7 @@ from allcores._core.messages import (
     WorkerDown,
     WorkerReady,
     WorkerSetupFailed,
+    WorkersOffered,
     WorkerUp,
     WorkerWorn,
 )
@@ -1207,6 +1208,12 @@ def test_the_repr_is_a_status_line() -> None:
     assert repr(Scheduler(workers=1, length=None)).startswith("<Scheduler new: 0 of ? items settled")
 
 
+def test_who_may_come_beside_those_there_are_is_started_and_gets_a_share() -> None:
+    scheduler, _ = start(ready=1, workers=1, batch=1)
+    assert tell(scheduler, WorkersOffered(3)) == [StartWorkers((1,))]
+    assert tell(scheduler, DeadlinePassed()) == [StartWorkers((2,))]
+
+
 # --------------------------------------------------------------------------------------------------- random histories
 #
 # The world below is everything that a scheduler is not: workers, input and consumer. It does what the commands say,
@@ -1304,6 +1311,7 @@ class World:
         self.failed_starts = self.setbacks = self.deaths = 0
         self.may_start_at = 0.0
         self.room: int | None = None
+        self.limit = setting.workers
 
         # What the scheduler must say in this step.
         self.must_kill: set[int] = set()
@@ -1412,8 +1420,12 @@ class World:
             self._replace_if_done(number)
         return self._tell(WorkerWorn(number))
 
+    def offer(self, which: int, far: int) -> bool:
+        self.limit += 1 + far % 2
+        return self._tell(WorkersOffered(self.limit))
+
     def measure_room(self, which: int, far: int) -> bool:
-        self.room = pick([None, *range(1, 1 + self.setting.workers)], far)
+        self.room = pick([None, *range(1, 1 + self.limit)], far)
         return self._tell(RoomMeasured(self.room))
 
     def advance(self, which: int, far: int) -> bool:
@@ -1668,14 +1680,14 @@ class World:
         if setting.ahead is not None:
             return taken + setting.ahead
         if setting.batch is not None:
-            return taken + AHEAD_BATCHES * setting.workers * setting.batch
+            return taken + AHEAD_BATCHES * self.limit * setting.batch
         return None
 
     def _pull_stop(self) -> float:
         """Give the item past which nothing may be pulled yet, as far as that is known."""
         stop = inf if (ahead_stop := self._ahead_stop()) is None else ahead_stop
         if self.brought_nothing and self.setting.ahead is None:
-            stop = max(stop, len(self.settled) + AHEAD_BATCHES * self.setting.workers * RECALL_STRIDE)
+            stop = max(stop, len(self.settled) + AHEAD_BATCHES * self.limit * RECALL_STRIDE)
         return min(stop, self.setting.length) if self.knows_end else stop
 
     # What the scheduler says, and whether it may.
@@ -1734,7 +1746,7 @@ class World:
         assert number > self.last_worker
         self.last_worker = number
         self.workers[number] = OutsideWorker(self.now + START_SECONDS, self.failed_starts)
-        assert len(self.workers) <= min(self.setting.workers, self.room or inf)
+        assert len(self.workers) <= min(self.limit, self.room or inf)
         assert self.now >= self.may_start_at
         assert self.failed_starts < FAILED_STARTS or len(self.workers) == 1
 
@@ -1773,7 +1785,7 @@ class World:
 
     def _ask_back(self, worker: OutsideWorker) -> None:
         is_idle = any(other.is_ready and not other.held for other in self.workers.values())
-        may_come = len(self.workers) < min(self.setting.workers, self.room or inf)
+        may_come = len(self.workers) < min(self.limit, self.room or inf)
         assert is_idle or may_come, "nobody is idle, nor could be started"
         is_divisible = self.setting.batch is None and len(worker.held[0].rest) > 1
         assert len(worker.held) > 1 or is_divisible, "there is nothing behind what runs that may be taken"
@@ -1862,6 +1874,7 @@ ACTS: tuple[Act, ...] = (
     World.lose_engine,
     World.wear,
     World.measure_room,
+    World.offer,
 )
 CHOICES = 16  # for `which` and `far`
 STEPS = 40  # of a history, before it runs out

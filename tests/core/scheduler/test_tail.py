@@ -43,6 +43,7 @@ from allcores._worker.job import REPORT_SECONDS
 pytestmark = pytest.mark.once
 
 MESSAGE_SECONDS = 0.000_1  # from one process to another
+HANDOVER_SECONDS = 0.000_02  # that a worker waits for a batch that is there
 BIRTH_SECONDS = 0.002  # until a worker is ready
 ITEMS = 400
 PAIR = (30, 31)  # items that wait for each other
@@ -67,6 +68,9 @@ class Simulation:
         durations: of the items, in seconds.
         workers: how many there may be.
         message: seconds that a message takes from one process to another.
+        handover: seconds that a worker waits for a batch that is there.
+        report: seconds after which the rest of a batch is given back.
+        options: of the scheduler.
 
     Attributes:
         now: when the last event happened: at the end, the makespan.
@@ -74,13 +78,24 @@ class Simulation:
         batches: how many were sent.
     """
 
-    def __init__(self, durations: Sequence[float], *, workers: int = 2, message: float = MESSAGE_SECONDS) -> None:
+    def __init__(
+        self,
+        durations: Sequence[float],
+        *,
+        workers: int = 2,
+        message: float = MESSAGE_SECONDS,
+        handover: float = HANDOVER_SECONDS,
+        report: float = REPORT_SECONDS,
+        **options: Any,
+    ) -> None:
         self.now = 0.0
         self.runs = [0] * len(durations)
         self.batches = 0
         self._durations = durations
         self._message = message
-        self._scheduler = Scheduler(workers=workers, length=len(durations))
+        self._handover = handover
+        self._report = report
+        self._scheduler = Scheduler(workers=workers, length=len(durations), **options)
         self._workers: dict[int, Simulated] = {}
         self._numbers = count()
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
@@ -136,16 +151,20 @@ class Simulation:
     def _receive(self, worker: Simulated, batch: SendBatch) -> None:
         worker.batches.append(batch)
         if len(worker.batches) == 1:
-            self._begin_batch(worker)
+            self._hand_over(worker)
+
+    def _hand_over(self, worker: Simulated) -> None:
+        if worker.batches:
+            worker.index = worker.batches[0].start - 1  # it has begun none of them
+            self._later(self._handover, self._begin_batch, worker)
 
     def _begin_batch(self, worker: Simulated) -> None:
-        if worker.batches:
-            worker.index, worker.begun = worker.batches[0].start, self.now
-            self._go_on(worker)
+        worker.index, worker.begun = worker.batches[0].start, self.now
+        self._go_on(worker)
 
     def _go_on(self, worker: Simulated) -> None:
         batch = worker.batches[0]
-        runs_long = self.now - worker.begun >= REPORT_SECONDS
+        runs_long = self.now - worker.begun >= self._report
         if worker.index < batch.stop and not runs_long and worker.wanted < batch.token:
             self.runs[worker.index] += 1
             self._later(self._durations[worker.index], self._end_item, worker)
@@ -154,7 +173,7 @@ class Simulation:
         finished = BatchFinished(batch.worker, batch.token, worker.index, self.now - worker.begun, (), (), waited)
         self._later(self._message, self._hear, worker, finished)
         worker.batches.popleft()
-        self._begin_batch(worker)
+        self._hand_over(worker)
 
     def _end_item(self, worker: Simulated) -> None:
         worker.index += 1
@@ -218,6 +237,15 @@ def test_2000_items_of_a_millisecond_keep_two_workers_busy() -> None:
     run = Simulation([0.001] * 2000)
     assert run.now < 1.0 / 0.99
     assert run.batches < 120
+
+
+def test_where_to_hand_over_a_batch_costs_much_there_are_fewer_batches() -> None:
+    cluster = {"message": 0.005, "handover": 0.002_5, "report": 0.5, "round_trip": 0.01}
+    run = Simulation([0.001] * 2000, **cluster)
+    assert run.now < 1.0 / 0.88
+    assert run.batches < 60
+    run = Simulation([0.001] * 20_000, **cluster)
+    assert run.now < 10.0 / 0.95
 
 
 @pytest.mark.parametrize("message", [0.001, 0.005, 0.025])

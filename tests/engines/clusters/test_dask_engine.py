@@ -132,6 +132,21 @@ def test_no_more_threads_are_claimed_than_there_are_and_those_that_come_late_are
     assert {address for address, _ in cluster.sent} == {"a", "b", "late"}
 
 
+def test_by_default_all_are_used_as_they_come(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def come(address: str, batch: Any) -> None:
+        if len(cluster.sent) == 5:
+            cluster.here |= {"late": 2, "later": 1}
+            cluster.news.put(ProcessesChanged())
+
+    monkeypatch.setattr("allcores._system.dask_cluster.count_threads", lambda place: 2)
+    cluster = play(come)
+    results = allcores.map(abs, range(300), on=PLAYED, batch=1)
+    assert results == list(range(300))
+    assert {address for address, _ in cluster.sent} == {"a", "b", "late", "later"}
+    assert results.report.plan.workers == 2
+    assert results.report.workers == 5
+
+
 def test_an_item_whose_processes_go_is_blamed_and_no_other(play: Any) -> None:
     def die(address: str, batch: Any) -> Any:
         if batch is not None and batch.start <= 33 < batch.stop:
@@ -333,7 +348,7 @@ assert client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
 assert client.submit(abs, -3).result() == 3
 print(str(allcores.plan(on=client)).splitlines()[0])
 """
-    assert run_on_dask(program) == "2 on dask: as many as the cluster has\n"
+    assert run_on_dask(program) == "2 on dask: as many as the cluster has, and more as they come\n"
 
 
 @pytest.mark.once

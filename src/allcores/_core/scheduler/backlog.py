@@ -78,6 +78,11 @@ class Backlog:
 
     # ------------------------------------------------------------------------------------------------ what comes in
 
+    def widen(self, workers: int) -> None:
+        """Take in that there may be more workers at a time."""
+        for pace in (self.pace, *(pace for _, pace in self._stretches)):
+            pace.workers = workers
+
     def begin_stretch(self, start: int, pace: Pace) -> None:
         """Take in that items from this one on, which is not yet at hand, have a pace of their own."""
         self._stretches.append((start, pace))

@@ -15,6 +15,8 @@ from allcores._core.scheduler.worker import Batch, Worker
 
 __all__ = ["Dispatcher"]
 
+PLAIN_IN_HAND = 2  # batches that a worker may hold however long they last: one runs, and one waits
+
 
 class Dispatcher:
     """Brings items and workers together, whatever has changed of either.
@@ -67,7 +69,7 @@ class Dispatcher:
             size, pace = horizon.next_size(), backlog.pace
             depth = 1 if roster.is_crowded else pace.queue_depth(size)
             worker = hungry[0]
-            if len(worker.batches) < depth:
+            if self._has_room(worker, pace, depth):
                 if roster.is_crowded and not worker.batches and roster.busy >= roster.room:
                     return
                 count = size if size <= worker.allowance else int(worker.allowance)
@@ -75,10 +77,16 @@ class Dispatcher:
                 if items is None:
                     return
                 self._send(worker, items, pace, now, commands)
-            if len(worker.batches) < depth and worker.allowance > 0:
+            if worker.allowance > 0 and self._has_room(worker, pace, depth):
                 roster.pass_turn()
             else:
                 roster.end_turn()
+
+    @staticmethod
+    def _has_room(worker: Worker, pace: Pace, depth: int) -> bool:
+        """Whether one more batch may wait with the worker: of those that shrink toward the end, too many could."""
+        held = len(worker.batches)
+        return held < depth and (held < PLAIN_IN_HAND or not pace.lasts(worker.waiting_items))
 
     def _send_starved(self, now: float, commands: list[Command]) -> None:
         """Send an item that was lost to a lack of memory, once nobody is busy; until its end nothing else is sent."""

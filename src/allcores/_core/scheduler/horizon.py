@@ -72,8 +72,7 @@ class Horizon:
         self._workers = workers
         self._is_lazy = is_lazy
         self._ahead = ahead
-        # Of items in a batch whose size is not asked for, so that there are two for everybody.
-        self._most = max(1, ahead // (2 * workers)) if ahead is not None and self.is_bounded else None
+        self._most = self._most_items()
         self._requested = 0  # items asked for
         self._stride = 0  # items to pull at least, after pulls that brought nothing to run
 
@@ -94,6 +93,15 @@ class Horizon:
         """Take in that there are no more than so many items."""
         self.length = self._backlog.available = length
         self.is_pulled = False
+
+    def widen(self, workers: int) -> None:
+        """Take in that there may be more workers at a time."""
+        self._workers = workers
+        self._most = self._most_items()
+
+    def _most_items(self) -> int | None:
+        """Say how many items a batch has whose size is not asked for, so that there are two for everybody."""
+        return max(1, self._ahead // (2 * self._workers)) if self._ahead is not None and self.is_bounded else None
 
     # ------------------------------------------------------------------------------------------------ what may go out
 

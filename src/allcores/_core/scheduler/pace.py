@@ -10,17 +10,19 @@ from __future__ import annotations
 
 from math import inf
 
-from allcores._core.scheduler.credit import Credit
+from allcores._core.scheduler.credit import TRIPS, Credit
 
 __all__ = ["BATCHES_IN_HAND", "BOUNDED_IN_HAND", "HEAVY_BYTES", "Pace"]
 
-TARGET_SECONDS = 0.010  # per batch: a hundred times the cost of handing one over
+TARGET_SECONDS = 0.010  # per batch: a hundred times the cost of handing one over to a process of our own;
+HANDOVERS = 50  # to another's at least so many times of what that was measured to cost
 LONG_SECONDS = 0.030  # per batch while much remains, so that there are fewer to hand over and to hear of;
 LONG_SHARE = 8  # and then at most the share of one in so many turns of all workers over what remains
 QUEUED_SECONDS = 0.025  # a batch that cannot be split has another behind it only if it is expected to be shorter
 GROWTH = 4  # a batch is at most so many times larger than the largest that has come back
 TAIL_SHARE = 2  # a batch is at most the share of one in so many turns of all workers over what remains
-FLOOR_SECONDS = 0.000_5  # a smaller batch costs more to hand over than it evens out at the end
+FLOOR_SECONDS = 0.000_5  # a smaller batch costs more to hand over than it evens out at the end;
+FLOOR_HANDOVERS = 10  # likewise
 HEAVY_BYTES = 1 << 22  # of a batch, at most: to move so many costs far more than to hand the batch over
 BATCHES_IN_HAND = 8  # at most: more of them, and smaller ones, would only cost more;
 BOUNDED_IN_HAND = 2  # and in a run that goes only so far ahead
@@ -42,6 +44,7 @@ class Pace:
 
     Attributes:
         adapts: whether the batch size follows from what is measured.
+        workers: how many there may be.
     """
 
     __slots__ = (
@@ -54,8 +57,8 @@ class Pace:
         "_largest",
         "_most",
         "_seconds",
-        "_workers",
         "adapts",
+        "workers",
     )
 
     def __init__(
@@ -69,7 +72,7 @@ class Pace:
         in_hand: int = BATCHES_IN_HAND,
     ) -> None:
         self.adapts = fixed is None
-        self._workers = workers
+        self.workers = workers
         self._fixed = fixed
         self._depth = depth
         self._is_awaited = is_awaited
@@ -105,25 +108,31 @@ class Pace:
             return self._fixed
         if not self._items:
             return 1
-        size = self._largest * GROWTH
+        size = max(self._largest * GROWTH, self._count(self._credit.seconds / TRIPS))
         target = self._target(remaining)
         if size * self._seconds > target * self._items:
             size = int(target * self._items / self._seconds)
-        if remaining is not None and size * self._workers * TAIL_SHARE > remaining:
-            size = min(size, max(remaining // (self._workers * TAIL_SHARE), self._floor()))
+        if remaining is not None and size * self.workers * TAIL_SHARE > remaining:
+            size = min(size, max(remaining // (self.workers * TAIL_SHARE), self._floor()))
         return max(int(min(size, self._most)), 1)
 
     def _target(self, remaining: int | None) -> float:
         """Say for how many seconds a batch should last, at most."""
-        target = max(TARGET_SECONDS, self._credit.seconds / self._in_hand)
+        credit = self._credit
+        target = max(TARGET_SECONDS, credit.seconds / self._in_hand, HANDOVERS * credit.handover)
         if remaining is None or self._is_awaited:
             return target
-        share = remaining * self.item_seconds / (self._workers * LONG_SHARE)
+        share = remaining * self.item_seconds / (self.workers * LONG_SHARE)
         return max(target, min(share, LONG_SECONDS))
 
     def _floor(self) -> int:
-        floor = max(FLOOR_SECONDS, self._credit.seconds / self._in_hand)
-        return int(floor * self._items / self._seconds) if self._seconds else self._largest
+        credit = self._credit
+        floor = max(FLOOR_SECONDS, credit.seconds / self._in_hand, FLOOR_HANDOVERS * credit.handover)
+        return self._count(floor)
+
+    def _count(self, seconds: float) -> int:
+        """Say how many items last for so long."""
+        return int(seconds * self._items / self._seconds) if self._seconds else self._largest
 
     def queue_depth(self, size: int) -> int:
         """Say how many batches of `size` items a worker may hold: those that wait hide the round trip of short ones."""
@@ -137,3 +146,7 @@ class Pace:
         if is_growing or is_heavy or not seconds:
             return depth
         return max(depth, min(1 + round(self._credit.seconds / seconds), self._in_hand))
+
+    def lasts(self, items: int) -> bool:
+        """Whether so many items that wait behind a batch that runs last until their worker can have more."""
+        return items * self.item_seconds >= self._credit.seconds

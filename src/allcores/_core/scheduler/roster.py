@@ -205,6 +205,12 @@ class Roster:
             worker.is_hungry = False
             self.hungry.remove(worker)
 
+    def widen(self, limit: int) -> None:
+        """Take in that there may be more workers at a time."""
+        self.limit = limit
+        if not self.is_crowded:
+            self.room = limit
+
     def measure(self, room: int | None) -> None:
         """Take in how many may hold a batch, memory being short; None where it is not."""
         self.is_crowded = room is not None

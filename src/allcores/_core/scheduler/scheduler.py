@@ -40,6 +40,7 @@ from allcores._core.messages import (
     WorkerDown,
     WorkerReady,
     WorkerSetupFailed,
+    WorkersOffered,
     WorkerUp,
     WorkerWorn,
 )
@@ -83,6 +84,7 @@ class Scheduler:
         stops_at_failure: whether the first failure ends the run.
         retries: how many further tries an item has whose failure is excused.
         recycle: after how many items a worker is replaced; None for never.
+        round_trip: seconds that a message and its answer take, as far as that is known before; it is measured.
     """
 
     def __init__(
@@ -98,11 +100,12 @@ class Scheduler:
         stops_at_failure: bool = True,
         retries: int = 0,
         recycle: int | None = None,
+        round_trip: float = 0.0,
     ) -> None:
         self._phase = _NEW
         self._history: deque[Event] = deque(maxlen=HISTORY)
         is_pulled = is_pulled or (length is None and not is_served)
-        self._credit = credit = Credit()
+        self._credit = credit = Credit(round_trip)
         is_bounded = is_lazy or (length is None and not is_served)
         in_hand = BOUNDED_IN_HAND if is_bounded else BATCHES_IN_HAND
         pace = Pace(workers=workers, fixed=batch, is_awaited=is_lazy, credit=credit, in_hand=in_hand)
@@ -284,6 +287,11 @@ class Scheduler:
             if worker.is_ready:
                 self._go_on(worker, commands)
 
+    def _on_offered(self, event: WorkersOffered, now: float, commands: list[Command]) -> None:
+        self._roster.widen(event.workers)
+        self._horizon.widen(event.workers)
+        self._backlog.widen(event.workers)
+
     def _on_room(self, event: RoomMeasured, now: float, commands: list[Command]) -> None:
         self._roster.measure(event.workers)
 
@@ -362,6 +370,7 @@ class Scheduler:
         WorkerDown: _on_down,
         WorkerWorn: _on_worn,
         RoomMeasured: _on_room,
+        WorkersOffered: _on_offered,
         BatchWeighed: _on_batch_weighed,
         BatchAdvanced: _on_batch_advanced,
         BatchFinished: _on_batch_finished,

@@ -66,6 +66,11 @@ class Worker:
         """Whether it was asked for something of which it is not known yet whether it has begun."""
         return bool(self.batches) and self.batches[0].token <= self.asked_until
 
+    @property
+    def waiting_items(self) -> int:
+        """How many items it has behind the batch that it runs."""
+        return sum(batch.stop - batch.start for batch in self.batches[1:])
+
     def holds_any(self, start: int, stop: int) -> bool:
         """Whether it has yet to report one of these items."""
         return any(batch.start < stop and start < batch.stop for batch in self.batches)

@@ -71,7 +71,13 @@ class DaskCluster:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sending large graph")  # it is but a few batches at a time
             future = self._client.submit(
-                function, *arguments, workers=[address], allow_other_workers=False, pure=False, retries=0
+                function,
+                *arguments,
+                workers=[address],
+                allow_other_workers=False,
+                pure=False,
+                retries=0,
+                fifo_timeout=0,  # in this order: of tasks of one moment, the last would come first
             )
         self._futures[number] = future
         self._do(self._fetch(number, future))

@@ -7,6 +7,7 @@ from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from math import inf
 
 from allcores._core.errors import WorkerDied, WorkersUnavailable
 from allcores._core.messages import (
@@ -16,6 +17,7 @@ from allcores._core.messages import (
     SendBatch,
     WorkerDown,
     WorkerReady,
+    WorkersOffered,
     WorkerUp,
 )
 from allcores._core.plan import Plan
@@ -56,6 +58,7 @@ class ClusterEngine(GuestEngine):
         self._places: dict[int, Process] = {}  # by worker
         self._calls: dict[int, Process] = {}  # by number, those that are not over
         self._homeless: deque[int] = deque()  # workers that wait for a process to come
+        self._most = inf if not plan.grows else plan.workers  # workers that there may be
         self._cluster = connect()
         self._cluster.news.put(ProcessesChanged())  # those who are there already
 
@@ -201,7 +204,14 @@ class ClusterEngine(GuestEngine):
                     self._processes[address] = Process(address, threads)
         elif (process := self._processes.pop(change.gone, None)) is not None:
             self._mourn(process, is_expected=change.is_expected)
+        self._offer(sum(process.threads for process in self._processes.values()))
         self._find_homes()
+
+    def _offer(self, threads: int) -> None:
+        """Tell if there is room for more workers than there may be so far."""
+        if threads > self._most:
+            self._most = threads
+            self._replies.tell(Arrival(WorkersOffered(threads)))
 
     def _mourn(self, process: Process, *, is_expected: bool) -> None:
         """Tell that all who had a claim there are gone, and which items may have done that."""
