@@ -254,10 +254,11 @@ def test_ctrl_c_leaves_what_was_finished():
         assert process.stderr.read() == b"interrupted; with --resume, it could go on\n"
 
 
-def test_a_reader_who_leaves_ends_the_run():
+@pytest.mark.parametrize("words", [("map", "builtins:len", "a", "--items", "words", *SERIAL), ("plan",), ("doctor",)])
+def test_a_reader_who_leaves_ends_the_command(words):
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "allcores", "map", "builtins:len", "a", "--items", "words", *SERIAL]
+    command = [sys.executable, "-m", "allcores", *words]
     with os.fdopen(writer, "wb") as gone:
         done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, timeout=40, check=False)
     assert (done.returncode, done.stderr) == (141, b"")

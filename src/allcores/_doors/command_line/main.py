@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from allcores._core.errors import JournalError
-from allcores._doors.command_line.exit_codes import ALL_WELL, INTERRUPTED, SOME_FAILED, USAGE
+from allcores._doors.command_line.exit_codes import ALL_WELL, BROKEN_PIPE, INTERRUPTED, SOME_FAILED, USAGE
 from allcores._doors.command_line.map_command import add_map
 from allcores._doors.command_line.options import add_options, read_options
 from allcores._doors.command_line.report_command import add_report
@@ -48,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             given = parser.parse_args(words)
         code: int = given.run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _leave_broken_pipe()
     except UsageError as error:
         print(f"{command}: {error}", file=sys.stderr)
         return USAGE
@@ -55,6 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     return code
+
+
+def _leave_broken_pipe() -> int:
+    """Who reads what is printed has gone, and Python would complain when it flushes them at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
 
 
 class _Parser(argparse.ArgumentParser):

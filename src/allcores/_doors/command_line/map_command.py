@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from allcores._core.errors import AllcoresError, JournalError, UnpicklableError
-from allcores._doors.command_line.exit_codes import ALL_WELL, BROKEN_PIPE, INTERRUPTED, SOME_FAILED
+from allcores._doors.command_line.exit_codes import ALL_WELL, INTERRUPTED, SOME_FAILED
 from allcores._doors.command_line.items import KINDS, find_items
 from allcores._doors.command_line.options import add_options, read_options
 from allcores._doors.command_line.results import ResultFile, as_line
@@ -109,9 +108,7 @@ def _end_with(error: BaseException) -> int:
     if failure is not None:
         _tell(_line_of(failure))
         return SOME_FAILED
-    if isinstance(error, BrokenPipeError):
-        return _leave_broken_pipe()
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError | BrokenPipeError):
         raise error
     if isinstance(error, JOURNAL_AND_FUNCTION):
         raise UsageError(text_of(error)) from error
@@ -185,12 +182,6 @@ def _where(out: ResultFile) -> str:
 
 def _how_to_go_on(options: dict[str, Any]) -> str:
     return "; run the same line again to go on" if "resume" in options else "; with --resume, it could go on"
-
-
-def _leave_broken_pipe() -> int:
-    """Who reads the results has gone, and Python would complain when it flushes them at the exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return BROKEN_PIPE
 
 
 def _tell(text: str) -> None:
