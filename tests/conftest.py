@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -148,20 +149,25 @@ def run_python(tmp_path: Path) -> Shell:
         if how == "repl":
             done = _type_in(command, source.splitlines(), tmp_path)
         else:
-            done = subprocess.run(
-                command,
-                input=source if how == "stdin" else "",
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                cwd=tmp_path,
-                env=_users_environment(),
-                check=False,
-            )
+            done = _run(command, source if how == "stdin" else "", tmp_path, timeout)
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
     return run
+
+
+def _run(command: list[str], text: str, folder: Path, timeout: float) -> Finished:
+    """Run a program; if it takes too long, end what it has started, too."""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(
+        command, **pipes, text=True, cwd=folder, env=_users_environment(), process_group=0
+    ) as process:
+        try:
+            output, errors = process.communicate(text, timeout)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return Finished(command, process.returncode, output, errors)
 
 
 def _users_environment() -> dict[str, str]:
