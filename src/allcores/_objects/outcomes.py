@@ -147,6 +147,9 @@ class Failure:
         return f"{as_html(rows)}<details><summary>traceback</summary><pre>{escape(self.traceback)}</pre></details>"
 
 
+_element = list.__getitem__
+
+
 class Results(list[R]):
     """The results of `map`: a list, equal to the comprehension's, that knows how the run went.
 
@@ -183,9 +186,8 @@ class Results(list[R]):
     def __getitem__(self, at: slice[Any, Any, Any], /) -> Results[R]: ...
     def __getitem__(self, at: SupportsIndex | slice[Any, Any, Any], /) -> R | Results[R]:
         """Give an element, or a part that knows of its own failures."""
-        if type(at) is not slice:
-            return super().__getitem__(at)
-        return self._part(super().__getitem__(at))
+        found: Any = _element(self, at)  # not by way of super(), which takes twice as long
+        return found if type(at) is not slice else self._part(found)
 
     def copy(self) -> Results[R]:
         """Give the same results once more."""
