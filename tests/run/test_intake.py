@@ -8,6 +8,7 @@ from typing import Any
 from allcores._core.messages import Event, InputEnded, InputPulled
 from allcores._core.options import Options
 from allcores._core.plan import Facts, make_plan
+from allcores._core.timeline import Timeline
 from allcores._input.dataset import Dataset, make_dataset
 from allcores._input.trickle import Trickle
 from allcores._run.delivery import Delivery
@@ -21,7 +22,8 @@ def make_intake(dataset: Dataset) -> Intake:
     facts = Facts(cores=1, cores_bound="the test", can_fork=True, fork_hazard=None, can_start_clean=True)
     tries = Excuses(0, ())
     failures = Failures(make_plan(Options(on="threads"), facts), dataset, None, None, tries)
-    return Intake(dataset, Delivery(dataset, ListSink(), failures, tries, origin=None, recorder=None))
+    delivery = Delivery(dataset, ListSink(), failures, tries, origin=None, recorder=None, timeline=Timeline(0.0))
+    return Intake(dataset, delivery)
 
 
 def told_of(iterable: Iterable[Any], *stops: int) -> tuple[list[Event], BaseException | None]:
