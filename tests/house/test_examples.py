@@ -69,6 +69,32 @@ def test_an_example_draws_its_picture(name, run_python, tmp_path):
     assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+PERCOLATION = """
+import sys
+sys.path.insert(0, {folder!r})
+from types import SimpleNamespace
+import numpy as np, percolation
+
+def runs_through(is_open):
+    lattice = SimpleNamespace(random=lambda size: np.where(is_open, 0.0, 1.0))
+    percolation.allcores = SimpleNamespace(rng=lambda: lattice)
+    return percolation.runs_through(len(is_open), 0.5)
+
+column, row, bent = np.zeros((3, 5, 5), bool)
+column[:, 2] = row[2] = True
+bent[:3, 0] = bent[2] = bent[2:, 4] = True
+print([runs_through(one) for one in (column, bent, row, np.eye(5, dtype=bool))])
+"""
+
+
+@pytest.mark.once
+def test_water_runs_along_open_sites_and_not_from_corner_to_corner(run_python):
+    if missing := [library for library in ("matplotlib", "numpy") if find_spec(library) is None]:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    done = run_python(PERCOLATION.format(folder=str(ROOT / "examples")), warnings="default")
+    assert done.stdout == "[True, True, False, False]\n"
+
+
 def test_every_example_is_run_and_shown():
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == {"census", *PICTURES}
     page = (ROOT / "docs" / "examples.md").read_text()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, floor, log10
+from math import floor, log10
 
 from allcores._core.hints import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ def durations(report: Report) -> list[tuple[float, float, int]]:
         counts[at] = counts.get(at, 0) + span.items
     if not counts:
         return []
-    bins = range(min(counts), ceil(max(counts)) + 1)
+    bins = range(min(counts), max(counts) + 1)
     return [(_edge(at), _edge(at + 1), counts.get(at, 0)) for at in bins]
 
 

@@ -125,6 +125,16 @@ class Report(Record):
         return self.item_seconds / self.wall_seconds if self.wall_seconds > 0 else 0.0
 
     @property
+    def moved_for(self) -> float:
+        """For how many of the run's seconds data were moved, as workers move theirs side by side."""
+        return (self.moving_seconds or 0.0) / max(1, self.workers) + self.own_moving_seconds
+
+    @property
+    def moved_bytes(self) -> int:
+        """How much was sent and received."""
+        return self.sent_bytes + self.received_bytes
+
+    @property
     def peak_memory(self) -> int | None:
         """The most memory that one worker has had, in bytes; None where nobody knows."""
         return max((stint.peak_memory for stint in self.stints if stint.peak_memory is not None), default=None)
@@ -230,9 +240,8 @@ class Report(Record):
 
     @property
     def _moves_much(self) -> bool:
-        seconds = (self.moving_seconds or 0.0) / max(1, self.workers) + self.own_moving_seconds
-        size = self.sent_bytes + self.received_bytes
-        return size > WORTH_TELLING_BYTES or (size > 0 and seconds > MUCH * self.wall_seconds)
+        size = self.moved_bytes
+        return size > WORTH_TELLING_BYTES or (size > 0 and self.moved_for > MUCH * self.wall_seconds)
 
 
 def _write(path: str | PathLike[str], text: str) -> None:

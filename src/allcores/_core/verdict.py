@@ -88,10 +88,7 @@ def _small_items(report: Report) -> Iterator[str]:
 
 
 def _moving(report: Report) -> Iterator[str]:
-    workers = max(1, report.workers)
-    size = report.sent_bytes + report.received_bytes
-    seconds = (report.moving_seconds or 0.0) / workers + report.own_moving_seconds
-    is_slow = seconds > NOTABLE * report.wall_seconds
+    size, is_slow = report.moved_bytes, report.moved_for > NOTABLE * report.wall_seconds
     if size > MUCH_DATA * max(1, report.tries) and is_slow:
         if report.sent_bytes > report.received_bytes:
             advice = "items that say where the data are, a path or an index, and read them inside the function"

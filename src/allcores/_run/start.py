@@ -183,7 +183,7 @@ def _decide(options: Options, belongings: Belongings, *, has_own_thread: bool) -
     if options.engine == "processes" and options.start == "auto":
         facts = belongings.weigh(facts, here)
     plan = make_plan(options, facts)
-    if plan.start is not None:
+    if plan.on not in {"threads", "serial"}:
         refuse_while_reading()
     was_weighed = options.start == "auto" and plan.fork_hazard is None and not has_own_thread
     if plan.start is not None and not (plan.start == "fork" and was_weighed):

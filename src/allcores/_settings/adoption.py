@@ -45,7 +45,7 @@ class Adoption:
     def arrive(self) -> None:
         """Hear of modules from now on: this process has been forked."""
         self._thread = threading.get_ident()
-        self._arrivals.expect(self._awaited.keys(), self._told.imported)
+        self._expect()
 
     def begin(self, early: Mapping[str, bytes]) -> None:
         """Make the settings that unpickling a job hangs on."""
@@ -103,6 +103,9 @@ class Adoption:
     def _await(self) -> None:
         """Hear of modules that settings wait for."""
         self._find_awaited()
+        self._expect()
+
+    def _expect(self) -> None:
         self._arrivals.expect(self._awaited.keys(), self._told.imported)
 
     def _find_awaited(self) -> None:

@@ -37,7 +37,10 @@ def look_at_modules() -> tuple[int, str]:
 
 
 def await_imports() -> None:
-    """Wait until no other thread imports, but those that wait for what we do: a module's code may call allcores."""
+    """Wait until no other thread imports, but those that wait for what we do: a module's code may call allcores.
+
+    It polls, as the end of another thread's import gives no event.
+    """
     if _locks:
         until = time.monotonic() + PATIENCE_SECONDS
         while _is_imported_elsewhere() and time.monotonic() < until:

@@ -54,9 +54,8 @@ if TYPE_CHECKING:
 
 __all__ = ["STAYS", "Order", "Reply", "as_bytes", "as_frames", "serve"]
 
-LONGEST_SECONDS = (
-    0.3  # after so long the rest of a batch is given back: twice what one should last, where that costs most
-)
+# After so long the rest of a batch is given back: twice what one should last, where handing it over costs most.
+LONGEST_SECONDS = 0.3
 STAYS = 8  # runs that a process remembers, unless it is told that they are over: what is forgotten has to come again
 
 
